@@ -1,0 +1,71 @@
+"""The errors of Footfall, a tree small enough to draw.
+
+    FootfallError
+    ├── Invalid        the input is wrong and will stay wrong; names the field and what is allowed
+    ├── Denied         no key, a wrong key, or a key that may not do this
+    ├── NotFound       no such thing in this workspace
+    ├── Conflict       the thing exists already, or belongs to somebody else
+    ├── Retryable      the same call may succeed later
+    │   ├── LogFull        the log cannot take more now
+    │   └── StoreDown      the store did not answer, or the outcome of an insert is unknown
+    └── Misconfigured  this installation cannot run as it is set up
+
+`Retryable` and `Invalid` are apart because they are handled apart: the first is answered
+with 503 and `Retry-After` and tried again, the second is refused and counted.
+"""
+
+
+class FootfallError(Exception):
+    """Base of all errors that Footfall raises on purpose."""
+
+
+class Invalid(FootfallError):
+    """Input that is refused.
+
+    `field` names what is wrong as the caller wrote it ("" when it is the whole request);
+    the message says what is allowed.
+    """
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Denied(FootfallError):
+    """The caller has no key, an unknown key (`known=False`), or one without the scope."""
+
+    def __init__(self, message: str, *, known: bool = False) -> None:
+        super().__init__(message)
+        self.known = known
+
+
+class NotFound(FootfallError):
+    """There is no such thing, or none that this workspace may see: the two look the same."""
+
+
+class Conflict(FootfallError):
+    """The name is taken."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Retryable(FootfallError):
+    """Nothing is wrong with the request; try again after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LogFull(Retryable):
+    """The log refuses records (disk full, size cap, queue full). Nothing of the append is safe."""
+
+
+class StoreDown(Retryable):
+    """The store failed, or did not say whether it stored the rows."""
+
+
+class Misconfigured(FootfallError):
+    """This installation cannot run as it is set up; the message says what to change."""

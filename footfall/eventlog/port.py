@@ -1,0 +1,83 @@
+"""The durable log: the port.
+
+A log has shards. A shard has one writer and a random 64-bit id that is born with it and
+never used again. A record has an offset in its shard: increasing, gaps allowed, never
+changing. (shard, offset) names a record for ever.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Entry(NamedTuple):
+    """A record on its way in. Resends with the same routing `key` must meet in one partition."""
+
+    key: str
+    data: bytes
+
+
+class Stored(NamedTuple):
+    """A record on its way out. `data` is None when it is damaged (its checksum does not match)."""
+
+    offset: int
+    appended_at: float  # Unix seconds
+    data: bytes | None
+
+
+class Backlog(NamedTuple):
+    """What a consumer has not committed: how many records, and the age of the oldest in seconds."""
+
+    records: int
+    oldest_age: float
+
+
+class EventLog(Protocol):
+    """Where events are safe before they are stored."""
+
+    async def append(self, entry: Entry) -> None:
+        """Returns when the record is durable: fsynced, or acknowledged by the broker.
+
+        Concurrent appends share a commit. Cancelling the wait does not cancel the append.
+        Raises LogFull when the log cannot take the record; then nothing of it is kept.
+        """
+        ...
+
+    async def shards(self) -> Sequence[int]:
+        """All shards that hold records, also those that no process writes any more."""
+        ...
+
+    async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[Stored]:
+        """The records of `shard` with an offset above `after` (-1 for all), in order.
+
+        At most `limit` records and about `max_bytes` (at least one record, if there is any).
+        Answers at once, empty when there is nothing new. A damaged record is returned
+        without data; the ones around it are delivered.
+        """
+        ...
+
+    async def commit(self, consumer: str, shard: int, upto: int) -> None:
+        """`consumer` needs nothing up to and including `upto` any more.
+
+        It only releases records for retention: where to read on is the consumer's own
+        knowledge, kept with what it did with them.
+        """
+        ...
+
+    async def drop_consumer(self, consumer: str) -> None:
+        """Forget an abandoned consumer, so that it no longer holds records back."""
+        ...
+
+    async def backlog(self, consumer: str) -> Backlog:
+        """Depth and oldest age over all shards."""
+        ...
+
+    async def retain(self, older_than: float) -> int:
+        """Delete what was appended before `older_than` (Unix seconds) and every consumer committed.
+
+        May keep more (whole segments only). Returns the number of records deleted.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Make everything accepted durable, then release the shard."""
+        ...

@@ -1,0 +1,34 @@
+"""Every metric of Footfall, named once, with its unit and meaning.
+
+Each process serves its own at /metrics. Count per request or batch, never per event.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+# The door
+EVENTS_ACCEPTED = Counter("footfall_events_accepted", "Events acknowledged as durable.")
+EVENTS_REJECTED = Counter("footfall_events_rejected", "Events refused.", ["reason"])
+REQUESTS_REJECTED = Counter("footfall_requests_rejected", "Requests refused whole.", ["reason"])
+REDIRECTS = Counter("footfall_redirects", "Short codes asked for.", ["outcome"])
+CLICKS_PENDING = Counter("footfall_clicks_pending", "Redirects sent before their click was durable.")
+CLICKS_UNLOGGED = Counter("footfall_clicks_unlogged", "Clicks that were really lost.")
+
+# The log
+LOG_COMMIT_SECONDS = Histogram("footfall_log_commit_seconds", "One group commit.", buckets=_FAST)
+LOG_RECORDS = Counter("footfall_log_records", "Records appended.")
+LOG_BYTES = Counter("footfall_log_bytes", "Bytes appended.")
+LOG_DAMAGED = Counter("footfall_log_damaged_records", "Records whose checksum did not match.")
+LOG_BACKLOG = Gauge("footfall_log_backlog_records", "Records the worker has not stored yet.")
+LOG_OLDEST_SECONDS = Gauge("footfall_log_oldest_seconds", "Age of the oldest record not stored yet.")
+
+# The worker
+BATCHES = Counter("footfall_batches", "Batches closed.")
+EVENTS_STORED = Counter("footfall_events_stored", "Events inserted into the store.")
+ENRICH_SECONDS = Histogram("footfall_enrich_seconds", "Decoding and enriching one batch.", buckets=_FAST)
+INSERT_SECONDS = Histogram("footfall_insert_seconds", "One insert into the store.", buckets=_FAST)
+STORE_ERRORS = Counter("footfall_store_errors", "Inserts that failed or had no certain outcome.")
+
+# The console
+QUERY_SECONDS = Histogram("footfall_query_seconds", "One report.", ["report"], buckets=_FAST)

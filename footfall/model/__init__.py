@@ -1,0 +1,1 @@
+"""The words of the system. Imports nothing else of Footfall."""

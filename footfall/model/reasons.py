@@ -1,0 +1,24 @@
+"""Why an event or a request was refused: a closed list, counted by reason in the ledger."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The first nine concern whole requests, the rest single events."""
+
+    UNREADABLE = "unreadable"  # no JSON, no gzip, or broken off
+    TOO_LARGE = "too_large"  # body, inflated body, or too many events
+    NO_KEY = "no_key"  # neither a key nor a site
+    UNKNOWN_KEY = "unknown_key"
+    UNKNOWN_SITE = "unknown_site"
+    FORBIDDEN = "forbidden"  # the key may not write, or not to this site
+    ORIGIN = "origin"  # the site does not list this origin
+    RATE_LIMITED = "rate_limited"
+    LOG_FULL = "log_full"  # answered with 503; the client keeps the events
+    NOT_AN_EVENT = "not_an_event"  # not a JSON object
+    MISSING_EVENT_TYPE = "missing_event_type"
+    INVALID_FIELD = "invalid_field"
+    INVALID_PROPERTY = "invalid_property"
+    EVENT_TOO_LARGE = "event_too_large"
+    HEARTBEAT = "heartbeat"  # a line of an imported file that is no event
+    BAD_LINE = "bad_line"  # a line of an imported file that cannot be read

@@ -1,0 +1,114 @@
+"""What is written to the log: one record a request (or a group of clicks).
+
+A record may be read seven days and an upgrade later, so it starts with its format version,
+fields are only ever appended to the Structs below, each with a default, and
+`decode` understands every version ever released.
+
+Never in a record: an IP address, a key, or a byte of the request that was not validated.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+FORMAT_VERSION = 1
+
+# Position of an event: its record's offset x SEQ_PER_RECORD + its index in the record.
+SEQ_PER_RECORD = 4096
+
+NIL_ID = b"\0" * 16
+
+
+class Visit(Struct, array_like=True, frozen=True, gc=False):
+    """What only the door knows about who sent an event: shared by the events of a request."""
+
+    user_agent: str = ""
+    # Sec-CH-UA, Sec-CH-UA-Mobile and Sec-CH-UA-Platform joined by "|", or "".
+    client_hints: str = ""
+    language: str = ""
+    country_code: str = ""
+    region: str = ""
+    city: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    timezone: str = ""
+    asn: int = 0
+
+
+class RawEvent(Struct, array_like=True, gc=False):
+    """One accepted event, validated at the door, not yet enriched. Times in ms since 1970 UTC."""
+
+    event_id: bytes  # 16 bytes, big-endian
+    event_type: str
+    occurred_at: int
+    visit: int = 0  # index into Record.visits
+    site_id: str = ""
+    visitor_id: int = 0
+    device_hash: int = 0
+    page_url: str = ""
+    referrer: str = ""
+    properties: str = ""  # a JSON object, "" for {}
+    link_id: str = ""
+    short_code: str = ""
+    destination_url: str = ""
+    session_id: int = 0  # hash of the client's own session id, 0 for none
+    # The id came from the client, so a resend may follow.
+    client_id: bool = False
+    occurred_at_original: int = 0
+    event_version: int = 1
+    variant: str = ""
+    via_click_id: bytes = NIL_ID
+    sample_weight: float = 1.0
+    # Explicit utm_source, _medium, _campaign, _term, _content; they win over those of page_url.
+    utm: tuple[str, str, str, str, str] | None = None
+
+
+class Tally(Struct, array_like=True, frozen=True):
+    """What a request (or second) had refused: it lives and dies with the events of its record."""
+
+    site_id: str
+    reason: str
+    count: int
+
+
+class Record(Struct, array_like=True):
+    """One record of the log. All events belong to one workspace, and came at one time."""
+
+    version: int
+    received_at: int
+    workspace_id: str
+    source: str  # api, beacon, redirect, pixel, import:<format>
+    events: list[RawEvent]
+    visits: list[Visit]
+    tallies: list[Tally] = []
+    key_id: str = ""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """Serialise a record with MessagePack (arrays, not maps: the order of fields is the format)."""
+    return _encoder.encode(record)
+
+
+def decode(data: bytes) -> Record:
+    """Read a record of any released format version.
+
+    Raises ValueError when the bytes are no record, or of a version newer than this program.
+    """
+    record = _decoder.decode(data)
+    if record.version > FORMAT_VERSION:
+        raise ValueError(f"record format {record.version} is newer than this program ({FORMAT_VERSION})")
+    return record
+
+
+def event_positions(offset: int, count: int) -> range:
+    """The `seq` of each of the `count` events of the record at `offset`."""
+    first = offset * SEQ_PER_RECORD
+    return range(first, first + count)
+
+
+JsonObject = dict[str, Any]
