@@ -2,6 +2,7 @@
 
     FootfallError
     ├── Invalid        the input is wrong and will stay wrong; names the field and what is allowed
+    │   └── TooLarge       it is more than is taken at once
     ├── Denied         no key, a wrong key, or a key that may not do this
     ├── NotFound       no such thing in this workspace
     ├── Conflict       the thing exists already, or belongs to somebody else
@@ -29,6 +30,10 @@ class Invalid(FootfallError):
     def __init__(self, message: str, *, field: str = "") -> None:
         super().__init__(message)
         self.field = field
+
+
+class TooLarge(Invalid):
+    """A body, event or list beyond a limit; the message says the limit."""
 
 
 class Denied(FootfallError):

@@ -1,0 +1,1 @@
+"""The door: bytes -> RawEvent -> log -> answer."""

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """The first nine concern whole requests, the rest single events."""
+    """The first concern whole requests, the rest single events."""
 
     UNREADABLE = "unreadable"  # no JSON, no gzip, or broken off
     TOO_LARGE = "too_large"  # body, inflated body, or too many events
@@ -14,6 +14,7 @@ class Reason(StrEnum):
     FORBIDDEN = "forbidden"  # the key may not write, or not to this site
     ORIGIN = "origin"  # the site does not list this origin
     RATE_LIMITED = "rate_limited"
+    DUPLICATE = "duplicate"  # the id stood in the same request already
     LOG_FULL = "log_full"  # answered with 503; the client keeps the events
     NOT_AN_EVENT = "not_an_event"  # not a JSON object
     MISSING_EVENT_TYPE = "missing_event_type"

@@ -1,0 +1,248 @@
+"""From an event on the wire to the event in the log: what a sender may say, times, identities.
+
+This is the only per-event Python at the door, so it looks before it works: text that is
+short and clean, properties that are absent, times that are now, cost one comparison each.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Struct
+
+from footfall.collect.client import Caller, clean
+from footfall.collect.incoming import Incoming, explain
+from footfall.collect.visits import Visitors
+from footfall.enrich.visitor import client_session, client_visitor
+from footfall.errors import Invalid, TooLarge
+from footfall.model.ids import parse_event_id, uuid7
+from footfall.model.kinds import KINDS
+from footfall.model.properties import check
+from footfall.model.reasons import Reason
+from footfall.model.record import NIL_ID, RawEvent, Visit
+from footfall.tenants.model import Key, Link, Workspace
+
+_LONG = 2048  # page_url, referrer, destination_url
+_SHORT = 200
+_MS = 100_000_000_000  # a number above this is milliseconds, below it seconds
+_FIRST, _LAST = 0, 4_102_444_800_000  # 1970 and 2100: what occurred_at may be at all
+
+# Kinds whose properties have types to check.
+_TYPED = {kind.name: kind for kind in KINDS.values() if kind.properties.__struct_fields__}
+
+
+class Refused(Invalid):
+    """An event is refused, for a reason of the closed list."""
+
+    def __init__(self, reason: Reason, message: str, field: str = "") -> None:
+        super().__init__(message, field=field)
+        self.reason = reason
+
+
+class Sender(Struct):
+    """Who sends a request, and what was looked up for it. `key` is None for a site's public id."""
+
+    workspace: Workspace
+    key: Key | None
+    site_id: str
+    caller: Caller
+    received_at: int
+    sites: Mapping[str, bool]  # of the site ids that the events name: is it this workspace's?
+    links: Mapping[str, Link | None]  # by short code of the default domain
+
+
+class Acceptor:
+    """Accepts the events of one request, one after the other."""
+
+    def __init__(
+        self, sender: Sender, visitors: Visitors, max_past: float, max_future: float, max_event: int
+    ) -> None:
+        self._sender = sender
+        self._visitors = visitors
+        self._oldest = (
+            0 if sender.key and sender.key.may("admin") else sender.received_at - int(max_past * 1000)
+        )
+        self._newest = sender.received_at + int(max_future * 1000)
+        self._max_event = max_event
+        self._devices: dict[tuple[int, str, str], int] = {}
+        self._visit_of: dict[tuple[object, ...], int] = {}
+        self.visits: list[Visit] = []
+
+    def accept(self, event: Incoming) -> RawEvent:
+        """The event as it goes to the log. Raises Refused."""
+        sender = self._sender
+        kind = event.event_type
+        if not kind.isprintable() or kind.isspace():
+            raise Refused(Reason.INVALID_FIELD, "event_type: printable characters only", "event_type")
+        given = event.occurred_at
+        at = sender.received_at if given is None else _milliseconds(given)
+        original = 0
+        if not self._oldest <= at <= self._newest:
+            original, at = min(max(at, _FIRST), _LAST), sender.received_at
+        site = event.site_id or sender.site_id
+        if event.site_id and event.site_id != sender.site_id:
+            self._check_site(event.site_id)
+        visit, caller = self._visit(event)
+        device = self._device(sender.workspace.id, caller, at)
+        secret = sender.workspace.secret
+        link_id, destination = event.link_id or "", event.destination_url or ""
+        if event.short_code and not link_id and (link := sender.links.get(event.short_code)):
+            link_id, destination = link.id, destination or link.url
+        return RawEvent(
+            event_id=_id(event.event_id, "event_id") if event.event_id else uuid7(sender.received_at),
+            event_type=kind,
+            occurred_at=at,
+            visit=visit,
+            site_id=site,
+            visitor_id=client_visitor(secret, str(event.visitor_id)) if event.visitor_id else device,
+            device_hash=device,
+            page_url=_text(event.page_url, _LONG),
+            referrer=_text(event.referrer, _LONG),
+            properties=self._properties(event),
+            link_id=_text(link_id, _SHORT),
+            short_code=_text(event.short_code, _SHORT),
+            destination_url=_text(destination, _LONG),
+            session_id=client_session(secret, str(event.session_id)) if event.session_id else 0,
+            client_id=bool(event.event_id),
+            occurred_at_original=original,
+            event_version=event.event_version,
+            variant=_text(event.variant, _SHORT),
+            via_click_id=_id(event.via_click_id, "via_click_id") if event.via_click_id else NIL_ID,
+            sample_weight=event.sample_weight,
+            utm=_utm(event),
+        )
+
+    def _check_site(self, site_id: str) -> None:
+        sender = self._sender
+        if sender.key is None:
+            raise Refused(
+                Reason.FORBIDDEN,
+                f"site_id: a request without a key may only send events of one site, here {sender.site_id}",
+                "site_id",
+            )
+        if not sender.sites.get(site_id):
+            raise Refused(Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id")
+
+    def _visit(self, event: Incoming) -> tuple[int, Caller]:
+        """The index of the event's visit, and its caller: that of the request unless a key says otherwise."""
+        caller = self._sender.caller
+        said = None
+        if self._sender.key is not None:
+            said = (event.ip_address, event.user_agent, event.country_code, event.region, event.city,
+                    event.latitude, event.longitude)  # fmt: skip
+            if not any(part is not None for part in said):
+                said = None
+        memo = (said, event.language, event.timezone)
+        if said is not None:
+            caller = _override(caller, event)
+        index = self._visit_of.get(memo)
+        if index is None:
+            visit = self._visitors.visit(caller)
+            if event.language or event.timezone or said is not None:
+                visit = _told(visit, event, geo=said is not None)
+            index = self._visit_of[memo] = len(self.visits)
+            self.visits.append(visit)
+        return index, caller
+
+    def _device(self, workspace_id: str, caller: Caller, at: int) -> int:
+        memo = (at // 86_400_000, caller.ip, caller.user_agent)
+        device = self._devices.get(memo)
+        if device is None:
+            device = self._devices[memo] = self._visitors.device(workspace_id, caller, at)
+        return device
+
+    def _properties(self, event: Incoming) -> str:
+        properties = event.properties
+        typed = _TYPED.get(event.event_type)
+        if typed is not None and event.event_version <= typed.version:
+            try:
+                msgspec.convert(properties or {}, typed.properties)
+            except msgspec.ValidationError as error:
+                problem = explain(error, "properties.")
+                raise Refused(Reason.INVALID_PROPERTY, str(problem), problem.field) from None
+        if not properties:
+            return ""
+        try:
+            text = check(properties)
+        except TooLarge as error:
+            raise Refused(Reason.EVENT_TOO_LARGE, str(error), error.field) from None
+        except Invalid as error:
+            raise Refused(Reason.INVALID_PROPERTY, str(error), error.field) from None
+        if len(text) > self._max_event:
+            raise Refused(
+                Reason.EVENT_TOO_LARGE,
+                f"properties: {len(text)} bytes; {self._max_event} are allowed",
+                "properties",
+            )
+        return text
+
+
+def _milliseconds(given: datetime | float) -> int:
+    if isinstance(given, datetime):
+        return int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)
+    if not -2e13 < given < 2e13:
+        raise Refused(
+            Reason.INVALID_FIELD,
+            "occurred_at: ISO 8601, or Unix time in seconds or milliseconds",
+            "occurred_at",
+        )
+    return int(given if abs(given) > _MS else given * 1000)
+
+
+def _id(text: str, field: str) -> bytes:
+    try:
+        return parse_event_id(text)
+    except ValueError:
+        raise Refused(Reason.INVALID_FIELD, f"{field}: a UUID or a ULID", field) from None
+
+
+def _text(value: str | None, limit: int) -> str:
+    if not value:
+        return ""
+    return value if len(value) <= limit and value.isprintable() else clean(value)[:limit]
+
+
+def _utm(event: Incoming) -> tuple[str, str, str, str, str] | None:
+    if not (
+        event.utm_source or event.utm_medium or event.utm_campaign or event.utm_term or event.utm_content
+    ):
+        return None
+    return (
+        _text(event.utm_source, _SHORT),
+        _text(event.utm_medium, _SHORT),
+        _text(event.utm_campaign, _SHORT),
+        _text(event.utm_term, _SHORT),
+        _text(event.utm_content, _SHORT),
+    )
+
+
+def _override(caller: Caller, event: Incoming) -> Caller:
+    """The caller that a keyed sender speaks for."""
+    return Caller(
+        ip=caller.ip if event.ip_address is None else event.ip_address.strip(),
+        user_agent=caller.user_agent if event.user_agent is None else _text(event.user_agent, 1000),
+        client_hints=caller.client_hints if event.user_agent is None else "",
+        language=caller.language,
+        referrer=caller.referrer,
+        host=caller.host,
+    )
+
+
+def _told(visit: Visit, event: Incoming, *, geo: bool) -> Visit:
+    """The visit with what the event itself says; told geo replaces looked-up geo as a whole."""
+    told_geo = geo and any(
+        part is not None for part in (event.country_code, event.region, event.city, event.latitude)
+    )
+    base = visit if not told_geo else Visit(visit.user_agent, visit.client_hints, visit.language)
+    return Visit(
+        base.user_agent,
+        base.client_hints,
+        _text(event.language, 35) or base.language,
+        (event.country_code or "").upper() or base.country_code,
+        _text(event.region, _SHORT) or base.region,
+        _text(event.city, _SHORT) or base.city,
+        base.latitude if event.latitude is None or not geo else event.latitude,
+        base.longitude if event.longitude is None or not geo else event.longitude,
+        _text(event.timezone, 64) or base.timezone,
+        base.asn,
+    )

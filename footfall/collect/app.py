@@ -1,0 +1,111 @@
+"""The door's ASGI application: the table of its paths.
+
+Plain ASGI, no framework: it answers three or four paths, at 20,000 requests a second.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from footfall.collect.door import Door
+from footfall.collect.events import post_events
+from footfall.collect.http import (
+    CORS,
+    NO_STORE,
+    PREFLIGHT,
+    Gone,
+    Receive,
+    Scope,
+    Send,
+    header,
+    respond,
+    respond_json,
+    respond_problem,
+    respond_status,
+)
+from footfall.collect.pages import HOME, HTML, ROBOTS
+from footfall.collect.pixel import get_pixel
+from footfall.collect.redirect import get_code
+from footfall.errors import Denied, FootfallError
+from footfall.tenants.auth import authenticate
+
+log = structlog.get_logger(__name__)
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def create_app(door: Door) -> App:
+    """The application that a server runs."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            await _route(door, scope, receive, send)
+        except FootfallError as error:
+            await respond_problem(send, error, scope, CORS)
+        except Gone:
+            return
+        except Exception as error:
+            # The server would answer with a bare 500; the log gets the trace, the caller a problem.
+            log.exception("door.failed", path=scope["path"])
+            await respond_problem(send, error, scope, CORS)
+
+    return app
+
+
+async def _route(door: Door, scope: Scope, receive: Receive, send: Send) -> None:
+    path: str = scope["path"]
+    method: str = scope["method"]
+    if path == "/v1/events":
+        if method == "POST":
+            await post_events(door, scope, receive, send)
+        elif method == "OPTIONS":
+            await respond(send, 204, headers=PREFLIGHT)
+        else:
+            await respond_status(
+                send, 405, "events are sent with POST", scope, [(b"allow", b"POST, OPTIONS")]
+            )
+        return
+    if method not in ("GET", "HEAD"):
+        await respond_status(send, 405, "only GET and HEAD here", scope, [(b"allow", b"GET, HEAD")])
+        return
+    code = path[1:]
+    if "/" not in code and code not in _RESERVED:
+        await get_code(door, scope, send, code)
+        return
+    match path:
+        case "/v1/pixel.gif":
+            await get_pixel(door, scope, send)
+        case "/":
+            await respond(send, 200, HOME, HTML)
+        case "/health/live":
+            await respond_json(send, 200, {"status": "ok"})
+        case "/health/ready":
+            await respond_json(send, 200, {"status": "ok"} | await door.ready(), [NO_STORE])
+        case "/metrics":
+            await _metrics(door, scope, send)
+        case "/robots.txt":
+            await respond(send, 200, ROBOTS, b"text/plain")
+        case "/favicon.ico":
+            await respond(send, 404)
+        case _:
+            await respond_status(
+                send,
+                404,
+                f"the door only takes events and clicks; questions go to {door.settings.console}",
+                scope,
+            )
+
+
+async def _metrics(door: Door, scope: Scope, send: Send) -> None:
+    """Prometheus text, for an admin key: the door is public."""
+    key = await authenticate(scope["headers"], door.directory) if header(scope, b"authorization") else None
+    if key is None or not key.may("admin"):
+        raise Denied("metrics need a key with the scope admin", known=key is not None)
+    await respond(send, 200, generate_latest(), CONTENT_TYPE_LATEST.encode())
+
+
+# Never links, never orphans. "" is the home page.
+_RESERVED = frozenset({"", "favicon.ico", "robots.txt", "v1", "api", "health", "metrics"})

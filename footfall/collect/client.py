@@ -1,0 +1,129 @@
+"""Who is calling: the client's address, through trusted proxies only, and what its headers say.
+
+An address exists only in memory, for the length of a request.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+from msgspec import Struct
+
+Network = IPv4Network | IPv6Network
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Caller(Struct, frozen=True):
+    """The headers of a request that concern who sent it. Text is cut to sane lengths."""
+
+    ip: str
+    user_agent: str
+    client_hints: str
+    language: str
+    referrer: str
+    host: str
+
+
+class Proxies:
+    """The configured proxies, and the one rule: walk X-Forwarded-For from the right, skip our own."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = tuple(trusted)
+        self._is_trusted = lru_cache(4096)(self._check)
+
+    def _check(self, text: str) -> bool:
+        address = _parse(text)
+        return address is not None and any(
+            address in network for network in self._trusted if network.version == address.version
+        )
+
+    def client_ip(self, peer: str, forwarded: str) -> str:
+        """The client's address; `peer` unless it is a trusted proxy that names another. "" if unknown."""
+        if not self._trusted or not forwarded or not self._is_trusted(peer):
+            return _plain(peer)
+        client = peer
+        for hop in reversed(forwarded.split(",")[-20:]):
+            text = _strip_port(hop.strip())
+            if _parse(text) is None:
+                break
+            client = text
+            if not self._is_trusted(text):
+                break
+        return _plain(client)
+
+
+def read_caller(scope: dict[str, Any], proxies: Proxies) -> Caller:
+    """Read what one ASGI request says about its sender."""
+    peer = scope["client"][0] if scope.get("client") else ""
+    agent = hint = mobile = platform = language = referrer = host = forwarded = b""
+    for name, value in scope["headers"]:
+        match name:
+            case b"user-agent":
+                agent = value
+            case b"host":
+                host = value
+            case b"referer":
+                referrer = value
+            case b"accept-language":
+                language = value
+            case b"x-forwarded-for":
+                forwarded = forwarded + b"," + value if forwarded else value
+            case b"sec-ch-ua":
+                hint = value
+            case b"sec-ch-ua-mobile":
+                mobile = value
+            case b"sec-ch-ua-platform":
+                platform = value
+            case _:
+                pass
+    return Caller(
+        ip=proxies.client_ip(peer, forwarded.decode("latin-1")),
+        user_agent=header_text(agent, 1000),
+        client_hints=header_text(b"|".join((hint, mobile, platform)), 300) if hint or platform else "",
+        language=header_text(language, 35).split(",", 1)[0].split(";", 1)[0].strip(),
+        referrer=header_text(referrer, 2048),
+        host=header_text(host, 255).lower(),
+    )
+
+
+def header_text(value: bytes, limit: int) -> str:
+    """A header as text: UTF-8 if it is, else Latin-1; control characters removed."""
+    if not value:
+        return ""
+    cut = value[:limit]
+    try:
+        text = cut.decode()
+    except UnicodeDecodeError:
+        text = cut.decode("latin-1")
+    return text if text.isprintable() else clean(text)
+
+
+def clean(text: str) -> str:
+    """Without control characters and lone surrogates, which no reader of ours should meet."""
+    return "".join(
+        c for c in text if c >= " " and not "\x7f" <= c <= "\x9f" and not "\ud800" <= c <= "\udfff"
+    )
+
+
+@lru_cache(4096)
+def _parse(text: str) -> Any:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _plain(text: str) -> str:
+    address = _parse(text)
+    return "" if address is None else str(address)
+
+
+def _strip_port(text: str) -> str:
+    """`1.2.3.4:567` and `[::1]:567` as some proxies write them."""
+    if text.startswith("["):
+        return text[1:].split("]", 1)[0]
+    return text.split(":", 1)[0] if text.count(":") == 1 else text

@@ -1,0 +1,65 @@
+"""`GET /v1/pixel.gif?site_id=...`: a page view (or another event) without a script.
+
+Query: `site_id`; `event_type` (default `page_view`); `url` (default: the Referer, which is
+the page the image is on); `referrer`; `visitor_id`. The image is sent whatever happens, so that no page
+shows a broken one; `Footfall-Logged` and the counters say what became of the event.
+"""
+
+import time
+from urllib.parse import parse_qs
+
+from msgspec import ValidationError, convert
+
+from footfall.collect.accept import Acceptor, Sender
+from footfall.collect.client import read_caller
+from footfall.collect.door import Door
+from footfall.collect.events import public_site, workspace_of
+from footfall.collect.http import NO_STORE, Scope, Send, header, respond
+from footfall.collect.incoming import Incoming
+from footfall.collect.pages import PIXEL
+from footfall.collect.reasons import reason_of
+from footfall.errors import Denied, Invalid, LogFull
+from footfall.eventlog.port import Entry
+from footfall.metrics import EVENTS_ACCEPTED
+from footfall.model.record import FORMAT_VERSION, Record, encode
+
+_FIELDS = {"event_type": "event_type", "url": "page_url", "referrer": "referrer", "visitor_id": "visitor_id"}
+
+
+async def get_pixel(door: Door, scope: Scope, send: Send) -> None:
+    """Record the event, durable before the answer says so, and send the image."""
+    logged = b"no"
+    if scope["method"] == "GET":
+        try:
+            await _record(door, scope)
+            logged = b"yes"
+        except (Invalid, Denied, LogFull) as error:
+            door.tallies.refuse(reason_of(error))
+    await respond(send, 200, PIXEL, b"image/gif", [NO_STORE, (b"footfall-logged", logged)])
+
+
+async def _record(door: Door, scope: Scope) -> None:
+    now = int(time.time() * 1000)
+    raw = scope["query_string"][:8192].decode("latin-1")
+    try:
+        query = {name: values[0] for name, values in parse_qs(raw, max_num_fields=50).items()}
+    except ValueError:
+        raise Invalid("too many query parameters") from None
+    page = header(scope, b"referer").decode("latin-1")
+    site = await public_site(door, query.get("site_id") or query.get("site") or "", page, required=False)
+    caller = read_caller(scope, door.proxies)
+    fields = {"event_type": "page_view", "page_url": page} | {
+        ours: query[name] for name, ours in _FIELDS.items() if name in query
+    }
+    try:
+        event = convert(fields, Incoming)
+    except ValidationError as error:
+        raise Invalid(str(error)) from None
+    workspace = await workspace_of(door, site.workspace_id)
+    sender = Sender(workspace, None, site.id, caller, now, {}, {})
+    settings = door.settings
+    acceptor = Acceptor(sender, door.visitors, settings.max_past, settings.max_future, settings.max_event)
+    accepted = acceptor.accept(event)
+    record = Record(FORMAT_VERSION, now, workspace.id, "pixel", [accepted], acceptor.visits)
+    await door.log.append(Entry(site.id, encode(record)))
+    EVENTS_ACCEPTED.inc()

@@ -1,0 +1,42 @@
+"""From an error at the door to its reason in the ledger."""
+
+from footfall.collect.accept import Refused
+from footfall.collect.incoming import MissingEventType
+from footfall.errors import Denied, Invalid, LogFull, TooLarge
+from footfall.model.reasons import Reason
+
+
+class NoKey(Denied):
+    """Neither a key nor a site."""
+
+
+class WrongOrigin(Denied):
+    """The page is not one of the site's."""
+
+
+def event_reason(error: Invalid) -> Reason:
+    """Why one event could not be decoded."""
+    if isinstance(error, MissingEventType):
+        return Reason.MISSING_EVENT_TYPE
+    return Reason.INVALID_FIELD if error.field else Reason.NOT_AN_EVENT
+
+
+def reason_of(error: Invalid | Denied | LogFull) -> Reason:
+    """Why a whole request is refused."""
+    match error:
+        case Refused():
+            return error.reason
+        case TooLarge():
+            return Reason.TOO_LARGE
+        case Invalid():
+            return Reason.UNREADABLE
+        case LogFull():
+            return Reason.LOG_FULL
+        case WrongOrigin():
+            return Reason.ORIGIN
+        case NoKey():
+            return Reason.NO_KEY
+        case Denied(known=True):
+            return Reason.FORBIDDEN
+        case _:
+            return Reason.UNKNOWN_KEY

@@ -1,0 +1,43 @@
+"""From a caller to what may be kept of it: geo and device hash in place of the address (P5)."""
+
+from footfall.collect.client import Caller
+from footfall.enrich.geo import GeoReader
+from footfall.enrich.visitor import device_hash
+from footfall.model.record import Visit
+from footfall.state.salts import Salts
+
+_DAY_MS = 86_400_000
+
+
+class Visitors:
+    """Computes visits and device hashes. Holds the geo data and the salts; keeps no address."""
+
+    def __init__(self, geo: GeoReader, salts: Salts) -> None:
+        self._geo = geo
+        self._salts = salts
+
+    def visit(self, caller: Caller) -> Visit:
+        """What is kept of a caller."""
+        geo = self._geo.lookup(caller.ip)
+        return Visit(
+            caller.user_agent,
+            caller.client_hints,
+            caller.language,
+            geo.country_code,
+            geo.region,
+            geo.city,
+            geo.latitude,
+            geo.longitude,
+            geo.timezone,
+            geo.asn,
+        )
+
+    def device(self, workspace_id: str, caller: Caller, occurred_at: int) -> int:
+        """The device hash under the salt of `occurred_at`'s day (ms); 0 without address or salt.
+
+        Salts live two days: an event that comes later than that has no device.
+        """
+        salt = self._salts.for_day(occurred_at // _DAY_MS)
+        if salt is None or not caller.ip:
+            return 0
+        return device_hash(salt, workspace_id, caller.ip, caller.user_agent)
