@@ -58,45 +58,36 @@ def create_app(door: Door) -> App:
 async def _route(door: Door, scope: Scope, receive: Receive, send: Send) -> None:
     path: str = scope["path"]
     method: str = scope["method"]
-    if path == "/v1/events":
+    if path == "/v1/events" and method in ("POST", "OPTIONS"):
         if method == "POST":
             await post_events(door, scope, receive, send)
-        elif method == "OPTIONS":
-            await respond(send, 204, headers=PREFLIGHT)
         else:
-            await respond_status(
-                send, 405, "events are sent with POST", scope, [(b"allow", b"POST, OPTIONS")]
-            )
-        return
-    if method not in ("GET", "HEAD"):
+            await respond(send, 204, headers=PREFLIGHT)
+    elif method not in ("GET", "HEAD"):
         await respond_status(send, 405, "only GET and HEAD here", scope, [(b"allow", b"GET, HEAD")])
-        return
-    code = path[1:]
-    if "/" not in code and code not in _RESERVED:
-        await get_code(door, scope, send, code)
-        return
-    match path:
-        case "/v1/pixel.gif":
-            await get_pixel(door, scope, send)
-        case "/":
-            await respond(send, 200, HOME, HTML)
-        case "/health/live":
-            await respond_json(send, 200, {"status": "ok"})
-        case "/health/ready":
-            await respond_json(send, 200, {"status": "ok"} | await door.ready(), [NO_STORE])
-        case "/metrics":
-            await _metrics(door, scope, send)
-        case "/robots.txt":
-            await respond(send, 200, ROBOTS, b"text/plain")
-        case "/favicon.ico":
-            await respond(send, 404)
-        case _:
-            await respond_status(
-                send,
-                404,
-                f"the door only takes events and clicks; questions go to {door.settings.console}",
-                scope,
-            )
+    elif (handler := _PAGES.get(path)) is not None:
+        await handler(door, scope, send)
+    elif "/" not in path[1:] and path[1:] not in _RESERVED:
+        await get_code(door, scope, send, path[1:])
+    else:
+        detail = f"the door only takes events and clicks; questions go to {door.settings.console}"
+        await respond_status(send, 404, detail, scope)
+
+
+async def _events(_door: Door, scope: Scope, send: Send) -> None:
+    await respond_status(send, 405, "events are sent with POST", scope, [(b"allow", b"POST, OPTIONS")])
+
+
+async def _home(_door: Door, _scope: Scope, send: Send) -> None:
+    await respond(send, 200, HOME, HTML)
+
+
+async def _live(_door: Door, _scope: Scope, send: Send) -> None:
+    await respond_json(send, 200, {"status": "ok"}, [NO_STORE])
+
+
+async def _ready(door: Door, _scope: Scope, send: Send) -> None:
+    await respond_json(send, 200, {"status": "ok"} | await door.ready(), [NO_STORE])
 
 
 async def _metrics(door: Door, scope: Scope, send: Send) -> None:
@@ -107,5 +98,24 @@ async def _metrics(door: Door, scope: Scope, send: Send) -> None:
     await respond(send, 200, generate_latest(), CONTENT_TYPE_LATEST.encode())
 
 
-# Never links, never orphans. "" is the home page.
-_RESERVED = frozenset({"", "favicon.ico", "robots.txt", "v1", "api", "health", "metrics"})
+async def _robots(_door: Door, _scope: Scope, send: Send) -> None:
+    await respond(send, 200, ROBOTS, b"text/plain")
+
+
+async def _favicon(_door: Door, _scope: Scope, send: Send) -> None:
+    await respond(send, 404)
+
+
+_PAGES: dict[str, Callable[[Door, Scope, Send], Awaitable[None]]] = {
+    "/": _home,
+    "/v1/events": _events,
+    "/v1/pixel.gif": get_pixel,
+    "/health/live": _live,
+    "/health/ready": _ready,
+    "/metrics": _metrics,
+    "/robots.txt": _robots,
+    "/favicon.ico": _favicon,
+}
+
+# Never links, never orphans (tenants refuses them as codes).
+_RESERVED = frozenset({"v1", "api", "health"})

@@ -1,8 +1,8 @@
-"""From the bytes of a request to its events: gzip, and the four shapes of a body.
+r"""From the bytes of a request to its events: gzip, and the four shapes of a body.
 
     {"events": [...]}      with site_id and queue_id beside it, if wanted
     [...]                  a bare array
-    {...}\\n{...}\\n         NDJSON
+    {...}\n{...}\n           NDJSON
     {...}                  a single event
 
 A body that cannot be read at all is refused whole; an event that cannot be read is refused

@@ -1,4 +1,4 @@
-"""Clicks on their way to the log, in groups: a redirect waits at most for its group, never for its own commit.
+"""Clicks on their way to the log, in groups.
 
 While one group is being made durable the next one collects. A group that the log cannot
 take stays here and is tried again, so a click is lost only when memory is full or the

@@ -24,7 +24,7 @@ PREFLIGHT: HeaderList = [
 NO_STORE = (b"cache-control", b"no-store")
 
 
-class Gone(Exception):  # noqa: N818 -- not an error: the client hung up, nobody waits for an answer
+class Gone(Exception):
     """The client hung up before its request was whole."""
 
 

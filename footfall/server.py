@@ -1,0 +1,68 @@
+"""One HTTP server in this process: uvicorn with uvloop and httptools, stopped by an event.
+
+uvicorn handles signals itself and ends the process with the signal's status; here main owns
+the signals, so that a clean stop ends with status 0.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+from typing import Any
+
+import uvicorn
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def serve_http(app: Any, host: str, port: int, stop: asyncio.Event, *, lifespan: bool = False) -> None:
+    """Serve `app` until `stop` is set; then finish running requests (10 s at most) and return.
+
+    Raises OSError when the address cannot be had.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="on" if lifespan else "off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=10,
+        backlog=4096,
+    )
+    server = _Server(config)
+    stopper = asyncio.create_task(_stop_with(server, stop))
+    try:
+        await server.serve(sockets=[_listen(config)])
+    finally:
+        stopper.cancel()
+
+
+def _listen(config: uvicorn.Config) -> Any:
+    """Bind here: uvicorn would log a failure and exit the process with status 1."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((config.host, config.port))
+    except OSError:
+        sock.close()
+        raise
+    sock.set_inheritable(False)
+    return sock
+
+
+async def _stop_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
+    await stop.wait()
+    server.should_exit = True
