@@ -9,6 +9,7 @@ A body that cannot be read at all is refused whole; an event that cannot be read
 alone.
 """
 
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -67,7 +68,7 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
 def decode(body: bytes, content_type: str, max_events: int) -> Batch:
     """Decode a body of any shape. Raises Invalid when it has none of them, TooLarge for too many events."""
     if any(word in content_type for word in _LINES):
-        return _lines(body, max_events)
+        return _lines(_ESCAPE.sub(_mend, body), max_events)
     start = body.lstrip()[:1]
     large = len(body) > _LARGE
     if large and body.count(b",") > max_events * _VALUES:
@@ -83,11 +84,24 @@ def decode(body: bytes, content_type: str, max_events: int) -> Batch:
                 )
         except _BROKEN:
             pass  # not all in our own spelling, or broken: the slow way says which
+    body = _ESCAPE.sub(_mend, body)
     if start == b"[":
         return _slow_array(body, max_events)
     if start == b"{":
         return _slow_object(body, max_events)
     raise Invalid('the body must be JSON: {"events": [...]}, an array of events, or one event a line')
+
+
+# Every escape in turn, so that the second half of an escaped backslash is never taken for one.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u[dD][c-fC-F][0-9a-fA-F]{2}|.)"
+)
+
+
+def _mend(match: re.Match[bytes]) -> bytes:
+    """Half an emoji, as a script that cuts strings sends it: U+FFFD, as a browser would encode it."""
+    whole = match["low"] or len(match.group()) == 2
+    return match.group() if whole else rb"\ufffd"
 
 
 def _limited(batch: Batch, max_events: int) -> Batch:
@@ -117,18 +131,28 @@ def _slow_array(body: bytes, max_events: int) -> Batch:
 
 
 def _slow_object(body: bytes, max_events: int) -> Batch:
+    if _is_lines(body):
+        return _lines(body, max_events)
     try:
         envelope = _raw_envelope.decode(body)
     except msgspec.ValidationError:
-        pass  # an object without a list of events: a single event
+        return Batch([_one(body)])  # an object without a list of events: a single event
     except _BROKEN as error:
-        if b"\n" in body.strip():
-            return _lines(body, max_events)
         raise Invalid(f"the body is not valid JSON: {error}") from None
-    else:
-        site = envelope.site_id or envelope.site or ""
-        return Batch(_each(envelope.events, max_events), site, envelope.queue_id or "")
-    return Batch([_one(body)])
+    site = envelope.site_id or envelope.site or ""
+    return Batch(_each(envelope.events, max_events), site, envelope.queue_id or "")
+
+
+def _is_lines(body: bytes) -> bool:
+    """Whether the first line is a whole object and more follows: NDJSON that does not say so."""
+    first, _, rest = body.strip().partition(b"\n")
+    if not rest:
+        return False
+    try:
+        msgspec.json.decode(first, type=dict[str, msgspec.Raw])
+    except _BROKEN:
+        return False
+    return True
 
 
 def _lines(body: bytes, max_events: int) -> Batch:
