@@ -73,4 +73,4 @@ class StoreDown(Retryable):
 
 
 class Misconfigured(FootfallError):
-    """This installation cannot run as it is set up; the message says what to change."""
+    """The installation cannot run as it is set up; the message says what to change."""

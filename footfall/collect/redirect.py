@@ -6,13 +6,12 @@ the log at most `redirect_cap` (mode durable), or not at all (mode async).
 
 import time
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from footfall.collect.client import Caller, read_caller
 from footfall.collect.door import Door
 from footfall.collect.http import NO_STORE, Scope, Send, header, respond
 from footfall.collect.pages import EXPIRED, HTML, NOT_FOUND
-from footfall.enrich.page import utm_of
+from footfall.enrich.page import parse_page
 from footfall.metrics import CLICKS_PENDING, REDIRECTS
 from footfall.model.ids import format_event_id, uuid7
 from footfall.model.record import RawEvent
@@ -99,8 +98,10 @@ def _click(
 
 @lru_cache(10_000)
 def _destination_utm(url: str) -> tuple[str, str, str, str, str] | None:
-    found = utm_of(urlsplit(url).query) if "utm_" in url else None
-    return found if found and any(found) else None
+    if "utm_" not in url:
+        return None
+    page = parse_page(url, None)
+    return (page.utm_source, page.utm_medium, page.utm_campaign, page.utm_term, page.utm_content)
 
 
 def _is_prefetch(scope: Scope) -> bool:

@@ -1,0 +1,145 @@
+"""IP address -> place, from MaxMind DB files. Runs at the door: addresses go no further.
+
+Reads the nested records of MaxMind and DB-IP and the flat ones of ip-location-db and IPinfo.
+What a file does not know is empty; nothing about an address is ever an error.
+"""
+
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from maxminddb import (
+    InvalidDatabaseError,
+    open_database,  # pyright: ignore[reportUnknownVariableType]  a type argument is missing
+)
+
+from footfall.enrich.text import clean
+from footfall.errors import Misconfigured
+
+PACKAGED = Path(__file__).parents[1] / "_data" / "country.mmdb"
+
+REMEMBERED = 16_384  # addresses, about 6 MB
+
+
+class Geo(NamedTuple):
+    """Where an address is. Region is the ISO 3166-2 part after the country, or a name."""
+
+    country_code: str = ""
+    region: str = ""
+    city: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    timezone: str = ""
+    asn: int = 0
+
+
+NOWHERE = Geo()
+
+
+class GeoReader:
+    """Looks addresses up in the file at `path`, or in all files (*.mmdb) of the directory `path`.
+
+    A directory may hold a city and a network file, or one file for IPv4 and one for IPv6: the
+    first, by name, that knows a field gives it. None is the country data of the package; if
+    that was never built, every place is empty.
+
+    Raises Misconfigured when a given path has no readable database.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        if path is None:
+            files = [PACKAGED] if PACKAGED.exists() else []
+        else:
+            files = sorted(path.glob("*.mmdb")) if path.is_dir() else [path]
+            if not files:
+                raise Misconfigured(f"geo_database: no .mmdb file in {path}")
+        try:
+            opened: list[Any] = [open_database(file) for file in files]
+        except (OSError, InvalidDatabaseError) as error:
+            raise Misconfigured(f"geo_database: {error}") from None
+        self._readers = opened
+        built: list[int] = [reader.metadata().build_epoch for reader in opened]
+        self.build_date: date | None = datetime.fromtimestamp(min(built), UTC).date() if built else None
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._look_up)
+
+    def lookup(self, ip: str) -> Geo:
+        """Where `ip` is; empty for private and unknown addresses and for what is no address."""
+        return self._remembered(ip)
+
+    def close(self) -> None:
+        """Release the files; nothing new is found afterwards."""
+        for reader in self._readers:
+            reader.close()
+
+    def _look_up(self, ip: str) -> Geo:
+        merged: dict[str, Any] = {}
+        for reader in self._readers:
+            try:
+                record = reader.get(_plain(ip))
+            except (TypeError, ValueError, InvalidDatabaseError):
+                continue  # no address, the other family's file, a damaged record, or closed
+            merged = {**_dict(record), **merged}
+        return _read(merged) if merged else NOWHERE
+
+
+def _plain(ip: str) -> str:
+    """Without zone ("%eth0"), and as IPv4 where it is one (::ffff:192.0.2.1)."""
+    if ":" in ip:
+        address = IPv6Address(ip.partition("%")[0])
+        return str(address.ipv4_mapped or address)
+    return ip
+
+
+def _read(record: dict[str, Any]) -> Geo:
+    location = _dict(record.get("location"))
+    subdivision = _dict(next(iter(_list(record.get("subdivisions"))), None))
+    country = record.get("country")
+    code = (
+        record.get("country_code")
+        or (country if isinstance(country, str) else _dict(country).get("iso_code"))
+        or _dict(record.get("registered_country")).get("iso_code")
+    )
+    code = _text(code).upper()
+    return Geo(
+        country_code=code if len(code) == 2 and code.isascii() and code.isalpha() else "",
+        region=_text(
+            subdivision.get("iso_code") or _name(subdivision) or record.get("state1") or record.get("region")
+        ),
+        city=_text(_name(record.get("city"))),
+        latitude=_degrees(location.get("latitude", record.get("latitude")), 90),
+        longitude=_degrees(location.get("longitude", record.get("longitude")), 180),
+        timezone=_text(location.get("time_zone") or record.get("timezone")),
+        asn=_asn(record.get("autonomous_system_number") or record.get("asn")),
+    )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return clean(value, 100) if isinstance(value, str) else ""
+
+
+def _name(value: Any) -> Any:
+    """A name is text, or English among {"names": {"en": ...}}."""
+    return value if isinstance(value, str) else _dict(_dict(value).get("names")).get("en")
+
+
+def _degrees(value: Any, limit: int) -> float | None:
+    try:
+        degrees = float(value)
+    except (TypeError, ValueError):
+        return None
+    return degrees if -limit <= degrees <= limit else None
+
+
+def _asn(value: Any) -> int:
+    digits = str(value or "").removeprefix("AS")
+    return int(digits) if digits.isdecimal() and int(digits) < 1 << 32 else 0
