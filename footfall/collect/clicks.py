@@ -8,6 +8,7 @@ process ends without the log: that, and only that, is `click_unlogged`.
 import asyncio
 import contextlib
 import time
+from typing import Self
 
 import structlog
 
@@ -19,6 +20,7 @@ from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Visit, encod
 log = structlog.get_logger(__name__)
 
 _GROUP = 2000  # clicks in a record, at most
+_PATIENCE = 5.0
 _MOST = 200_000  # clicks that wait for the log, at most (about 200 MB)
 
 
@@ -76,17 +78,18 @@ class Clicks:
             self._drop_oldest()
         return group.logged
 
-    def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Begin writing groups."""
         self._task = asyncio.create_task(self._write_groups())
+        return self
 
-    async def stop(self, patience: float = 5.0) -> None:
-        """Write what is queued; after `patience` seconds what the log still refuses is lost, and counted."""
+    async def __aexit__(self, *_: object) -> None:
+        """Write what is queued; what the log still refuses after some seconds is lost, and counted."""
         self._stopping = True
         self._wake.set()
         if self._task:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._task, patience)
+                await asyncio.wait_for(self._task, _PATIENCE)
         if self._size:
             CLICKS_UNLOGGED.inc(self._size)
             log.error("clicks.lost", clicks=self._size, reason="the log did not take them before the end")

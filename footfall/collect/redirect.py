@@ -30,13 +30,11 @@ async def get_code(door: Door, scope: Scope, send: Send, code: str) -> None:
     """Answer 302 with the click queued (and durable, if it says `Footfall-Logged: yes`), 404 or 410."""
     caller = read_caller(scope, door.proxies)
     domain = caller.host if door.directory.domain_workspace(caller.host) is not None else ""
-    link = None
-    if len(code) <= _LONGEST_CODE:
-        link = door.directory.cached_link(domain, code)
-        if link is UNKNOWN:
-            link = await door.directory.link(domain, code)
+    link = door.directory.cached_link(domain, code) if len(code) <= _LONGEST_CODE else None
+    if link is UNKNOWN:
+        link = await door.directory.link(domain, code)
     counted = scope["method"] == "GET" and not _is_prefetch(scope)
-    if link is None or link is UNKNOWN:
+    if link is None:
         _ORPHAN.inc()
         if counted:
             owner = door.directory.domain_workspace(domain) or DEFAULT_WORKSPACE
@@ -44,7 +42,6 @@ async def get_code(door: Door, scope: Scope, send: Send, code: str) -> None:
             door.clicks.add(owner, click, door.visitors.visit(caller))
         await respond(send, 404, NOT_FOUND, HTML, [NO_STORE])
         return
-    assert isinstance(link, Link)
     if link.expires_at and link.expires_at <= time.time() * 1000:
         _EXPIRED.inc()
         await respond(send, 410, EXPIRED, HTML, [NO_STORE])

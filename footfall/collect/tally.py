@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from typing import Self
 
 import structlog
 
@@ -39,11 +40,12 @@ class Tallies:
             key = (self._default, "", reason.value)
         self._counts[key] += count
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Begin writing."""
         self._task = asyncio.create_task(self._every_second())
+        return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Write what is left."""
         if self._task:
             self._task.cancel()

@@ -1,0 +1,191 @@
+"""What every request needs of the metadata: links, sites, keys, workspaces and domains, from memory.
+
+Each process has its own. It asks the database for the number of the last change a few times
+a second and forgets what has changed, so that all of them see a change within a second.
+When the database does not answer, what is cached stays good.
+"""
+
+import asyncio
+import contextlib
+import hmac
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy import Connection
+
+from footfall.errors import Retryable
+from footfall.settings import Settings
+from footfall.tenants import links, rows, tables
+from footfall.tenants.cache import UNKNOWN, Cache, Unknown
+from footfall.tenants.keys import hash_of
+from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Link, Site, Workspace
+from footfall.tenants.tables import changes, current_version, domains
+from footfall.tenants.tenants import Tenants
+
+__all__ = ["UNKNOWN", "Directory", "Unknown"]
+
+POLL_SECONDS = 0.25
+_SMALL = 10_000  # sites, keys and workspaces kept in memory
+_MOST_CHANGES = 20_000  # more at once: everything is forgotten instead
+_LONGEST_TOKEN = 1000
+
+# What commands on this machine may do (see `is_local`).
+LOCAL_KEY = Key("local", DEFAULT_WORKSPACE, "This machine", ("admin",))
+
+_log = structlog.get_logger(__name__)
+
+
+class _StoredKey(Key, frozen=True):
+    """A key with its hash, for the comparison."""
+
+    hash: str = ""
+
+
+class _News(NamedTuple):
+    """What happened since some version. `domains` is None where they are still the same."""
+
+    version: int
+    changes: list[tuple[str, str]]
+    everything: bool = False
+    domains: dict[str, str] | None = None
+
+
+class Directory:
+    """The bounded cache in front of Tenants. Use it on one event loop."""
+
+    def __init__(
+        self, tenants: Tenants, settings: Settings, is_local: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """`is_local` knows the token of commands on this machine, which is worth an admin key."""
+        self._is_local = is_local
+        database = tenants.database
+        self._database = database
+        self._version = 0  # the last change that was applied here
+        self._domains: dict[str, str] = {}
+        self._poller: asyncio.Task[None] | None = None
+        self._links: Cache[tuple[str, str], Link] = Cache(
+            database, links.find, settings.cache_links, self._applied
+        )
+        self._sites: Cache[str, Site] = Cache(database, _find_sites, _SMALL, self._applied)
+        self._keys: Cache[str, _StoredKey] = Cache(database, _find_keys, _SMALL, self._applied)
+        self._workspaces: Cache[str, Workspace] = Cache(database, _find_workspaces, _SMALL, self._applied)
+
+    async def start(self) -> None:
+        """Load the domains and begin to follow changes. Raises Retryable."""
+        news = await self._database.read(lambda connection: _read_news(connection, -1))
+        self._version, self._domains = news.version, news.domains or {}
+        self._poller = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Stop following changes."""
+        if self._poller:
+            self._poller.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._poller
+
+    def cached_link(self, domain: str, code: str) -> Link | Unknown | None:
+        """The link, None if there is none, UNKNOWN if the database must be asked. No I/O."""
+        return self._links.cached((domain, code))
+
+    async def link(self, domain: str, code: str) -> Link | None:
+        """The link at that place (domain "" for the installation's own). Raises Retryable."""
+        return await self._links.get((domain, code))
+
+    async def site(self, site_id: str) -> Site | None:
+        """The site with that public id. Raises Retryable."""
+        return await self._sites.get(site_id)
+
+    async def key(self, token: str) -> Key | None:
+        """The key whose secret is `token`. Raises Retryable.
+
+        It is looked up by its hash, whose bytes tell nothing about the secret; the hashes are
+        compared in constant time all the same.
+        """
+        if not token or len(token) > _LONGEST_TOKEN:
+            return None
+        digest = hash_of(token)
+        key = await self._keys.get(digest)
+        if key is None:
+            return LOCAL_KEY if self._is_local(token) else None
+        return key if hmac.compare_digest(key.hash, digest) else None
+
+    async def workspace(self, workspace_id: str) -> Workspace | None:
+        """The workspace with that id. Raises Retryable."""
+        return await self._workspaces.get(workspace_id)
+
+    def domain_workspace(self, host: str) -> str | None:
+        """The workspace whose short domain `host` (as in a Host header, lower case) is. No I/O."""
+        return self._domains.get(host)
+
+    def _applied(self) -> int:
+        return self._version
+
+    async def _follow(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self._apply_changes()
+                failing = False
+            except Exception as error:  # noqa: BLE001 -- following must never end: links would stay stale
+                if not failing:
+                    passing = isinstance(error, Retryable)
+                    _log.warning("changes of links and keys cannot be read", exc_info=not passing)
+                failing = True
+
+    async def _apply_changes(self) -> None:
+        seen = self._version
+        news = await self._database.read(lambda connection: _read_news(connection, seen))
+        # From here on without a pause: who loads something meanwhile compares versions.
+        self._version = news.version
+        if news.domains is not None:
+            self._domains = news.domains
+        if news.everything:
+            for cache in (self._links, self._sites, self._keys, self._workspaces):
+                cache.clear()
+        for kind, name in news.changes:
+            self._forget(kind, name)
+
+    def _forget(self, kind: str, name: str) -> None:
+        match kind:
+            case "link":
+                domain, _, code = name.rpartition("/")
+                self._links.forget((domain, code))
+            case "site":
+                self._sites.forget(name)
+            case "key":
+                self._keys.forget(name)
+            case "workspace":
+                self._workspaces.forget(name)
+            case _:
+                pass
+
+
+def _read_news(connection: Connection, seen: int) -> _News:
+    version = current_version(connection)
+    if version == seen:
+        return _News(version, [])
+    query = sa.select(changes).where(changes.c.version > seen).order_by(changes.c.version)
+    found = connection.execute(query.limit(_MOST_CHANGES + 1)).all()
+    # Where the next number is missing, changes were dropped before they were seen here.
+    complete = bool(found) and found[0].version == seen + 1 and len(found) <= _MOST_CHANGES
+    kinds = {row.kind for row in found}
+    everything = not complete or "all" in kinds
+    hosts = None
+    if everything or "domain" in kinds:
+        hosts = {row.host: row.workspace_id for row in connection.execute(sa.select(domains))}
+    return _News(version, [] if everything else [(row.kind, row.name) for row in found], everything, hosts)
+
+
+def _find_sites(connection: Connection, names: Sequence[str]) -> dict[str, Site]:
+    return rows.find(connection, tables.sites.c.id, names, Site)
+
+
+def _find_keys(connection: Connection, hashes: Sequence[str]) -> dict[str, _StoredKey]:
+    return rows.find(connection, tables.keys.c.hash, hashes, _StoredKey)
+
+
+def _find_workspaces(connection: Connection, names: Sequence[str]) -> dict[str, Workspace]:
+    return rows.find(connection, tables.workspaces.c.id, names, Workspace)

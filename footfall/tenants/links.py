@@ -1,0 +1,220 @@
+"""The SQL of links. Every function runs inside one transaction of the metadata database."""
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection
+from sqlalchemy.exc import IntegrityError
+
+from footfall.errors import Conflict, Invalid
+from footfall.model.ids import short_code, short_id
+from footfall.tenants import rows
+from footfall.tenants.fields import Page, check_tags, check_text, check_time
+from footfall.tenants.model import Link
+from footfall.tenants.tables import domains, link_name, links, record_changes
+from footfall.tenants.targets import check_code, check_domain, check_target, loop_error, names_of
+
+Place = tuple[str, str]
+"""Where a link is: (domain, code). The domain is "" for the installation's own."""
+
+_ATTEMPTS = 20  # to find a free random code
+_MAX_SEARCH = 200
+
+
+def create(
+    connection: Connection,
+    link: Link,
+    own: Collection[str],
+) -> Link:
+    """Add a link. What is wanted comes as a Link whose `code` may be "" for a random one.
+
+    `own` are the installation's own hosts. Raises Invalid, and Conflict when the code or the
+    domain is taken.
+    """
+    link = msgspec.structs.replace(
+        link,
+        url=_target(connection, link.url, own),
+        title=check_text(link.title, "title", longest=500, empty=True),
+        tags=check_tags(link.tags),
+        expires_at=check_time(link.expires_at, "expires_at"),
+        code=check_code(link.code) if link.code else "",
+        domain=_own_or_checked(link.domain, own),
+    )
+    _claim(connection, link.workspace_id, link.domain)
+    if link.code:
+        if not _insert(connection, link):
+            raise Conflict(f"code {link.code!r} is taken on this domain", field="code")
+    else:
+        link = _insert_with_random_code(connection, link)
+    record_changes(connection, "link", [link_name(link.domain, link.code)])
+    return link
+
+
+def ensure(
+    connection: Connection, workspace_id: str, wanted: Iterable[tuple[str, str, str]], own: Collection[str]
+) -> tuple[dict[Place, Link], int]:
+    """The links of every (domain, code, url), by (domain, code) as given, and how many were made.
+
+    Existing links are returned unchanged. What the rules for domains, codes and targets
+    refuse is left out. Raises Conflict when a domain or code belongs to another workspace.
+    """
+    places: dict[Place, Place] = {}  # as given -> as stored
+    targets: dict[Place, str] = {}
+    for domain, code, url in wanted:
+        try:
+            place = _own_or_checked(domain, own), check_code(code)
+        except Invalid:
+            continue
+        places[domain, code] = place
+        targets.setdefault(place, url)
+    found = find(connection, targets)
+    for link in found.values():
+        if link.workspace_id != workspace_id:
+            raise Conflict(f"{link_name(link.domain, link.code)} belongs to another workspace")
+    for domain in {domain for domain, _ in targets.keys() - found.keys()}:
+        _claim(connection, workspace_id, domain)
+    made = _make(connection, workspace_id, {p: url for p, url in targets.items() if p not in found}, own)
+    found |= made
+    return {given: found[place] for given, place in places.items() if place in found}, len(made)
+
+
+def find(connection: Connection, places: Collection[Place]) -> dict[Place, Link]:
+    """The links at these places, of whatever workspace."""
+    wanted = set(places)
+    found: dict[Place, Link] = {}
+    for some in rows.chunks({code for _, code in wanted}):
+        for row in connection.execute(sa.select(links).where(links.c.code.in_(some))).mappings():
+            if (row["domain"], row["code"]) in wanted:
+                link = rows.make(Link, row)
+                found[link.domain, link.code] = link
+    return found
+
+
+def update(
+    connection: Connection,
+    workspace_id: str,
+    link_id: str,
+    own: Collection[str],
+    url: str | None,
+    title: str | None,
+    tags: Sequence[str] | None,
+    expires_at: int | None,
+) -> Link:
+    """Change what is not None. Raises NotFound, Invalid."""
+    new = {
+        "url": None if url is None else _target(connection, url, own),
+        "title": None if title is None else check_text(title, "title", longest=500, empty=True),
+        "tags": None if tags is None else check_tags(tags),
+        "expires_at": None if expires_at is None else check_time(expires_at, "expires_at"),
+    }
+    link = rows.update(connection, links, Link, workspace_id, link_id, new)
+    record_changes(connection, "link", [link_name(link.domain, link.code)])
+    return link
+
+
+def delete(connection: Connection, workspace_id: str, link_id: str) -> None:
+    """Raises NotFound."""
+    link = rows.delete(connection, links, workspace_id, link_id)
+    record_changes(connection, "link", [link_name(link["domain"], link["code"])])
+
+
+def page(
+    connection: Connection,
+    workspace_id: str,
+    own: Collection[str],
+    domain: str | None,
+    search: str,
+    limit: int,
+    offset: int,
+) -> Page[Link]:
+    """Links of a workspace, newest first; those on `domain` only, and with `search` in code, URL or title."""
+    where: list[ColumnElement[bool]] = [links.c.workspace_id == workspace_id]
+    if domain is not None:
+        where.append(links.c.domain == _own_or_checked(domain, own))
+    if search:
+        text = check_text(search, "search", longest=_MAX_SEARCH).lower()
+        fields = (links.c.code, links.c.url, links.c.title)
+        where.append(sa.or_(*(sa.func.lower(field).contains(text, autoescape=True) for field in fields)))
+    return rows.page(connection, links, Link, where, limit, offset)
+
+
+def _own_or_checked(domain: str, own: Collection[str]) -> str:
+    host = check_domain(domain) if domain else ""
+    return "" if host in own else host
+
+
+def _target(connection: Connection, url: str, own: Collection[str]) -> str:
+    location = check_target(url, own)
+    if _registered(connection, names_of(location)):
+        raise loop_error(location)
+    return location
+
+
+def _registered(connection: Connection, hosts: Collection[str]) -> set[str]:
+    """Those of `hosts` that are short domains of any workspace."""
+    found: set[str] = set()
+    for some in rows.chunks(hosts):
+        found.update(connection.scalars(sa.select(domains.c.host).where(domains.c.host.in_(some))))
+    return found
+
+
+def _claim(connection: Connection, workspace_id: str, domain: str) -> None:
+    """Make sure that the workspace may have links on `domain`. Raises Conflict."""
+    if not domain:
+        return
+    owner = connection.scalar(sa.select(domains.c.workspace_id).where(domains.c.host == domain))
+    if owner is None:
+        values = {"host": domain, "workspace_id": workspace_id, "created_at": _now()}
+        connection.execute(domains.insert().values(values))
+        record_changes(connection, "domain", [domain])
+    elif owner != workspace_id:
+        raise Conflict(f"domain {domain} belongs to another workspace", field="domain")
+
+
+def _insert(connection: Connection, link: Link) -> bool:
+    """Whether the place was free."""
+    try:
+        # A savepoint, because PostgreSQL lets nothing follow an error but the end of the transaction.
+        with connection.begin_nested():
+            rows.insert(connection, links, link)
+    except IntegrityError:
+        if not find(connection, [(link.domain, link.code)]):
+            raise
+        return False
+    return True
+
+
+def _insert_with_random_code(connection: Connection, link: Link) -> Link:
+    for _ in range(_ATTEMPTS):
+        candidate = msgspec.structs.replace(link, code=short_code())
+        if _insert(connection, candidate):
+            return candidate
+    raise Conflict("no free random code was found; name one", field="code")
+
+
+def _make(
+    connection: Connection, workspace_id: str, targets: dict[Place, str], own: Collection[str]
+) -> dict[Place, Link]:
+    locations: dict[Place, str] = {}
+    for place, url in targets.items():
+        try:
+            locations[place] = check_target(url, own)
+        except Invalid:
+            continue
+    loops = _registered(connection, {name for url in locations.values() for name in names_of(url)})
+    now = _now()
+    made = {
+        (domain, code): Link(short_id("link"), workspace_id, domain, code, url, created_at=now)
+        for (domain, code), url in locations.items()
+        if loops.isdisjoint(names_of(url))
+    }
+    if made:
+        connection.execute(links.insert(), [msgspec.structs.asdict(link) for link in made.values()])
+        record_changes(connection, "link", [link_name(*place) for place in made])
+    return made
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

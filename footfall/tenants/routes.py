@@ -1,0 +1,236 @@
+"""`/api/v1/links`, `/api/v1/sites`, `/api/v1/keys`: of the workspace whose key asks."""
+
+from typing import Annotated, Any, TypeVar
+
+from litestar import Request, Response, Router, delete, get, patch, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType
+
+from footfall.errors import NotFound
+from footfall.problems_litestar import refusals
+from footfall.tenants.directory import Directory
+from footfall.tenants.fields import MAX_PAGE
+from footfall.tenants.guard import allowed, key_of, parameters
+from footfall.tenants.tenants import Tenants
+from footfall.tenants.views import (
+    KeyView,
+    LinkChange,
+    LinkView,
+    Listed,
+    MadeKey,
+    NewKey,
+    NewLink,
+    NewSite,
+    SiteChange,
+    SiteView,
+    key_view,
+    link_view,
+    listed,
+    milliseconds,
+    site_view,
+)
+
+T = TypeVar("T")
+Asked = Request[Any, Any, Any]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="How many at most.")]
+Offset = Annotated[int, QueryParameter(ge=0, le=10**9, description="How many to pass over.")]
+
+_MAX_BODY = 256 << 10
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}]
+_REFUSALS = {
+    400: "A parameter or field is unknown or wrong.",
+    401: "There is no key, or nobody knows it.",
+    403: "The key has not the scope.",
+}
+_TAKEN = _REFUSALS | {409: "The code or the domain is taken."}
+_ONE = _REFUSALS | {404: "This workspace has no such thing."}
+
+
+def tenant_routes(tenants: Tenants, directory: Directory) -> list[Router]:
+    """The routes of links, sites and keys."""
+    return [
+        Router("/api/v1/links", route_handlers=_links(tenants, directory), tags=["Links"], **_common()),
+        Router("/api/v1/sites", route_handlers=_sites(tenants, directory), tags=["Sites"], **_common()),
+        Router("/api/v1/keys", route_handlers=_keys(tenants, directory), tags=["Keys"], **_common()),
+    ]
+
+
+def _common() -> dict[str, Any]:
+    return {"security": _SECURITY, "request_max_body_size": _MAX_BODY}
+
+
+def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
+    may_read, may_write = allowed(directory, "read", "links"), allowed(directory, "links")
+
+    @post(summary="Make a link", operation_id="create_link", guards=[may_write], responses=refusals(_TAKEN))
+    async def create(request: Asked, data: JSONBody[NewLink]) -> LinkView:
+        link = await tenants.create_link(
+            key_of(request).workspace_id,
+            data.url,
+            data.code,
+            data.domain,
+            title=data.title,
+            tags=data.tags,
+            expires_at=milliseconds(data.expires_at),
+        )
+        return link_view(tenants, link)
+
+    known = parameters("limit", "offset", "domain", "search")
+
+    @get(summary="Links", operation_id="links", guards=[may_read, known], responses=refusals(_REFUSALS))
+    async def every(
+        request: Asked,
+        domain: Annotated[str | None, QueryParameter(description="Only on this domain.")] = None,
+        search: Annotated[str, QueryParameter(description="Only with this in code, URL or title.")] = "",
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> Listed[LinkView]:
+        mine = key_of(request).workspace_id
+        page = await tenants.links(mine, limit, offset, domain=domain, search=search)
+        return listed([link_view(tenants, link) for link in page.items], page.total, limit, offset)
+
+    @get(
+        "/{link_id:str}",
+        summary="One link",
+        operation_id="link",
+        guards=[may_read],
+        responses=refusals(_ONE),
+    )
+    async def one(request: Asked, link_id: FromPath[str]) -> LinkView:
+        return link_view(tenants, _found(await tenants.link(key_of(request).workspace_id, link_id), "link"))
+
+    @patch(
+        "/{link_id:str}",
+        summary="Change a link",
+        operation_id="update_link",
+        guards=[may_write],
+        responses=refusals(_ONE),
+    )
+    async def change(request: Asked, link_id: FromPath[str], data: JSONBody[LinkChange]) -> LinkView:
+        link = await tenants.update_link(
+            key_of(request).workspace_id,
+            link_id,
+            url=_given(data.url),
+            title=_given(data.title),
+            tags=_given(data.tags),
+            expires_at=None if data.expires_at is UNSET else milliseconds(data.expires_at),
+        )
+        return link_view(tenants, link)
+
+    @delete(
+        "/{link_id:str}",
+        summary="Delete a link",
+        description="Its clicks stay; its code is free again.",
+        operation_id="delete_link",
+        guards=[may_write],
+        responses=refusals(_ONE),
+    )
+    async def remove(request: Asked, link_id: FromPath[str]) -> None:
+        await tenants.delete_link(key_of(request).workspace_id, link_id)
+
+    return [create, every, one, change, remove]
+
+
+def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
+    may_read, may_write = allowed(directory, "read", "links"), allowed(directory, "admin")
+
+    @post(
+        summary="Make a site", operation_id="create_site", guards=[may_write], responses=refusals(_REFUSALS)
+    )
+    async def create(request: Asked, data: JSONBody[NewSite]) -> SiteView:
+        mine = key_of(request).workspace_id
+        return site_view(await tenants.create_site(mine, data.name, data.origins, data.timezone))
+
+    known = parameters("limit", "offset")
+
+    @get(summary="Sites", operation_id="sites", guards=[may_read, known], responses=refusals(_REFUSALS))
+    async def every(request: Asked, limit: Limit = 100, offset: Offset = 0) -> Listed[SiteView]:
+        page = await tenants.sites(key_of(request).workspace_id, limit, offset)
+        return listed([site_view(site) for site in page.items], page.total, limit, offset)
+
+    @get(
+        "/{site_id:str}",
+        summary="One site",
+        operation_id="site",
+        guards=[may_read],
+        responses=refusals(_ONE),
+    )
+    async def one(request: Asked, site_id: FromPath[str]) -> SiteView:
+        return site_view(_found(await tenants.site(key_of(request).workspace_id, site_id), "site"))
+
+    @patch(
+        "/{site_id:str}",
+        summary="Change a site",
+        operation_id="update_site",
+        guards=[may_write],
+        responses=refusals(_ONE),
+    )
+    async def change(request: Asked, site_id: FromPath[str], data: JSONBody[SiteChange]) -> SiteView:
+        site = await tenants.update_site(
+            key_of(request).workspace_id,
+            site_id,
+            name=_given(data.name),
+            origins=_given(data.origins),
+            timezone=_given(data.timezone),
+        )
+        return site_view(site)
+
+    @delete(
+        "/{site_id:str}",
+        summary="Delete a site",
+        description="Its events stay.",
+        operation_id="delete_site",
+        guards=[may_write],
+        responses=refusals(_ONE),
+    )
+    async def remove(request: Asked, site_id: FromPath[str]) -> None:
+        await tenants.delete_site(key_of(request).workspace_id, site_id)
+
+    return [create, every, one, change, remove]
+
+
+def _keys(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
+    may_manage = allowed(directory, "admin")
+
+    @post(
+        summary="Make a key",
+        description="The answer holds the secret, which cannot be shown again.",
+        operation_id="create_key",
+        guards=[may_manage],
+        responses=refusals(_REFUSALS),
+    )
+    async def create(request: Asked, data: JSONBody[NewKey]) -> Response[MadeKey]:
+        key, secret = await tenants.create_key(key_of(request).workspace_id, data.name, data.scopes)
+        view = key_view(key)
+        made = MadeKey(view.id, view.name, view.scopes, view.created_at, secret)
+        return Response(made, headers={"Cache-Control": "no-store"})
+
+    known = parameters("limit", "offset")
+
+    @get(summary="Keys", operation_id="keys", guards=[may_manage, known], responses=refusals(_REFUSALS))
+    async def every(request: Asked, limit: Limit = 100, offset: Offset = 0) -> Listed[KeyView]:
+        page = await tenants.keys(key_of(request).workspace_id, limit, offset)
+        return listed([key_view(key) for key in page.items], page.total, limit, offset)
+
+    @delete(
+        "/{key_id:str}",
+        summary="Revoke a key",
+        operation_id="delete_key",
+        guards=[may_manage],
+        responses=refusals(_ONE | {409: "It is the last key with the scope admin."}),
+    )
+    async def remove(request: Asked, key_id: FromPath[str]) -> None:
+        await tenants.delete_key(key_of(request).workspace_id, key_id)
+
+    return [create, every, remove]
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else value
+
+
+def _found(thing: T | None, name: str) -> T:
+    if thing is None:
+        raise NotFound(f"there is no such {name}")
+    return thing

@@ -1,0 +1,203 @@
+"""The metadata store: workspaces and what they have. The only door to its tables.
+
+Everything takes the workspace: what belongs to another does not exist for it. A write is
+durable on return, and every process's Directory knows of it within 1 s.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
+
+from footfall.database import Database
+from footfall.errors import Invalid, Misconfigured
+from footfall.model.ids import short_id
+from footfall.settings import Settings
+from footfall.tenants import keys, links, rows, tables, workspaces
+from footfall.tenants.fields import Page
+from footfall.tenants.model import Key, Link, Site, Workspace
+from footfall.tenants.targets import check_target, names_of, with_port
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Tenants:
+    """All reads and writes. Every method raises Retryable when the database is busy or its disk fails."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database = database
+        self._door_url = settings.door_url
+        self.default_domain, self._own = _own_hosts(settings)
+
+    async def bootstrap(self, admin_key: str = "") -> str | None:
+        """Give an empty database the workspace `default`, a site and an admin key.
+
+        Returns the key's secret (`admin_key`, if one is given), or None when there was a
+        workspace already. Raises Invalid for an `admin_key` that no header can carry.
+        """
+        return await self._write(workspaces.bootstrap, admin_key)
+
+    async def create_workspace(self, name: str) -> Workspace:
+        """Raises Invalid."""
+        return await self._write(workspaces.create, name)
+
+    async def workspaces(self) -> list[Workspace]:
+        """All of them, oldest first."""
+        return await self._read(workspaces.every)
+
+    async def workspace(self, workspace_id: str) -> Workspace | None:
+        """The workspace, if there is one."""
+        found = await self._read(rows.find, tables.workspaces.c.id, [workspace_id], Workspace)
+        return found.get(workspace_id)
+
+    async def rename_workspace(self, workspace_id: str, name: str) -> None:
+        """Raises NotFound, Invalid."""
+        await self._write(workspaces.rename, workspace_id, name)
+
+    async def delete_workspace(self, workspace_id: str) -> None:
+        """Delete it with its sites, links, keys and domains; its events stay where they are.
+
+        Raises NotFound, and Conflict for the default workspace, which always exists.
+        """
+        await self._write(workspaces.delete, workspace_id)
+
+    async def create_site(
+        self, workspace_id: str, name: str, origins: Iterable[str] = (), timezone: str = "UTC"
+    ) -> Site:
+        """Raises Invalid."""
+        return await self._write(workspaces.create_site, workspace_id, name, origins, timezone)
+
+    async def sites(self, workspace_id: str, limit: int = 100, offset: int = 0) -> Page[Site]:
+        """Newest first. Raises Invalid."""
+        where = [tables.sites.c.workspace_id == workspace_id]
+        return await self._read(rows.page, tables.sites, Site, where, limit, offset)
+
+    async def site(self, workspace_id: str, site_id: str) -> Site | None:
+        """The site, if the workspace has it."""
+        return await self._read(rows.get, tables.sites, Site, workspace_id, site_id)
+
+    async def update_site(
+        self,
+        workspace_id: str,
+        site_id: str,
+        *,
+        name: str | None = None,
+        origins: Iterable[str] | None = None,
+        timezone: str | None = None,
+    ) -> Site:
+        """Change what is not None. Raises NotFound, Invalid."""
+        return await self._write(workspaces.update_site, workspace_id, site_id, name, origins, timezone)
+
+    async def delete_site(self, workspace_id: str, site_id: str) -> None:
+        """Its events stay. Raises NotFound."""
+        await self._write(workspaces.delete_site, workspace_id, site_id)
+
+    async def create_link(
+        self,
+        workspace_id: str,
+        url: str,
+        code: str | None = None,
+        domain: str | None = None,
+        *,
+        title: str = "",
+        tags: Sequence[str] = (),
+        expires_at: int = 0,
+    ) -> Link:
+        """Make a link: with a random code and on the installation's own domain, unless told otherwise.
+
+        The first workspace to use a domain has it. `expires_at` in ms, 0 for never. Raises
+        Invalid, and Conflict when the code is taken or the domain is another's.
+        """
+        if code is not None and not code:
+            raise Invalid("code must not be empty; leave it out for a random one", field="code")
+        now = int(time.time() * 1000)
+        place = domain or "", code or ""
+        wanted = Link(short_id("link"), workspace_id, *place, url, title, tuple(tags), expires_at, now)
+        return await self._write(links.create, wanted, self._own)
+
+    async def ensure_links(
+        self, workspace_id: str, wanted: Sequence[tuple[str, str, str]]
+    ) -> tuple[Mapping[tuple[str, str], Link], int]:
+        """The links of many (domain, code, url), by (domain, code) as given, and how many were made now.
+
+        For imports: one transaction, thousands at once. Existing links stay as they are.
+        What the rules refuse (a target that is no web address, a reserved code) is left out.
+        Raises Conflict when a domain or a link belongs to another workspace; then none is made.
+        """
+        return await self._write(links.ensure, workspace_id, wanted, self._own)
+
+    async def links(
+        self,
+        workspace_id: str,
+        limit: int = 100,
+        offset: int = 0,
+        *,
+        domain: str | None = None,
+        search: str = "",
+    ) -> Page[Link]:
+        """Newest first; on `domain` only, with `search` in code, URL or title only. Raises Invalid."""
+        return await self._read(links.page, workspace_id, self._own, domain, search, limit, offset)
+
+    async def link(self, workspace_id: str, link_id: str) -> Link | None:
+        """The link, if the workspace has it."""
+        return await self._read(rows.get, tables.links, Link, workspace_id, link_id)
+
+    async def update_link(
+        self,
+        workspace_id: str,
+        link_id: str,
+        *,
+        url: str | None = None,
+        title: str | None = None,
+        tags: Sequence[str] | None = None,
+        expires_at: int | None = None,
+    ) -> Link:
+        """Change what is not None; domain and code never change. Raises NotFound, Invalid."""
+        return await self._write(links.update, workspace_id, link_id, self._own, url, title, tags, expires_at)
+
+    async def delete_link(self, workspace_id: str, link_id: str) -> None:
+        """Its clicks stay; its code is free again. Raises NotFound."""
+        await self._write(links.delete, workspace_id, link_id)
+
+    def short_url(self, link: Link) -> str:
+        """Where the world finds the link."""
+        base = f"https://{link.domain}" if link.domain else self._door_url
+        return f"{base}/{link.code}"
+
+    async def create_key(self, workspace_id: str, name: str, scopes: Iterable[str]) -> tuple[Key, str]:
+        """The key and its secret, which is kept nowhere and can never be shown again. Raises Invalid."""
+        return await self._write(keys.create, workspace_id, name, scopes)
+
+    async def keys(self, workspace_id: str, limit: int = 100, offset: int = 0) -> Page[Key]:
+        """Newest first. Raises Invalid."""
+        where = [tables.keys.c.workspace_id == workspace_id]
+        return await self._read(rows.page, tables.keys, Key, where, limit, offset)
+
+    async def delete_key(self, workspace_id: str, key_id: str) -> None:
+        """Revoke it. Raises NotFound, and Conflict for the last key with the scope admin."""
+        await self._write(keys.delete, workspace_id, key_id)
+
+    async def _write(
+        self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.database.run(lambda connection: fn(connection, *args, **kwargs))
+
+    async def _read(
+        self, fn: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.database.read(lambda connection: fn(connection, *args, **kwargs))
+
+
+def _own_hosts(settings: Settings) -> tuple[str, frozenset[str]]:
+    """The default domain, and all hosts under which the door may be reached.
+
+    No link may point there; a link "on" one of them is on the default domain.
+    """
+    try:
+        default = names_of(check_target(settings.door_url, ()))[1]
+    except Invalid as error:
+        raise Misconfigured(f"public_url: {error}") from None
+    local = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", settings.host)  # noqa: S104 -- compared, not bound
+    return default, frozenset({default, *(with_port(host, settings.port) for host in local)})

@@ -1,0 +1,153 @@
+"""Redirects, orphans and the pixel: the visitor goes on, the click is in the log."""
+
+import asyncio
+import time
+
+import pytest
+
+from footfall.model.ids import format_event_id
+from tests.contract.door import open_door
+from tests.contract.test_door_events import FullLog
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_click_is_durable_when_the_redirect_says_so(tmp_path):
+    async with open_door(tmp_path, redirect_cap=1) as rig:
+        link = await rig.tenants.create_link("default", "https://example.com/x?utm_source=mail", code="hello")
+        answer = await rig.http.get(
+            "/hello", headers={"user-agent": "UA", "referer": "https://news.example/"}
+        )
+        [click] = await rig.events()
+        [record] = await rig.records()
+    assert answer.status_code == 302
+    assert answer.headers["location"] == "https://example.com/x?utm_source=mail"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["footfall-logged"] == "yes"
+    assert answer.headers["footfall-event"] == format_event_id(click.event_id)
+    assert (click.event_type, click.link_id, click.short_code) == ("click", link.id, "hello")
+    assert (click.referrer, click.utm[0]) == ("https://news.example/", "mail")
+    assert click.visitor_id == click.device_hash != 0
+    assert record.visits[click.visit].user_agent == "UA"
+
+
+async def test_many_clicks_share_records_and_none_is_lost(tmp_path):
+    async with open_door(tmp_path, redirect_cap=1) as rig:
+        for code in "abc":
+            await rig.tenants.create_link("default", f"https://example.com/{code}", code=f"code{code}")
+        answers = await asyncio.gather(
+            *(rig.http.get(f"/code{'abc'[n % 3]}", headers={"user-agent": f"UA{n}"}) for n in range(300))
+        )
+        records = await rig.records()
+    logged = {answer.headers["footfall-event"] for answer in answers}
+    stored = [format_event_id(event.event_id) for record in records for event in record.events]
+    assert set(stored) == logged
+    assert len(stored) == 300
+    assert len(records) < 100
+    agents = {
+        format_event_id(event.event_id): record.visits[event.visit].user_agent
+        for record in records
+        for event in record.events
+    }
+    assert all(agents[a.headers["footfall-event"]] == f"UA{n}" for n, a in enumerate(answers))
+
+
+async def test_an_unknown_code_is_an_orphan_click(tmp_path):
+    async with open_door(tmp_path) as rig:
+        answer = await rig.http.get("/nothing-here")
+        [orphan] = await rig.wait_for_events(1)
+        [record] = await rig.records()
+    assert answer.status_code == 404
+    assert "does not exist" in answer.text
+    assert (orphan.event_type, orphan.short_code, orphan.link_id) == ("orphan_click", "nothing-here", "")
+    assert record.workspace_id == "default"
+
+
+async def test_an_expired_link_is_gone_and_not_counted(tmp_path):
+    async with open_door(tmp_path) as rig:
+        past = int(time.time() * 1000) - 1
+        await rig.tenants.create_link("default", "https://example.com/", code="old", expires_at=past)
+        answer = await rig.http.get("/old")
+        assert await rig.events() == []
+    assert answer.status_code == 410
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("HEAD", {}), ("GET", {"sec-purpose": "prefetch;prerender"}), ("GET", {"purpose": "prefetch"}), ("GET", {"x-moz": "prefetch"})],
+)  # fmt: skip
+async def test_what_nobody_asked_for_is_answered_and_not_counted(tmp_path, method, headers):
+    async with open_door(tmp_path) as rig:
+        await rig.tenants.create_link("default", "https://example.com/", code="page")
+        answer = await rig.http.request(method, "/page", headers=headers)
+        unknown = await rig.http.request(method, "/unknown", headers=headers)
+        assert await rig.events() == []
+    assert (answer.status_code, unknown.status_code) == (302, 404)
+    assert "footfall-event" not in answer.headers
+
+
+async def test_a_custom_domain_has_codes_of_its_own(tmp_path):
+    async with open_door(tmp_path, redirect_cap=1) as rig:
+        team = await rig.tenants.create_workspace("Team")
+        await rig.tenants.create_link("default", "https://example.com/ours", code="same")
+        await rig.tenants.create_link(
+            team.id, "https://example.com/theirs", code="same", domain="go.team.example"
+        )
+        await _until(lambda: rig.door.directory.domain_workspace("go.team.example"))
+        ours = await rig.http.get("/same")
+        theirs = await rig.http.get("/same", headers={"host": "go.team.example"})
+        orphan = await rig.http.get("/nothing", headers={"host": "go.team.example"})
+        await rig.wait_for_events(3)
+        records = await rig.records()
+    assert ours.headers["location"] == "https://example.com/ours"
+    assert theirs.headers["location"] == "https://example.com/theirs"
+    assert orphan.status_code == 404
+    assert [record.workspace_id for record in records] == ["default", team.id, team.id]
+
+
+async def _until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_full_log_delays_no_redirect_and_loses_no_click(tmp_path):
+    log = FullLog()
+    async with open_door(tmp_path, eventlog=log) as rig:
+        await rig.tenants.create_link("default", "https://example.com/", code="page")
+        answer = await rig.http.get("/page")
+        assert answer.headers["footfall-logged"] == "pending"
+        assert log.entries == []
+        log.full = False
+        await _until(lambda: log.entries)
+    assert answer.status_code == 302
+    assert len(log.entries) == 1
+
+
+async def test_async_mode_never_waits(tmp_path):
+    log = FullLog()
+    async with open_door(tmp_path, eventlog=log, redirect_mode="async", redirect_cap=1) as rig:
+        await rig.tenants.create_link("default", "https://example.com/", code="page")
+        answer = await rig.http.get("/page")
+        log.full = False
+    assert answer.headers["footfall-logged"] == "pending"
+    assert len(log.entries) == 1
+
+
+async def test_the_pixel_records_a_page_view(tmp_path):
+    async with open_door(tmp_path) as rig:
+        site = await rig.tenants.create_site("default", "Mail")
+        answer = await rig.http.get(
+            "/v1/pixel.gif", params={"site_id": site.id}, headers={"referer": "https://shop.example/cart"}
+        )
+        unknown = await rig.http.get("/v1/pixel.gif", params={"site_id": "site_nobody"})
+        [view] = await rig.events()
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/gif")
+    assert answer.content.startswith(b"GIF89a")
+    assert answer.headers["footfall-logged"] == "yes"
+    assert (view.event_type, view.site_id, view.page_url) == (
+        "page_view",
+        site.id,
+        "https://shop.example/cart",
+    )
+    assert (unknown.status_code, unknown.headers["footfall-logged"]) == (200, "no")
