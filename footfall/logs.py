@@ -17,9 +17,10 @@ def configure(level: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
             *(
-                [structlog.dev.ConsoleRenderer()]
+                # Plain tracebacks: the pretty ones show local variables, and one may hold a key.
+                [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
                 if terminal
-                else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+                else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),

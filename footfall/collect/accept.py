@@ -65,7 +65,7 @@ class Acceptor:
         self._newest = sender.received_at + int(max_future * 1000)
         self._max_event = max_event
         self._devices: dict[tuple[int, str, str], int] = {}
-        self._visit_of: dict[tuple[object, ...], int] = {}
+        self._visit_of: dict[object, int] = {}
         self.visits: list[Visit] = []
 
     def accept(self, event: Incoming) -> RawEvent:
@@ -126,20 +126,25 @@ class Acceptor:
     def _visit(self, event: Incoming) -> tuple[int, Caller]:
         """The index of the event's visit, and its caller: that of the request unless a key says otherwise."""
         caller = self._sender.caller
-        said = None
-        if self._sender.key is not None:
-            said = (event.ip_address, event.user_agent, event.country_code, event.region, event.city,
-                    event.latitude, event.longitude)  # fmt: skip
-            if not any(part is not None for part in said):
-                said = None
-        memo = (said, event.language, event.timezone)
-        if said is not None:
+        told = self._sender.key is not None and (
+            event.ip_address is not None
+            or event.user_agent is not None
+            or event.country_code is not None
+            or event.region is not None
+            or event.city is not None
+            or event.latitude is not None
+        )
+        if not told:
+            memo: object = (event.language, event.timezone)
+        else:
             caller = _override(caller, event)
+            memo = (caller, event.language, event.timezone, event.country_code, event.region, event.city,
+                    event.latitude, event.longitude)  # fmt: skip
         index = self._visit_of.get(memo)
         if index is None:
             visit = self._visitors.visit(caller)
-            if event.language or event.timezone or said is not None:
-                visit = _told(visit, event, geo=said is not None)
+            if told or event.language or event.timezone:
+                visit = _told(visit, event, geo=told)
             index = self._visit_of[memo] = len(self.visits)
             self.visits.append(visit)
         return index, caller

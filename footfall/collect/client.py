@@ -3,12 +3,14 @@
 An address exists only in memory, for the length of a request.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Network = IPv4Network | IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
@@ -85,6 +87,24 @@ def read_caller(scope: dict[str, Any], proxies: Proxies) -> Caller:
         referrer=header_text(referrer, 2048),
         host=header_text(host, 255).lower(),
     )
+
+
+# HTTP libraries and tools as they name themselves: the start of their User-Agent.
+_LIBRARY = re.compile(
+    r"(?:curl|wget|httpie|postman|insomnia|hurl|xh|python|aiohttp|httpx|node|undici|axios|got|deno|bun|go-http|"
+    r"okhttp|java|apache-httpclient|jakarta|ruby|faraday|php|guzzle|symfony|libwww|lwp|perl|rest-client|"
+    r"reqwest|hyper|ureq|dart|dotnet|restsharp|powershell|elixir|hackney|req/|mint|cpr|footfall)",
+    re.IGNORECASE,
+)
+
+
+def without_library(caller: Caller) -> Caller:
+    """The caller of a request with a secret key: a server, which speaks for visitors.
+
+    A User-Agent that names an HTTP library is the server's own, not a visitor's: counted as one, every event
+    sent from a backend would be a bot's.
+    """
+    return replace(caller, user_agent="") if _LIBRARY.match(caller.user_agent) else caller
 
 
 def header_text(value: bytes, limit: int) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from footfall.collect.accept import Acceptor, Refused, Sender
 from footfall.collect.bodies import Batch, decode, inflate
-from footfall.collect.client import read_caller
+from footfall.collect.client import read_caller, without_library
 from footfall.collect.door import Door
 from footfall.collect.http import CORS, Receive, Scope, Send, header, read_body, respond, respond_json
 from footfall.collect.reasons import NoKey, WrongOrigin, event_reason, reason_of
@@ -134,6 +134,7 @@ async def _sender(door: Door, scope: Scope, batch: Batch, key: Key | None, recei
         sites = {name: await _owns(door, workspace_id, name) for name in named | ({site_id} - {""})}
         if site_id and not sites[site_id]:
             raise Refused(Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id")
+    caller = read_caller(scope, door.proxies)
     codes = {
         e.short_code for e in batch.events if not isinstance(e, Invalid) and e.short_code and not e.link_id
     }
@@ -142,7 +143,7 @@ async def _sender(door: Door, scope: Scope, batch: Batch, key: Key | None, recei
         workspace=await workspace_of(door, workspace_id),
         key=key,
         site_id=site_id,
-        caller=read_caller(scope, door.proxies),
+        caller=caller if key is None else without_library(caller),
         received_at=received_at,
         sites=sites,
         links={code: link for code, link in links.items() if link and link.workspace_id == workspace_id},

@@ -1,0 +1,1 @@
+"""The console: questions about what was stored, answered over REST."""

@@ -13,17 +13,27 @@ class Store(Protocol):
         """Insert one batch into `events`; `rows` has the columns of `model.columns`.
 
         When it returns, the rows are durable (fsynced). Raises StoreDown when that is not
-        certain: the rows may be there, all or in part, or not.
+        certain: the rows may be there, all or in part, or not. Never leaves an attempt running
+        behind it: cancelling it waits for its end. `query_id`: letters, digits, - and _.
         """
         ...
 
     async def query(
-        self, sql: str, parameters: Mapping[str, Any] | None = None, *, timeout: float | None = None
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the store ends the query, not only the wait for it
     ) -> Sequence[tuple[Any, ...]]:
         """The rows of one SELECT. Values go in as `{name:Type}` parameters, never as text.
 
-        Times come back as aware datetimes in UTC. Raises StoreDown when the store does not
-        answer, Invalid when the query needs more time or memory than allowed.
+        `timeout` is in seconds, at most `settings.query_timeout`, which is the default.
+        Cancelling the wait ends the query.
+
+        Times come back as aware datetimes in UTC, UUIDs as UUID, JSON as dict. Raises
+        StoreDown when the store does not answer; Invalid when the query needs more time or
+        memory than allowed, or cannot use a value; Misconfigured when the schema lacks what it
+        asks for.
         """
         ...
 

@@ -6,7 +6,7 @@ from typing import Annotated, Generic, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from footfall.tenants.model import SCOPES, Key, Link, Site
+from footfall.tenants.model import SCOPES, Key, Link, Scope, Site
 from footfall.tenants.tenants import Tenants
 
 T = TypeVar("T")
@@ -50,12 +50,11 @@ Timezone = Annotated[
 Moment = Annotated[
     datetime, Meta(tz=True, description="ISO 8601 with offset.", examples=["2027-01-01T00:00:00Z"])
 ]
-# Checked by check_scopes, whose answer names the allowed ones.
+# Checked by check_scopes, whose refusal names the allowed ones.
 Scopes = Annotated[
     list[str],
     Meta(
-        description="What the key may do; admin includes all others.",
-        extra_json_schema={"items": {"type": "string", "enum": list(SCOPES)}},
+        description=f"What the key may do: one or more of {', '.join(SCOPES)}; admin includes all others.",
         examples=[["read"]],
     ),
 ]
@@ -133,7 +132,7 @@ class KeyView(Struct, frozen=True):
 
     id: str
     name: str
-    scopes: Sequence[str]
+    scopes: Sequence[Scope]
     created_at: datetime
 
 

@@ -1,0 +1,199 @@
+"""Ranges of time and the buckets in them, in any IANA zone.
+
+All calendar work is done here, with the zone data of Python: the store is handed instants
+only. So one rule holds for ranges, buckets, labels and empty buckets, also on days of 23
+or 25 hours and in zones of half and quarter hours.
+
+- A day begins when its midnight first strikes (when the clock skips it: at the skip).
+- Weeks begin on Monday (ISO 8601).
+- An hour never spans a change of the clock: an hour that strikes twice makes two buckets,
+  which differ in their offset.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from msgspec import Struct
+
+from footfall.errors import Invalid
+
+Interval = Literal["hour", "day", "week", "month", "year"]
+
+MAX_BUCKETS = 10_000
+DEFAULT_DAYS = 30
+FIRST_YEAR, LAST_YEAR = 1970, 2099
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_HOUR = 3_600_000
+_SHORTEST: dict[Interval, int] = {
+    "hour": _HOUR,
+    "day": 23 * _HOUR,
+    "week": (7 * 24 - 1) * _HOUR,
+    "month": (28 * 24 - 1) * _HOUR,
+    "year": (365 * 24 - 1) * _HOUR,
+}
+# "+" means a space in a query string; nobody escapes the one of an offset.
+_LOST_PLUS = re.compile(r"(T[\d:.,]+) (\d\d:?\d\d)$")
+
+
+class Period(Struct, frozen=True):
+    """From `start` (inclusive) to `end` (exclusive), in ms since 1970 UTC, seen in `timezone`."""
+
+    start: int
+    end: int
+    timezone: str
+
+    def iso(self, at: int) -> str:
+        """An instant as ISO 8601 with the offset it has in this zone; milliseconds if it has any."""
+        moment = _moment(at, ZoneInfo(self.timezone))
+        return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds")
+
+    def buckets(self, interval: Interval) -> list[int]:
+        """When each bucket begins, in order; the first may begin before the period does.
+
+        Raises Invalid when there would be more than MAX_BUCKETS.
+        """
+        if (self.end - self.start) / _SHORTEST[interval] > MAX_BUCKETS:
+            raise Invalid(
+                f"this range has more than {MAX_BUCKETS} buckets by {interval}; "
+                "ask for a longer interval or a shorter range",
+                field="interval",
+            )
+        zone = ZoneInfo(self.timezone)
+        starts = _hours(self, zone) if interval == "hour" else _dates(self, zone, interval)
+        while len(starts) > 1 and starts[1] <= self.start:
+            del starts[0]
+        return starts
+
+
+def resolve(
+    start: str | None,
+    end: str | None,
+    timezone: str,
+    now: datetime,
+    fields: tuple[str, str] = ("start_date", "end_date"),
+) -> Period:
+    """The period that was asked for; `fields` are the names the caller used.
+
+    A date as the end is inclusive, a time is exclusive. Without a start: the 30 dates up to
+    the end; without an end: up to and including today. Raises Invalid.
+    """
+    zone = find_zone(timezone)
+    start_at = None if start is None else _parse(start, zone, fields[0], whole_day=False)
+    end_at = None if end is None else _parse(end, zone, fields[1], whole_day=True)
+    if end_at is None:
+        end_at = _midnight(now.astimezone(zone).date() + timedelta(days=1), zone)
+    if start_at is None:
+        last_day = _moment(end_at - 1, zone).date()
+        start_at = max(_midnight(last_day - timedelta(days=DEFAULT_DAYS - 1), zone), 0)
+    if start_at >= end_at:
+        tail = "" if end else f"; without {fields[1]} the range ends today"
+        raise Invalid(f"{fields[0]} must lie before {fields[1]}{tail}", field=fields[0])
+    return Period(start_at, end_at, timezone)
+
+
+def find_zone(name: str) -> ZoneInfo:
+    """The zone of an IANA name. Raises Invalid."""
+    if name not in zone_names():
+        raise Invalid("timezone must be the name of an IANA zone: UTC, Europe/Berlin, ...", field="timezone")
+    return ZoneInfo(name)
+
+
+@lru_cache
+def zone_names() -> frozenset[str]:
+    """All zones that may be asked for."""
+    return frozenset(available_timezones() - {"Factory", "localtime"})
+
+
+def _parse(text: str, zone: ZoneInfo, field: str, *, whole_day: bool) -> int:
+    """The instant that `text` means, in ms rounded up; the end of a date if `whole_day`."""
+    try:
+        if len(text) <= len("2026-01-31") and "T" not in text:
+            day = date.fromisoformat(text)
+            year = day.year
+            at = _midnight(day + timedelta(days=1) if whole_day else day, zone)
+        else:
+            moment = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+            year, at = moment.year, _instant(moment)
+        if not FIRST_YEAR <= year <= LAST_YEAR:
+            raise ValueError("absurd year")
+    except (ValueError, OverflowError):
+        raise Invalid(
+            f"{field} must be a date (2026-01-31) or a time (2026-01-31T18:00:00+01:00) in ISO 8601, "
+            f"from {FIRST_YEAR} to {LAST_YEAR}",
+            field=field,
+        ) from None
+    return max(at, 0)
+
+
+def _instant(moment: datetime) -> int:
+    """Milliseconds since 1970, rounded up."""
+    return -((_EPOCH - moment) // _MILLISECOND)
+
+
+def _moment(at: int, zone: ZoneInfo) -> datetime:
+    return (_EPOCH + at * _MILLISECOND).astimezone(zone)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> int:
+    """When `day` begins: of two midnights the first; a midnight that is skipped is the skip."""
+    return _instant(datetime(day.year, day.month, day.day, tzinfo=zone))
+
+
+def _dates(period: Period, zone: ZoneInfo, interval: Interval) -> list[int]:
+    day = _moment(period.start, zone).date()
+    if interval == "week":
+        day -= timedelta(days=day.weekday())
+    elif interval != "day":
+        day = day.replace(day=1, month=1 if interval == "year" else day.month)
+    starts: list[int] = []
+    while (at := _midnight(day, zone)) < period.end:
+        if not starts or at > starts[-1]:  # a zone may skip a whole day (Apia, 2011-12-30)
+            starts.append(at)
+        day = _next(day, interval)
+    return starts
+
+
+def _next(day: date, interval: Interval) -> date:
+    if interval in ("day", "week"):
+        return day + timedelta(days=1 if interval == "day" else 7)
+    if interval == "year":
+        return day.replace(year=day.year + 1)
+    return (day + timedelta(days=31)).replace(day=1)
+
+
+def _hours(period: Period, zone: ZoneInfo) -> list[int]:
+    at = period.start
+    into = _into_hour(at, zone)
+    starts = [_change_between(at - into, at, zone) or at - into]
+    while True:
+        at = starts[-1]
+        following = at + _HOUR - _into_hour(at, zone)
+        following = _change_between(at, following, zone) or following
+        if following >= period.end:
+            return starts
+        starts.append(following)
+
+
+def _into_hour(at: int, zone: ZoneInfo) -> int:
+    moment = _moment(at, zone)
+    return (moment.minute * 60 + moment.second) * 1000 + moment.microsecond // 1000
+
+
+def _change_between(low: int, high: int, zone: ZoneInfo) -> int | None:
+    """The instant in (low, high] from which on the offset is that of `high`; None if it never changed."""
+    target = _moment(high, zone).utcoffset()
+    if _moment(low, zone).utcoffset() == target:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _moment(middle, zone).utcoffset() == target:
+            high = middle
+        else:
+            low = middle
+    return high

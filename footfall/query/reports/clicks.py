@@ -1,0 +1,120 @@
+"""The events themselves."""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from footfall.model.columns import COLUMNS
+from footfall.query.params import EventType, ListParams
+from footfall.query.report import Answer, Context, Report
+
+
+class Shown(NamedTuple):
+    """How a column is shown: its type in the answer, its value in a zone, what stands for unknown."""
+
+    type: Any
+    value: Callable[[Any, ZoneInfo], Any]
+    unknown: object = None
+
+
+def _as_is(value: Any, _zone: ZoneInfo) -> Any:
+    return value
+
+
+def _time(value: datetime, zone: ZoneInfo) -> str:
+    return value.astimezone(zone).isoformat(timespec="milliseconds")
+
+
+def _uuid(value: UUID, _zone: ZoneInfo) -> str:
+    return str(value)
+
+
+def _hex(value: int, _zone: ZoneInfo) -> str:
+    # 64 bits do not fit into a number of JavaScript.
+    return f"{value:016x}"
+
+
+def _float(value: float, _zone: ZoneInfo) -> float | None:
+    # Seven digits are what 32 bits hold: 52.52, not 52.52000045776367.
+    return None if math.isnan(value) else float(f"{value:.7g}")
+
+
+def _object(value: str, _zone: ZoneInfo) -> dict[str, Any]:
+    return msgspec.json.decode(value, type=dict[str, Any])
+
+
+_SHOWN: dict[str, Shown] = {
+    "UUID": Shown(str | None, _uuid, UUID(int=0)),
+    "UInt64": Shown(str | None, _hex, 0),
+    "UInt16": Shown(int, _as_is),
+    "UInt32": Shown(int, _as_is),
+    "Float32": Shown(float | None, _float),
+    "Bool": Shown(bool, _as_is),
+    "String": Shown(str, _as_is),
+    "LowCardinality(String)": Shown(str, _as_is),
+    "DateTime64(3, 'UTC')": Shown(str | None, _time, datetime(1970, 1, 1, tzinfo=UTC)),
+    "JSON": Shown(dict[str, Any], _object),
+}
+# What every event has, though it looks like the value for unknown.
+_ALWAYS_KNOWN = {
+    "event_id": Shown(str, _uuid),
+    "occurred_at": Shown(str, _time),
+    "received_at": Shown(str, _time),
+    "sample_weight": Shown(float, _float),
+}
+
+_COLUMNS: dict[str, Shown] = {
+    column.name: _ALWAYS_KNOWN.get(column.name) or _SHOWN[column.type]
+    for column in COLUMNS
+    if column.role not in ("private", "position")
+}
+
+Event = msgspec.defstruct(
+    "Event",
+    [(name, shown.type) for name, shown in _COLUMNS.items()],
+    namespace={
+        "__doc__": "An event with the columns of the envelope that are not private. Unknown text is "
+        '"", all else that is unknown is null; ids of visitors and sessions are 16 hexadecimal digits.'
+    },
+    frozen=True,
+)
+
+
+def _event(row: Sequence[Any], zone: ZoneInfo) -> Any:
+    return Event(
+        *(
+            None if value == shown.unknown else shown.value(value, zone)
+            for shown, value in zip(_COLUMNS.values(), row, strict=True)
+        )
+    )
+
+
+class ClicksParams(ListParams, frozen=True, kw_only=True):
+    """A list of events of one type."""
+
+    event_type: EventType | None = "click"
+
+
+async def _run(ctx: Context[ClicksParams]) -> Answer[list[Any]]:
+    zone = ZoneInfo(ctx.period.timezone)
+    page = ctx.question(limit=ctx.params.limit, offset=ctx.params.offset)
+    total, rows = await asyncio.gather(ctx.ask(ctx.question("events")), ctx.events(page, tuple(_COLUMNS)))
+    return ctx.answer([_event(row, zone) for row in rows], total=total.rows[0][0])
+
+
+REPORT = Report(
+    name="clicks",
+    path="/api/v1/analytics/clicks",
+    title="The events themselves",
+    description="Newest first, with their properties. Clicks, unless `event_type` asks for another type. "
+    "`meta.total` counts them all.",
+    params=ClicksParams,
+    data=list[Event],
+    run=_run,
+)

@@ -1,0 +1,135 @@
+"""The console: an ASGI app made from `REPORTS`, the routers of the tenants, and health.
+
+Every report is scoped to the workspace of the key that asks; no parameter can widen that.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Litestar, Request, Response, Router, get, post
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from footfall import metrics
+from footfall.errors import NotFound
+from footfall.problems_litestar import exception_handlers
+from footfall.query import docs_page, documented
+from footfall.query.params import parse
+from footfall.query.report import Answer, Context, FindLink, Report
+from footfall.query.reports import REPORTS
+from footfall.settings import Settings
+from footfall.store.port import Store
+from footfall.tenants.auth import authenticate, require
+from footfall.tenants.directory import Directory
+from footfall.tenants.model import Key, Scope
+
+Ready = Callable[[], Awaitable[dict[str, object]]]
+"""What to say about this process when it can answer. Raises Retryable when it cannot."""
+
+Through = Callable[[], Awaitable[datetime | None]]
+"""Everything acknowledged before this time is stored; None as long as that is not known."""
+
+
+class Health(Struct, frozen=True):
+    """`status` is `ok`; anything else is answered with 503."""
+
+    status: str
+
+
+def create_app(
+    *,
+    store: Store,
+    directory: Directory,
+    find_link: FindLink,
+    settings: Settings,
+    ready: Ready,
+    complete_through: Through | None = None,
+    routers: Sequence[Router] = (),
+) -> Litestar:
+    """The console as an ASGI app. `routers` are those of the tenants."""
+
+    async def allowed(request: Request[Any, Any, Any], scope: Scope) -> Key:
+        key = await authenticate(request.scope["headers"], directory)
+        require(key, scope)
+        return key
+
+    async def answer(report: Report[Any], request: Request[Any, Any, Any]) -> Answer[Any]:
+        key = await allowed(request, "read")
+        asked = parse(report.params, request.query_params.multi_items(), datetime.now(UTC))
+        # Taken before the question is asked, so that what it promises is in the answer.
+        through = await complete_through() if complete_through else None
+        context = Context(
+            workspace_id=key.workspace_id,
+            params=asked.params,
+            period=asked.period,
+            warnings=asked.warnings,
+            complete_through=through and asked.period.iso(int(through.timestamp() * 1000)),
+            store=store,
+            find_link=find_link,
+            timeout=settings.query_timeout,
+            path=request.path_params,
+        )
+        with metrics.QUERY_SECONDS.labels(report.name).time():
+            return await report.run(context)
+
+    @get("/health/live", tags=["Health"], operation_id="health_live", summary="Whether the process runs")
+    async def live() -> Health:
+        return Health("ok")
+
+    @get(
+        "/health/ready",
+        tags=["Health"],
+        operation_id="health_ready",
+        summary="Whether it can answer questions",
+    )
+    async def is_ready() -> dict[str, object]:
+        return {"status": "ok"} | await ready()
+
+    @get("/metrics", include_in_schema=False)
+    async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
+        await allowed(request, "admin")
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @post("/v1/events", include_in_schema=False)
+    async def events_elsewhere() -> None:
+        raise NotFound(f"the console only answers questions; events go to {settings.door_url}/v1/events")
+
+    return Litestar(
+        route_handlers=[
+            *(_route(report, answer) for report in REPORTS),
+            live,
+            is_ready,
+            scrape,
+            events_elsewhere,
+            docs_page.home,
+            docs_page.openapi_document,
+            *routers,
+        ],
+        exception_handlers=exception_handlers,
+        openapi_config=docs_page.openapi_config(documented.COMPONENTS),
+        logging_config=None,
+    )
+
+
+def _route(
+    report: Report[Any], answer: Callable[[Report[Any], Request[Any, Any, Any]], Awaitable[Answer[Any]]]
+) -> HTTPRouteHandler:
+    """The route of a report. It takes the request only; the parameters are documented by hand."""
+
+    async def handler(request: Request[Any, Any, Any]) -> Any:
+        return await answer(report, request)
+
+    handler.__annotations__["return"] = documented.answer_of(report)
+    return get(
+        report.path,
+        operation_id=f"report_{report.name}",
+        summary=report.title,
+        description=report.description,
+        response_description="The answer.",
+        tags=["Stats" if report.path.startswith("/v1/stats") else "Analytics"],
+        security=documented.SECURITY,
+        responses=documented.LINK_REFUSALS if "{" in report.path else documented.REPORT_REFUSALS,
+        operation_class=documented.operation_with(report.params),
+    )(handler)
