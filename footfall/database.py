@@ -7,6 +7,8 @@ Why these pragmas:
 - `synchronous=FULL`: a transaction that returned is on the disk (`fullfsync` for macOS).
 - `secure_delete=ON`: what is deleted is overwritten; a deleted salt must be gone. The
   rollback journal, which holds the old pages, is emptied with each commit.
+- `cache_spill=OFF`: readers wait for a large transaction only while it commits (measured with
+  60,000 links in one: 0.07 s instead of 0.77).
 """
 
 import asyncio
@@ -29,6 +31,7 @@ _PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA fullfsync=ON",
     "PRAGMA secure_delete=ON",
+    "PRAGMA cache_spill=OFF",
     "PRAGMA foreign_keys=ON",
 )
 # Nothing is wrong with the statement: another process holds the lock, or the disk has a problem.

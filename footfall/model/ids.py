@@ -16,7 +16,7 @@ _random_bits = random.Random(os.urandom(32)).getrandbits  # noqa: S311 -- see ab
 
 
 def uuid7(at_ms: int | None = None) -> bytes:
-    """A new UUIDv7 (RFC 9562, section 5.7) as 16 bytes: sorts by its time (ms, default now), 74 random bits."""
+    """A new UUIDv7 (RFC 9562, section 5.7) as 16 bytes: sorts by time (ms; default now), 74 random bits."""
     ms = int(time.time() * 1000) if at_ms is None else at_ms
     bits = ms << 80 | 0x7 << 76 | _random_bits(12) << 64 | 0x2 << 62 | _random_bits(62)
     return bits.to_bytes(16, "big")

@@ -138,6 +138,19 @@ async def test_a_key_may_speak_for_its_visitors(tmp_path):
     assert second.device_hash == third.device_hash
 
 
+async def test_the_library_of_a_server_is_no_visitors_browser(tmp_path):
+    async with open_door(tmp_path) as rig:
+        site = await rig.tenants.create_site("default", "Shop")
+        await rig.post([PAGE], **{"user-agent": "python-requests/2.32"})
+        await rig.post([PAGE], **{"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"})
+        await rig.post([PAGE], **{"user-agent": "Googlebot/2.1"})
+        await rig.http.post(
+            "/v1/events", json=[PAGE | {"site_id": site.id}], headers={"user-agent": "curl/8"}
+        )
+        agents = [record.visits[0].user_agent for record in await rig.records()]
+    assert agents == ["", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", "Googlebot/2.1", "curl/8"]
+
+
 async def test_times_are_kept_clamped_or_refused(tmp_path):
     now = time.time()
     async with open_door(tmp_path) as rig:
