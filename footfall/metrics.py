@@ -29,6 +29,7 @@ EVENTS_STORED = Counter("footfall_events_stored", "Events inserted into the stor
 ENRICH_SECONDS = Histogram("footfall_enrich_seconds", "Decoding and enriching one batch.", buckets=_FAST)
 INSERT_SECONDS = Histogram("footfall_insert_seconds", "One insert into the store.", buckets=_FAST)
 STORE_ERRORS = Counter("footfall_store_errors", "Inserts that failed or had no certain outcome.")
+RECORDS_PASSED = Counter("footfall_records_passed", "Records the worker could not store.", ["reason"])
 
 # The console
 QUERY_SECONDS = Histogram("footfall_query_seconds", "One report.", ["report"], buckets=_FAST)

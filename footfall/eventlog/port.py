@@ -38,12 +38,13 @@ class EventLog(Protocol):
         """Returns when the record is durable: fsynced, or acknowledged by the broker.
 
         Concurrent appends share a commit. Cancelling the wait does not cancel the append.
-        Raises LogFull when the log cannot take the record; then nothing of it is kept.
+        Raises LogFull when the log cannot take the record; then nothing of it is kept. Raises
+        Invalid for a record of more than 16 MiB, Misconfigured on a log opened to read.
         """
         ...
 
     async def shards(self) -> Sequence[int]:
-        """All shards that hold records, also those that no process writes any more."""
+        """All shards that may hold records, also those that no process writes any more."""
         ...
 
     async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[Stored]:
@@ -59,7 +60,8 @@ class EventLog(Protocol):
         """`consumer` needs nothing up to and including `upto` any more.
 
         It only releases records for retention: where to read on is the consumer's own
-        knowledge, kept with what it did with them.
+        knowledge, kept with what it did with them. A smaller `upto` than before changes nothing.
+        `consumer` is a short name of a-z, 0-9, _ and -.
         """
         ...
 
@@ -74,7 +76,10 @@ class EventLog(Protocol):
     async def retain(self, older_than: float) -> int:
         """Delete what was appended before `older_than` (Unix seconds) and every consumer committed.
 
-        May keep more (whole segments only). Returns the number of records deleted.
+        May keep more: whole segments only, and everything while no consumer is known, because
+        one may still come. To be called now and then by every process that appends. Returns
+        the number of records deleted. (A log at its size limit deletes what every consumer
+        committed without being asked, whatever its age, before it refuses a record.)
         """
         ...
 

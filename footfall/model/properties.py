@@ -5,7 +5,8 @@ refuses would fail them all. `check` accepts only what can be stored beside any 
 read back equal, but for this, which is promised to users:
 
 - a property that is null or an empty object reads back as absent (not so inside an array);
-- whole numbers that share an array with fractions become fractions;
+- inside an array, whole numbers beside fractions become fractions, and a null beside arrays
+  becomes an empty array;
 - addresses are dropped (see `is_address`).
 """
 
@@ -23,6 +24,7 @@ MAX_NAME = 200  # characters
 MAX_TEXT = 8192  # characters of one string
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 
+_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 _WORDS = re.compile(r"[-_. ]+|(?<=[a-z0-9])(?=[A-Z])")
 _LAST_WORDS = frozenset({"ip", "ips", "ipv4", "ipv6", "ipaddr", "ipaddress", "ipaddresses"})
 _LAST_TWO_WORDS = frozenset(
@@ -132,7 +134,8 @@ def _check_scalar(value: Any, path: str) -> None:
 def _may_store(name: Any, path: str) -> bool:
     """Whether a property of this name is kept: an address is not.
 
-    Raises Invalid when it cannot be a name. "%2E" is how the store writes a dot inside a name.
+    Raises Invalid when it cannot be a name. A dot inside a name is "%2E" in the store, so names
+    must not bring such escapes themselves.
     """
     if name in _known:
         return True
@@ -140,8 +143,8 @@ def _may_store(name: Any, path: str) -> bool:
         raise Invalid(f"{path} has a property without a name", field=path)
     if len(name) > MAX_NAME:
         raise TooLarge(f"{path} has a name longer than {MAX_NAME} characters", field=path)
-    if "%2e" in name.lower():
-        raise Invalid(f'{path} has a name that contains "%2E"', field=path)
+    if _ESCAPE.search(name):
+        raise Invalid(f'{path} has a name with a percent escape, as in "%2E"', field=path)
     if is_address(name):
         return False
     if len(_known) >= _KNOWN_LIMIT:

@@ -74,8 +74,13 @@ async def test_an_expired_link_is_gone_and_not_counted(tmp_path):
 
 @pytest.mark.parametrize(
     ("method", "headers"),
-    [("HEAD", {}), ("GET", {"sec-purpose": "prefetch;prerender"}), ("GET", {"purpose": "prefetch"}), ("GET", {"x-moz": "prefetch"})],
-)  # fmt: skip
+    [
+        ("HEAD", {}),
+        ("GET", {"sec-purpose": "prefetch;prerender"}),
+        ("GET", {"purpose": "prefetch"}),
+        ("GET", {"x-moz": "prefetch"}),
+    ],
+)
 async def test_what_nobody_asked_for_is_answered_and_not_counted(tmp_path, method, headers):
     async with open_door(tmp_path) as rig:
         await rig.tenants.create_link("default", "https://example.com/", code="page")

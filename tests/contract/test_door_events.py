@@ -256,7 +256,20 @@ async def test_a_full_log_asks_to_come_again(tmp_path):
     assert again.status_code == 202
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/events", 405), ("PUT", "/abc", 405), ("GET", "/api/v1/analytics/overview", 404), ("GET", "/health/live", 200), ("GET", "/health/ready", 200), ("GET", "/metrics", 401), ("GET", "/", 200), ("GET", "/robots.txt", 200), ("GET", "/favicon.ico", 404)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/events", 405),
+        ("PUT", "/abc", 405),
+        ("GET", "/api/v1/analytics/overview", 404),
+        ("GET", "/health/live", 200),
+        ("GET", "/health/ready", 200),
+        ("GET", "/metrics", 401),
+        ("GET", "/", 200),
+        ("GET", "/robots.txt", 200),
+        ("GET", "/favicon.ico", 404),
+    ],
+)
 async def test_other_paths(tmp_path, method, path, status):
     async with open_door(tmp_path) as rig:
         answer = await rig.http.request(method, path)

@@ -141,4 +141,4 @@ class LogModel(RuleBasedStateMachine):
 
 
 TestLogModel = LogModel.TestCase
-TestLogModel.settings = hypothesis_settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestLogModel.settings = hypothesis_settings(max_examples=15, stateful_step_count=25, deadline=None)

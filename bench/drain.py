@@ -1,0 +1,237 @@
+"""Drain: a full log into an empty store, beside inserts alone and the CPU of each stage.
+
+    python -m bench.drain [--events 500000]
+
+Three processes, each with data of its own. One appends requests of 20 events, made from the
+real clicks, to a SQLite log. One drains it. One does the worker's stages one after the other,
+so that each can be timed, and its inserts (of the same Arrow tables, with nothing beside
+them) are the baseline. A run whose store does not hold every event exactly once has no result.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvloop
+
+from bench.workload import real_clicks
+from footfall.enrich.pipeline import Pipeline
+from footfall.eventlog import open_log
+from footfall.eventlog.port import Entry
+from footfall.model.columns import NAMES
+from footfall.model.ids import uuid7
+from footfall.model.record import RawEvent, Record, Visit, decode, encode, event_positions
+from footfall.settings import Settings
+from footfall.state.batches import Batches, Plan, Range
+from footfall.state.tables import open_state
+from footfall.store import open_store
+from footfall.store.arrow import table
+from footfall.worker.columns import columns
+from footfall.worker.loop import CONSUMER, Worker
+from footfall.worker.sessions import Sessions
+
+EVENTS = 500_000
+PER_REQUEST = 20
+VISITORS = 200_000
+STEP_MS = 5  # between requests
+
+
+def run(events: int = EVENTS) -> dict[str, object]:
+    with tempfile.TemporaryDirectory(prefix="footfall-drain-") as directory:
+        filled, copy = Path(directory) / "filled", Path(directory) / "copy"
+        append = _child("fill", filled, events)
+        shutil.copytree(filled, copy)
+        drained = _child("drain", filled, events)
+        staged = _child("stages", copy, events)
+    stages = staged["stages"]
+    python = sum(us for stage, us in stages.items() if stage not in ("insert", "plan + close"))
+    return {
+        "events": events,
+        "log bytes/event": round(append["bytes"] / events),
+        "drain, events/s": round(events / drained["seconds"]),
+        "baseline: inserts alone, events/s": round(events / staged["insert_seconds"]),
+        "share of the baseline": round(staged["insert_seconds"] / drained["seconds"], 2),
+        "drain, CPU us/event": round(drained["cpu"] / events * 1e6, 2),
+        **{f"{stage}, CPU us/event": round(us, 2) for stage, us in stages.items()},
+        "read to Arrow, CPU us/event": round(python, 2),
+        "peak MB": round(drained["peak_mb"]),
+        "stored = appended": drained["stored"],
+    }
+
+
+def requests(events: int, seed: int = 1) -> Iterator[bytes]:
+    """Records as the door writes them: one sender each, ids that never came before."""
+    rng = random.Random(seed)
+    clicks = real_clicks()
+    start = int(time.time() * 1000) - events // PER_REQUEST * STEP_MS
+    for number in range(events // PER_REQUEST):
+        now = start + number * STEP_MS
+        sender = rng.choice(clicks)
+        latitude, longitude = sender.get("ll", (None, None))
+        visit = Visit(
+            user_agent=sender["a"],
+            language=sender.get("al", "").split(",")[0],
+            country_code=sender.get("c") or "",
+            region=sender.get("gr", ""),
+            city=sender.get("cy", ""),
+            latitude=latitude,
+            longitude=longitude,
+            timezone=sender.get("tz", ""),
+        )
+        visitor = random.Random(rng.randrange(VISITORS)).getrandbits(64) or 1
+        made = [
+            RawEvent(
+                event_id=uuid7(now),
+                event_type="click" if rng.random() < 0.5 else "page_view",
+                occurred_at=now - (PER_REQUEST - index) * 100,
+                site_id="site_k3v9x2m4tq",
+                visitor_id=visitor,
+                device_hash=visitor,
+                page_url=row["u"],
+                referrer="" if row["r"] == "direct" else row["r"],
+                properties=json.dumps({"nk": row.get("nk", 0), "g": row["g"]}, separators=(",", ":")),
+                link_id="link_" + row["h"],
+                short_code=row["h"],
+                destination_url=row["u"],
+                client_id=True,
+            )
+            for index, row in enumerate(rng.choices(clicks, k=PER_REQUEST))
+        ]
+        yield encode(Record(1, now, "default", "api", made, [visit]))
+
+
+async def fill(settings: Settings, events: int) -> dict[str, float]:
+    log = await open_log(settings)
+    size = 0
+    pending: set[asyncio.Task[None]] = set()
+    for data in requests(events):
+        size += len(data)
+        pending.add(asyncio.create_task(log.append(Entry("bench", data))))
+        if len(pending) >= 500:
+            await asyncio.gather(*pending)
+            pending.clear()
+    await asyncio.gather(*pending)
+    await log.close()
+    return {"bytes": size}
+
+
+@asynccontextmanager
+async def _parts(settings: Settings):
+    log = await open_log(settings, shard="none")
+    store = await open_store(settings)
+    database = open_state(settings.data / "state.db")
+    try:
+        await store.migrate()
+        yield log, store, Batches(database)
+    finally:
+        await store.close()
+        await database.close()
+        await log.close()
+
+
+async def drain(settings: Settings, events: int) -> dict[str, float]:
+    async with _parts(settings) as (log, store, batches):
+        worker = Worker(log, store, batches, settings)
+        cpu, clock = time.process_time(), time.perf_counter()
+        stored = await worker.drain()
+        seconds = time.perf_counter() - clock
+        cpu = time.process_time() - cpu
+        await _check(store, events)
+        return {
+            "seconds": seconds,
+            "cpu": cpu,
+            "stored": stored,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+
+async def _check(store, events: int) -> None:
+    rows, distinct = (await store.query("SELECT count(), uniqExact(event_id) FROM events"))[0]
+    if not rows == distinct == events:
+        raise RuntimeError(f"appended {events}, stored {rows} rows of {distinct} events: no result")
+
+
+async def stages(settings: Settings, events: int) -> dict[str, object]:
+    spent: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def stage(name: str):
+        start = time.process_time()
+        yield
+        spent[name] += (time.process_time() - start) / events * 1e6
+
+    async with _parts(settings) as (log, store, batches):
+        pipeline = Pipeline()
+        sessions = Sessions(timeout=settings.session_timeout, memory=settings.session_memory)
+        batch_records = settings.batch_rows // PER_REQUEST
+        ready = []
+        (shard,) = await log.shards()
+        after = -1
+        while True:
+            with stage("read"):
+                stored = await log.read(shard, after, batch_records, settings.batch_bytes)
+            if not stored:
+                break
+            after = stored[-1].offset
+            with stage("decode"):
+                records = [(shard, entry.offset, decode(entry.data or b"")) for entry in stored]
+            with stage("columns"):
+                made = columns(records)
+            with stage("enrich"):
+                pipeline.run(made)
+            with stage("sessions"):
+                made["session_id"] = sessions.assign(
+                    made["visitor_id"], made["occurred_at"], made["received_at"], made["session_id"]
+                )
+            with stage("arrow"):
+                ready.append((table({name: made[name] for name in NAMES}), stored[0].offset, after))
+            del records, made
+        clock = time.perf_counter()
+        with stage("insert"):
+            for number, (rows, _, _) in enumerate(ready):
+                await store.insert(rows, f"bench-{number}")
+        insert_seconds = time.perf_counter() - clock
+        await _check(store, events)
+        with stage("plan + close"):
+            for number, (rows, first, last) in enumerate(ready):
+                seqs = event_positions(first, 1)[0], event_positions(last, PER_REQUEST)[-1]
+                plan = Plan(f"bench-{number}", (Range(shard, first, last, *seqs),), rows.num_rows, 0, 0, 0)
+                await batches.plan(plan)
+                await batches.close(plan, {"stored": rows.num_rows})
+                await log.commit(CONSUMER, shard, last)
+        return {"stages": spent, "insert_seconds": insert_seconds}
+
+
+def _child(part: str, data: Path, events: int) -> dict[str, object]:
+    """Run one part in a process of its own, so that each has its own engine, caches and clock."""
+    command = [sys.executable, "-m", "bench.drain", "--part", part, "--data", data, "--events", str(events)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--part", choices=("fill", "drain", "stages"), help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.part is None:
+        for figure, value in run(asked.events).items():
+            print(f"{figure:45} {value}")
+        return
+    part = {"fill": fill, "drain": drain, "stages": stages}[asked.part]
+    print(json.dumps(uvloop.run(part(Settings(data=asked.data), asked.events))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The command line. Each command lives in a `cli_*.py` and is imported when it is called.
+
+Exit status: 0 done, 1 failed, 2 called or set up wrongly, 130 interrupted. A problem is told
+in one line, without a stack trace.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from cyclopts import App, CycloptsError
+
+from footfall.errors import FootfallError, Invalid, Misconfigured
+from footfall.terminal import warn
+
+
+def _version() -> str:
+    try:
+        return version("footfall")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
+
+
+app = App(
+    name="footfall",
+    help="Records every click and event of short links, pages and widgets, and answers questions about them.",
+    version=_version,
+)
+_COMMANDS = {
+    "serve": ("cli_roles:serve", "Run everything on this machine: the door, the worker and the console."),
+    "demo": ("cli_demo:demo", "See it work: real clicks in, figures out, checked."),
+    "import": ("cli_import:app", "Bring in what was recorded elsewhere."),
+    "report": ("cli_report:report", "Show the overview and the top lists of a range."),
+    "doctor": ("cli_doctor:doctor", "Check this machine and the data directory."),
+    "collect": ("cli_roles:collect", "Run a door only."),
+    "work": ("cli_roles:work", "Run the worker only."),
+    "query": ("cli_roles:query", "Run the console only."),
+    "migrate": ("cli_roles:migrate", "Bring the store's schema up to date."),
+}
+for _name, (_function, _help) in _COMMANDS.items():
+    app.command(f"footfall.{_function}", name=_name, help=_help)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status."""
+    try:
+        # A command returns its exit status, or None for 0; help and version return None.
+        result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return 2
+    except FootfallError as error:
+        field = f"{error.field}: " if isinstance(error, Invalid) and error.field else ""
+        warn(f"footfall: {field}{error}")
+        return 2 if isinstance(error, Misconfigured | Invalid) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The entry point `footfall`."""
+    sys.exit(run(sys.argv[1:]))

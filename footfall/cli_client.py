@@ -1,0 +1,126 @@
+"""How a command reaches the console: by URL and key, the server that runs here, or one of its own."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import msgspec
+
+from footfall import main, runfile
+from footfall.errors import Denied, FootfallError, Invalid, Misconfigured, NotFound, Retryable
+from footfall.settings import Settings
+from footfall.terminal import warn
+
+_TIMEOUT = httpx.Timeout(60, connect=5)
+
+
+class Console:
+    """The console's API, with its refusals as Footfall's errors.
+
+    `own` is true when this process runs the console itself.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, *, own: bool = False) -> None:
+        self._http = http
+        self.own = own
+
+    async def get(self, path: str, **parameters: Any) -> Any:
+        """The answer of a GET. Raises Invalid, Denied, NotFound, Retryable or FootfallError."""
+        return await self._ask("GET", path, params={k: v for k, v in parameters.items() if v is not None})
+
+    async def post(self, path: str, body: object) -> Any:
+        """The answer of a POST; raises as `get`."""
+        return await self._ask(
+            "POST",
+            path,
+            content=msgspec.json.encode(body),
+            headers={"Content-Type": "application/json"},
+        )
+
+    async def _ask(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise Retryable(
+                f"no answer from {self._http.base_url}: {error or type(error).__name__}"
+            ) from None
+        if answer.is_success:
+            return msgspec.json.decode(answer.content)
+        raise _error(answer)
+
+
+@asynccontextmanager
+async def console(
+    settings: Settings, url: str | None, key: str | None, *, create: bool = False
+) -> AsyncGenerator[Console]:
+    """The console to ask: the one at `url`, else of `settings.data`; runs one where none runs.
+
+    A data directory that is not there is made only with `create`. Raises NotFound, Misconfigured,
+    and Conflict when another command has the directory.
+    """
+    async with AsyncExitStack() as stack:
+        run = runfile.running(settings.data) if url is None else None
+        if url is not None:
+            http = _client(url, _checked_key(key))
+        elif run is not None:
+            http = _client(run.console, run.token)
+        else:
+            if not create and not (settings.data / "meta.db").exists():
+                raise NotFound(f"nothing was recorded in {settings.data} yet; is --data right?")
+            stack.enter_context(runfile.DataLock.acquire(settings.data, "a footfall command"))
+            await _first_start(settings)
+            token = runfile.new_token()
+            app = await stack.enter_async_context(main.own_console(settings, token))
+            transport = httpx.ASGITransport(app)
+            http = httpx.AsyncClient(
+                transport=transport, base_url="http://localhost", headers=_headers(token), timeout=_TIMEOUT
+            )
+        await stack.enter_async_context(http)
+        yield Console(http, own=url is None and run is None)
+
+
+async def _first_start(settings: Settings) -> None:
+    key = await main.prepare(settings)
+    if key and not settings.admin_key.get_secret_value():
+        warn(f"Admin key (shown only now, keep it): {key}")
+
+
+def _client(url: str, key: str) -> httpx.AsyncClient:
+    # trust_env off: a proxy of the environment is no way to a server on this machine.
+    return httpx.AsyncClient(base_url=url, headers=_headers(key), timeout=_TIMEOUT, trust_env=False)
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def _checked_key(key: str | None) -> str:
+    if not key:
+        raise Misconfigured("--url needs a key too: --key, or better the variable FOOTFALL_KEY")
+    if not key.isascii() or not key.isprintable():
+        raise Invalid("is not a key", field="--key")
+    return key
+
+
+def _error(answer: httpx.Response) -> FootfallError:
+    try:
+        problem = msgspec.json.decode(answer.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        problem = {}
+    detail = str(problem.get("detail") or f"the server answered with {answer.status_code}")
+    match answer.status_code:
+        case 400 | 413 | 422:
+            return Invalid(detail, field=str(problem.get("field", "")))
+        case 401 | 403:
+            return Denied(detail, known=answer.status_code == 403)
+        case 404:
+            return NotFound(detail)
+        case 429 | 502 | 503 | 504:
+            return Retryable(detail, retry_after=_seconds(answer.headers.get("Retry-After", "1")))
+        case _:
+            return FootfallError(detail)
+
+
+def _seconds(text: str) -> float:
+    return min(float(text), 60.0) if text.isascii() and text.isdecimal() else 1.0

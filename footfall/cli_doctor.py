@@ -1,0 +1,20 @@
+"""`footfall doctor`: shows the checks of `doctor.py`."""
+
+from rich.console import Console as Terminal
+from rich.table import Table
+from rich.text import Text
+
+from footfall import doctor as checks
+from footfall.cli_roles import DEFAULTS, Where
+
+_STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def doctor(*, where: Where = DEFAULTS) -> int:
+    """Check this machine and the data directory; the exit status is 1 when something fails."""
+    found = list(checks.examine(where.settings()))
+    table = Table("check", "", "detail")
+    for check in found:
+        table.add_row(check.name, Text(check.state, style=_STYLE[check.state]), Text(check.detail))
+    Terminal().print(table)
+    return checks.exit_status(found)

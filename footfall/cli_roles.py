@@ -1,0 +1,206 @@
+"""`footfall serve`, `collect`, `work`, `query` and `migrate`: the roles as processes."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import uvloop
+from cyclopts import Parameter
+
+from footfall import main, runfile, supervise
+from footfall.errors import Misconfigured
+from footfall.ports import answers, free_port, is_free
+from footfall.settings import Settings, load
+from footfall.terminal import say, warn
+
+Data = Annotated[Path | None, Parameter(help="The data directory. [default: footfall-data]")]
+Host = Annotated[str | None, Parameter(help="Address to listen on. [default: 127.0.0.1]")]
+Port = Annotated[int | None, Parameter(help="The door's port. [default: 8000]")]
+ConsolePort = Annotated[int | None, Parameter(help="The console's port. [default: 8001]")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """Where to keep the data and to listen; footfall.toml and FOOTFALL_* variables set the rest."""
+
+    data: Data = None
+    host: Host = None
+    port: Port = None
+    console_port: ConsolePort = None
+
+    def settings(self) -> Settings:
+        """The settings; port 0 becomes one that is free now."""
+        settings = load(data=self.data, host=self.host, port=self.port, console_port=self.console_port)
+        chosen = {
+            name: free_port(settings.host)
+            for name in ("port", "console_port")
+            if getattr(settings, name) == 0
+        }
+        return settings if not chosen else replace(self, **chosen).settings()
+
+
+DEFAULTS = Where()
+
+# Given by the supervisor (and the demo) to its children only (see supervise.py).
+Lifeline = Annotated[int | None, Parameter(show=False)]
+
+
+def serve(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> int:
+    """Run everything on this machine: the door, the worker and the console.
+
+    Stop it with Ctrl-C. The first start shows the admin key, once.
+    """
+    settings = where.settings()
+    if lifeline is not None:
+        supervise.follow(lifeline)
+    with runfile.DataLock.acquire(settings.data, "footfall serve") as lock:
+        _check_free(settings, "port", "console_port")
+        key = _first_start(settings)
+        with _announced(settings):
+            return asyncio.run(_supervise(settings, lock, key))
+
+
+def collect(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> None:
+    """Run a door only: it takes events and clicks, and needs a worker elsewhere to store them."""
+    settings = where.settings()
+    if lifeline is None:
+        _check_free(settings, "port")
+    else:
+        supervise.follow(lifeline)
+    uvloop.run(main.run_collect(settings))
+
+
+def work(
+    *,
+    where: Where = DEFAULTS,
+    with_query: Annotated[bool, Parameter(negative=(), help="Run the console in the same process.")] = False,
+    lifeline: Lifeline = None,
+) -> None:
+    """Run the worker only: it takes events from the log into the store."""
+    settings = where.settings()
+    with _alone(settings, "footfall work", lifeline, console=with_query):
+        uvloop.run(main.run_work(settings, with_query=with_query))
+
+
+def query(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> None:
+    """Run the console only: the API that answers questions."""
+    settings = where.settings()
+    with _alone(settings, "footfall query", lifeline, console=True):
+        uvloop.run(main.run_query(settings))
+
+
+def migrate(*, data: Data = None) -> None:
+    """Bring the store's schema up to date. `serve` and `work` do it by themselves when they start."""
+    settings = load(data=data)
+    with runfile.DataLock.acquire(settings.data, "footfall migrate"):
+        applied = asyncio.run(main.migrate(settings))
+    say("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
+
+
+@contextmanager
+def _alone(settings: Settings, command: str, lifeline: int | None, *, console: bool) -> Generator[None]:
+    """What a role needs that owns the embedded store: the lock, unless its supervisor holds it."""
+    if lifeline is not None:
+        supervise.follow(lifeline)
+        yield
+        return
+    with ExitStack() as stack:
+        stack.enter_context(runfile.DataLock.acquire(settings.data, command))
+        if console:
+            _check_free(settings, "console_port")
+        _first_start(settings)
+        if console:
+            stack.enter_context(_announced(settings))
+        yield
+
+
+def _first_start(settings: Settings) -> str | None:
+    """Make the data directory usable; the key of its first start is shown, and returned."""
+    key = asyncio.run(main.prepare(settings))
+    if settings.admin_key.get_secret_value():
+        return None  # who set it knows it, and it has no place in the output
+    if key:
+        say(f"\nAdmin key (shown only now, keep it): {key}\n")
+    return key
+
+
+@contextmanager
+def _announced(settings: Settings) -> Generator[None]:
+    """`run.json` is there as long as the server runs."""
+    runfile.write(
+        settings.data,
+        runfile.Run(
+            pid=os.getpid(),
+            identity=runfile.identity(os.getpid()),
+            host=settings.host,
+            port=settings.port,
+            console_port=settings.console_port,
+            door_url=settings.door_url,
+            console_url=settings.console,
+            token=runfile.new_token(),
+        ),
+    )
+    try:
+        yield
+    finally:
+        runfile.remove(settings.data)
+
+
+def _check_free(settings: Settings, *names: str) -> None:
+    """Raises Misconfigured when one of these settings names a port that cannot be had."""
+    ports = [int(getattr(settings, name)) for name in names]
+    if len(set(ports)) < len(ports):
+        raise Misconfigured(f"port and console_port are both {settings.port}; they must differ")
+    for name, port in zip(names, ports, strict=True):
+        if not is_free(settings.host, port):
+            option = "--" + name.replace("_", "-")
+            raise Misconfigured(f"port {port} is in use by another program; choose another with {option}")
+
+
+async def _supervise(settings: Settings, lock: runfile.DataLock, key: str | None) -> int:
+    footfall = [sys.executable, "-m", "footfall"]
+    common = [
+        *("--data", str(settings.data), "--host", settings.host),
+        *("--port", str(settings.port), "--console-port", str(settings.console_port)),
+    ]
+    supervisor = supervise.Supervisor(
+        [
+            supervise.Child("the door", [*footfall, "collect", *common]),
+            supervise.Child("the worker", [*footfall, "work", "--with-query", *common]),
+        ],
+        say=lambda line: warn(f"footfall: {line}"),
+        inherit=(lock.fd,),
+    )
+    greeting = asyncio.ensure_future(_greet(settings, key))
+    try:
+        return await supervisor.run()
+    finally:
+        greeting.cancel()
+
+
+async def _greet(settings: Settings, key: str | None) -> None:
+    """Say where everything is, once it answers."""
+    for url in (
+        runfile.base_url(settings.host, settings.port),
+        runfile.base_url(settings.host, settings.console_port),
+    ):
+        while not await asyncio.to_thread(answers, f"{url}/health/live"):  # noqa: ASYNC110 -- another process
+            await asyncio.sleep(0.1)
+    header = f"-H 'Authorization: Bearer {key or 'YOUR_KEY'}'"
+    say(
+        f"Door      {settings.door_url}\n"
+        f"Console   {settings.console}\n"
+        f"Data      {settings.data.resolve()}\n\n"
+        "A first event:\n"
+        f"  curl {settings.door_url}/v1/events {header} \\\n"
+        """       -H 'Content-Type: application/json' -d '{"events": [{"event_type": "signup"}]}'\n"""
+        "What came in:\n"
+        f"  curl {settings.console}/api/v1/analytics/overview {header}\n"
+        "Stop with Ctrl-C."
+    )

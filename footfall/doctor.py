@@ -1,0 +1,201 @@
+"""Whether this machine and this data directory can run Footfall: one check, one line.
+
+`fail` means it will not run, `warn` that it will, but look at this.
+"""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from footfall import runfile
+from footfall.enrich.geo import GeoReader
+from footfall.errors import Misconfigured
+from footfall.ports import is_free
+from footfall.settings import Settings
+
+_GIB = 1 << 30
+_LITTLE_DISK = 5 * _GIB
+_NO_DISK = _GIB // 2
+_OLD_GEO_DAYS = 400
+_FEW_FILES = 4096
+_CLOCK_SLACK = 300.0  # seconds
+
+# What ClickHouse's x86-64 binaries are built for; with AVX2 they choose faster code at run time.
+_NEEDED_CPU = {"sse4_2", "popcnt", "pclmulqdq"}
+_PROBE = "import chdb; print(chdb.query('SELECT version()', 'CSV').bytes().decode().strip().strip('\"'))"
+
+
+class Check(NamedTuple):
+    """One line of the result."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    detail: str
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """All checks, in order; the engine's takes a second or two."""
+    run = runfile.running(settings.data)
+    yield from _directory(settings.data, run)
+    yield from _disk(settings.data)
+    for setting, port in (("port", settings.port), ("console_port", settings.console_port)):
+        yield _port(setting, settings.host, port, run)
+    yield _cpu()
+    yield _memory(settings)
+    yield _files()
+    yield Check("Python", "ok", platform.python_version())
+    yield Check("SQLite", "ok", sqlite3.sqlite_version)
+    yield _engine()
+    yield _geo(settings)
+    yield _clock(settings.data)
+
+
+def exit_status(checks: Sequence[Check]) -> int:
+    """1 when anything failed."""
+    return int(any(check.state == "fail" for check in checks))
+
+
+def _existing(path: Path) -> Path:
+    """The nearest directory that is there."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _directory(data: Path, run: runfile.Run | None) -> Iterator[Check]:
+    name = "data directory"
+    base = _existing(data)
+    where = str(data.absolute())
+    if not base.is_dir():
+        yield Check(name, "fail", f"{base} is not a directory")
+        return
+    try:
+        with tempfile.TemporaryFile(dir=base) as file:
+            file.write(b"footfall")
+            file.flush()
+            started = time.perf_counter()
+            os.fsync(file.fileno())
+            took = time.perf_counter() - started
+    except OSError as error:
+        yield Check(name, "fail", f"{base} cannot be written: {error.strerror}")
+        return
+    slow = took > 0.05
+    detail = where if data.exists() else f"{where}: not there yet, will be made"
+    yield Check(name, "warn" if slow else "ok", f"{detail}; one fsync takes {took * 1000:.1f} ms")
+    by = runfile.holder(data)
+    if by:
+        yield Check("in use", "ok", f"by {by}" + (f", console at {run.console}" if run else ""))
+    elif data.exists():
+        yield Check("in use", "ok", "by nobody")
+
+
+def _disk(data: Path) -> Iterator[Check]:
+    free = shutil.disk_usage(_existing(data)).free
+    state = "fail" if free < _NO_DISK else "warn" if free < _LITTLE_DISK else "ok"
+    yield Check("free disk", state, f"{free / _GIB:.1f} GiB")
+
+
+def _port(setting: str, host: str, port: int, run: runfile.Run | None) -> Check:
+    name = setting.replace("_", " ")
+    if run and port in (run.port, run.console_port):
+        return Check(name, "ok", f"{port}: held by the running server (process {run.pid})")
+    try:
+        free = port == 0 or is_free(host, port)
+    except Misconfigured as error:
+        return Check(name, "fail", str(error))
+    return Check(name, "ok" if free else "fail", f"{port}: {'free' if free else 'in use by another program'}")
+
+
+def _cpu() -> Check:
+    machine = platform.machine()
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return Check("CPU", "ok", f"{machine}, {os.cpu_count()} cores")
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    detail = f"{machine}, {os.cpu_count()} cores"
+    if machine != "x86_64" or not flags:
+        return Check("CPU", "ok", detail)
+    missing = sorted(_NEEDED_CPU - set(flags))
+    if missing:
+        return Check("CPU", "fail", f"{detail}; the engine needs {', '.join(missing)}")
+    if "avx2" not in flags:
+        return Check("CPU", "warn", f"{detail}; without AVX2 the engine is slower")
+    return Check("CPU", "ok", f"{detail}, SSE4.2 and AVX2")
+
+
+def _memory(settings: Settings) -> Check:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    detail = f"{total / _GIB:.1f} GiB; the engine may use {settings.store_memory / _GIB:.1f}"
+    return Check("memory", "warn" if total < 1.5 * settings.store_memory else "ok", detail)
+
+
+def _files() -> Check:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = soft != resource.RLIM_INFINITY and soft < _FEW_FILES
+    hint = f"; a busy door wants {_FEW_FILES} or more (ulimit -n)" if few else ""
+    return Check("open files", "warn" if few else "ok", f"{soft}{hint}")
+
+
+def _engine() -> Check:
+    """Ask the engine, in a process of its own: on a CPU that lacks something it dies."""
+    try:
+        done = subprocess.run(  # noqa: S603 -- our own interpreter and text
+            [sys.executable, "-c", _PROBE], capture_output=True, text=True, timeout=60, check=False, cwd="/"
+        )
+    except subprocess.TimeoutExpired:
+        return Check("engine", "fail", "did not answer within a minute")
+    if done.returncode == -signal.SIGILL:
+        return Check("engine", "fail", "this CPU lacks instructions that it needs")
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"ended with status {done.returncode}"]
+        return Check("engine", "fail", reason[0])
+    return Check("engine", "ok", f"ClickHouse {done.stdout.strip()} (chDB)")
+
+
+def _geo(settings: Settings) -> Check:
+    try:
+        built = GeoReader(settings.geo_database).build_date
+    except Misconfigured as error:
+        return Check("geo data", "fail", str(error))
+    if built is None:
+        return Check("geo data", "warn", "none: countries stay empty")
+    age = (datetime.now(UTC).date() - built).days
+    hint = "; networks move, get newer data" if age > _OLD_GEO_DAYS else ""
+    return Check("geo data", "warn" if hint else "ok", f"of {built}{hint}")
+
+
+def _clock(data: Path) -> Check:
+    now = time.time()
+    shown = datetime.now(UTC).isoformat(timespec="seconds")
+    built = _built()
+    if built and datetime.now(UTC).date() < built:
+        return Check("clock", "fail", f"{shown} lies before this version was built ({built})")
+    newest = max((entry.stat().st_mtime for entry in data.iterdir()), default=0.0) if data.is_dir() else 0.0
+    if newest > now + _CLOCK_SLACK:
+        return Check(
+            "clock", "warn", f"{shown}; files in the data directory are newer: was the clock set back?"
+        )
+    return Check("clock", "ok", shown)
+
+
+def _built() -> date | None:
+    """When the data of this package was fetched, which a right clock is past."""
+    try:
+        sources = json.loads((Path(__file__).parent / "_data" / "SOURCES.json").read_text())
+        return date.fromisoformat(sources["built"])
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,119 @@
+"""Group commit: many appends wait on the event loop, one thread writes them together."""
+
+import asyncio
+import logging
+import queue
+from contextlib import suppress
+from threading import Thread
+from typing import NamedTuple
+
+from footfall.errors import Invalid, LogFull
+from footfall.eventlog.sqlite_block import MAX_RECORD, MAX_RECORDS
+from footfall.eventlog.sqlite_shard import Shard
+
+# What waits in memory while the disk is slow; beyond it appends are refused.
+_QUEUE_RECORDS = 50_000
+_QUEUE_BYTES = 32 << 20
+_GROUP_BYTES = 1 << 20  # a group is closed at this size
+_IDLE = 5.0  # seconds without an append after which the thread looks for left-over work
+
+_log = logging.getLogger(__name__)
+
+
+class _Waiting(NamedTuple):
+    data: bytes
+    done: asyncio.Future[None]
+
+
+class GroupCommit:
+    """The queue in front of a shard, and the thread behind it.
+
+    The thread takes whatever is queued when the last commit is done, so groups grow with the
+    load and a lone append waits for nobody. Appends belong to the event loop that made this.
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        # Counted on the loop only: up in append, down when a group is settled.
+        self._records = 0
+        self._bytes = 0
+        self._closed = False
+        self._thread = Thread(target=self._run, name="footfall-log", daemon=True)
+        self._thread.start()
+
+    async def append(self, data: bytes) -> None:
+        """See the port. A caller that is cancelled leaves its record in the queue."""
+        size = len(data)
+        if size > MAX_RECORD:
+            raise Invalid(f"a log record has at most {MAX_RECORD} bytes", field="")
+        if self._closed:
+            raise LogFull("the log is closing")
+        if self._records >= _QUEUE_RECORDS or self._bytes + size > _QUEUE_BYTES:
+            raise LogFull("the queue of the log is full")
+        self._records += 1
+        self._bytes += size
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put(_Waiting(data, done))
+        await done
+
+    async def close(self) -> None:
+        """Write all that is queued, then release the shard."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        self._shard.start()
+        going = True
+        while going:
+            group, going = self._take()
+            if group:
+                refusal = self._write(group)
+                with suppress(RuntimeError):  # the loop is gone, and everybody who waited with it
+                    self._loop.call_soon_threadsafe(self._settle, group, refusal)
+                self._shard.tidy()
+            elif going:
+                self._shard.tidy()
+                self._shard.seal_older()
+        self._shard.close()
+
+    def _take(self) -> tuple[list[_Waiting], bool]:
+        """All that is queued, up to a group's size; False once the queue was closed."""
+        group: list[_Waiting] = []
+        size = 0
+        try:
+            waiting = self._queue.get(timeout=_IDLE)
+            while waiting is not None:
+                group.append(waiting)
+                size += len(waiting.data)
+                if size >= _GROUP_BYTES or len(group) >= MAX_RECORDS:
+                    return group, True
+                waiting = self._queue.get_nowait()
+        except queue.Empty:
+            return group, True
+        return group, False
+
+    def _write(self, group: list[_Waiting]) -> str:
+        """Why the group was refused, or "" when it is durable."""
+        try:
+            self._shard.write([waiting.data for waiting in group])
+        except LogFull as error:
+            return str(error)
+        except Exception:  # noqa: BLE001 - without this thread every append would wait for ever
+            _log.exception("the log failed in an unexpected way")
+            return "the log failed"
+        return ""
+
+    def _settle(self, group: list[_Waiting], refusal: str) -> None:
+        self._records -= len(group)
+        for waiting in group:
+            self._bytes -= len(waiting.data)
+            if waiting.done.done():
+                continue  # the caller went away; its record did not
+            if refusal:
+                waiting.done.set_exception(LogFull(refusal))
+            else:
+                waiting.done.set_result(None)

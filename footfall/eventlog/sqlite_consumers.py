@@ -1,0 +1,81 @@
+"""What each consumer has committed: one small file per consumer and shard.
+
+    DATA/log/consumers/<consumer>/<shard, 16 hex digits>     the offset, in decimal
+
+Files of their own, not rows of a segment: a segment has one writer, and it is not the
+consumer. They are replaced atomically but not fsynced, because they only release records for
+retention: after a power failure an older or unreadable one keeps records longer, until the
+consumer's next commit.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from footfall.errors import Invalid
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+class Consumers:
+    """The commits in one log directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "consumers"
+
+    def commit(self, consumer: str, shard: int, upto: int) -> None:
+        """Remember `upto`; a smaller number than before changes nothing."""
+        path = self._path(consumer) / f"{shard:016x}"
+        if upto <= _read(path):
+            if path.exists():
+                return
+            upto = -1  # nothing yet, but the consumer is known from now on
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_suffix(".draft")
+        draft.write_text(str(upto))
+        draft.replace(path)
+
+    def committed(self, consumer: str, shard: int) -> int:
+        """The offset up to which `consumer` needs nothing any more, or -1."""
+        return _read(self._path(consumer) / f"{shard:016x}")
+
+    def released(self, shard: int) -> int:
+        """The offset up to which nobody needs anything; -1 while no consumer is known.
+
+        A log whose consumer has not started yet looks like one that nobody reads, so
+        without a consumer nothing is ever released.
+        """
+        try:
+            names = os.listdir(self._root)  # noqa: PTH208 - only names are needed
+        except FileNotFoundError:
+            return -1
+        return min((_read(self._root / name / f"{shard:016x}") for name in names), default=-1)
+
+    def highest(self, shard: int) -> int:
+        """The largest offset any consumer has committed, or -1."""
+        return max((_read(path) for path in self._root.glob(f"*/{shard:016x}")), default=-1)
+
+    def drop(self, consumer: str) -> None:
+        """Forget the consumer."""
+        shutil.rmtree(self._path(consumer), ignore_errors=True)
+
+    def forget_shard(self, shard: int) -> None:
+        """Remove what was committed of a shard that is gone for good."""
+        for path in self._root.glob(f"*/{shard:016x}"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, consumer: str) -> Path:
+        if not _NAME.fullmatch(consumer):
+            raise Invalid(
+                "a consumer's name has 1 to 64 of a-z, 0-9, _ and -, and does not start with _ or -",
+                field="consumer",
+            )
+        return self._root / consumer
+
+
+def _read(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return -1

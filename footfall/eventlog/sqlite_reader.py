@@ -1,0 +1,232 @@
+"""Reading the SQLite log: any shard, beside its writer or long after it is gone."""
+
+import logging
+import sqlite3
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from footfall.eventlog.port import Stored
+from footfall.eventlog.sqlite_block import MAX_RECORDS, Block, Damaged, decode
+from footfall.eventlog.sqlite_files import (
+    GAP,
+    Segment,
+    list_segments,
+    list_shards,
+    log_path,
+    open_reader,
+    shard_directory,
+)
+from footfall.eventlog.sqlite_salvage import Salvage
+from footfall.metrics import LOG_DAMAGED
+
+_READ = "SELECT last, data FROM blocks WHERE last > ? AND last < ? ORDER BY last"
+_LAST = "SELECT last, data FROM blocks WHERE last < ? ORDER BY last DESC LIMIT 1"
+_NO_END = 1 << 62
+# More than this between two segments is a gap, less is damage. Half, because a consumer may be
+# ahead of what is left of a segment that lost its end.
+_MOST_MISSING = GAP // 2
+_CONNECTIONS = 64
+_ENDS = 4096  # finished segments whose end is remembered
+_TRANSIENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+
+_log = logging.getLogger(__name__)
+
+
+class _NotNow(Exception):
+    """The segment cannot be read at this moment; the next call will do."""
+
+
+class Reader:
+    """Reads records and the ends of segments. Blocking; to be used by one thread at a time.
+
+    Within a shard offsets are dense (see sqlite_files), so whatever is missing between two
+    readable records is damaged, and is delivered as such, once all ways to read it failed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        # One connection per shard, for the segment read last; the oldest is closed first.
+        self._open: dict[int, tuple[Segment, sqlite3.Connection]] = {}
+        self._listings: dict[int, tuple[int, list[Segment]]] = {}
+        self._ends: dict[Path, tuple[int, float] | None] = {}
+        self._salvage: tuple[object, Salvage] | None = None
+
+    def segments(self, shard: int) -> list[Segment]:
+        """The shard's segments in order. As cheap as a stat while the directory is unchanged."""
+        directory = shard_directory(self._root, shard)
+        try:
+            changed = directory.stat().st_mtime_ns
+        except FileNotFoundError:
+            self.forget(shard)
+            return []
+        stamp, known = self._listings.get(shard, (0, []))
+        if stamp == changed:
+            return known
+        listed = list_segments(directory)
+        # File systems count time in ticks: a young stamp may stand for two changes.
+        if time.time_ns() - changed > 1_000_000_000:
+            self._listings[shard] = (changed, listed)
+        return listed
+
+    def shards(self) -> list[int]:
+        """All shards that have a segment."""
+        return [shard for shard in list_shards(self._root) if self.segments(shard)]
+
+    def read(self, shard: int, after: int, limit: int, max_bytes: int) -> list[Stored]:
+        """See the port. Raises nothing but programming errors."""
+        taken: list[Stored] = []
+        size = damaged = 0
+        # Listed before reading: the writer never writes to a segment that has a successor.
+        for block in self._blocks(shard, after):
+            at = block.appended_at
+            for offset, data in enumerate(block.records, block.first):
+                if offset <= after:
+                    continue
+                if len(taken) >= limit or (size >= max_bytes and taken):
+                    break
+                taken.append(Stored(offset, at, data))
+                size += len(data or b"")
+                damaged += data is None
+            if len(taken) >= limit or size >= max_bytes:
+                break
+        if damaged:
+            LOG_DAMAGED.inc(damaged)
+        return taken
+
+    def oldest(self, shard: int, after: int) -> float | None:
+        """When the first record above `after` was appended; None if there is none."""
+        return next((block.appended_at for block in self._blocks(shard, after)), None)
+
+    def end(self, shard: int, segment: Segment, following: Segment | None) -> tuple[int, float] | None:
+        """Offset and time of the segment's last readable record; None if there is none (or not now)."""
+        if segment.path in self._ends:
+            return self._ends[segment.path]
+        below = _NO_END if following is None else following.first
+        found: tuple[int, float] | None = None
+        try:
+            rows = self._connection(shard, segment).execute(_LAST, (below,)).fetchall()
+            for last, data in rows:
+                block = decode(segment.magic, data)
+                if block.last != last:
+                    raise Damaged
+                found = (last, block.appended_at)
+        except (sqlite3.Error, Damaged, OSError, MemoryError) as error:
+            if not self._give_up(shard, segment, error):
+                return None
+            newest = self._salvaged(segment).newest(below)
+            found = (newest.last, newest.appended_at) if newest else None
+        if following is not None:
+            if len(self._ends) >= _ENDS:
+                self._ends.clear()
+            self._ends[segment.path] = found
+        return found
+
+    def forget(self, shard: int) -> None:
+        """Let go of what is open or remembered of a shard."""
+        if shard in self._open:
+            self._open.pop(shard)[1].close()
+        for segment in self._listings.pop(shard, (0, []))[1]:
+            self._ends.pop(segment.path, None)
+
+    def close(self) -> None:
+        """Close all files."""
+        for shard in list(self._open):
+            self.forget(shard)
+        if self._salvage is not None:
+            self._salvage[1].close()
+            self._salvage = None
+
+    def _blocks(self, shard: int, after: int) -> Iterator[Block]:
+        segments = self.segments(shard)
+        start = bisect_right(segments, after + 1, key=lambda segment: segment.first) - 1
+        try:
+            for index in range(max(start, 0), len(segments)):
+                segment = segments[index]
+                below = segments[index + 1].first if index + 1 < len(segments) else _NO_END
+                yield from self._segment_blocks(shard, segment, max(after, segment.first - 1), below)
+        except _NotNow:
+            return
+
+    def _segment_blocks(self, shard: int, segment: Segment, after: int, below: int) -> Iterator[Block]:
+        """The blocks of one segment from `after` on, and what is missing as damaged ones."""
+        try:
+            with closing(self._connection(shard, segment).execute(_READ, (after, below))) as rows:
+                for last, data in rows:
+                    block = decode(segment.magic, data)
+                    if block.last != last or block.first > after + 1 or block.damaged:
+                        raise Damaged
+                    yield block
+                    after = last
+            if 0 < below - 1 - after < _MOST_MISSING:
+                raise Damaged
+        except (sqlite3.Error, Damaged, OSError, MemoryError) as error:
+            if not self._give_up(shard, segment, error):
+                return
+            times = self._modified(segment)
+            for block in self._salvaged(segment).blocks(after, below):
+                yield from _missing(after + 1, block.first, block.appended_at)
+                yield block
+                after = block.last
+            if below - 1 - after < _MOST_MISSING:
+                yield from _missing(after + 1, below, times)
+
+    def _connection(self, shard: int, segment: Segment) -> sqlite3.Connection:
+        known, connection = self._open.get(shard, (None, None))
+        if connection is not None:
+            if known == segment:
+                return connection
+            # A reader that stays would keep the writer from sealing the segment.
+            connection.close()
+            del self._open[shard]
+        elif len(self._open) >= _CONNECTIONS:
+            self._open.pop(next(iter(self._open)))[1].close()
+        connection = open_reader(segment)
+        self._open[shard] = (segment, connection)
+        return connection
+
+    def _give_up(self, shard: int, segment: Segment, error: BaseException) -> bool:
+        """Whether the pages should be read without SQLite. Raises _NotNow for passing trouble."""
+        if shard in self._open:
+            self._open.pop(shard)[1].close()
+        if not segment.path.exists():
+            return False  # retention removed it meanwhile
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT:
+            raise _NotNow from error
+        return True
+
+    def _salvaged(self, segment: Segment) -> Salvage:
+        """What can be found without SQLite; remembered until the files change."""
+        signature = (segment.path, *map(_signature, (segment.path, log_path(segment.path))))
+        if self._salvage is None or self._salvage[0] != signature:
+            if self._salvage is not None:
+                self._salvage[1].close()
+                self._salvage = None
+            _log.warning("log segment %s is damaged; reading it page by page", segment.path.name)
+            try:
+                self._salvage = (signature, Salvage(segment))
+            except OSError:
+                raise _NotNow from None
+        return self._salvage[1]
+
+    def _modified(self, segment: Segment) -> float:
+        try:
+            return segment.path.stat().st_mtime
+        except FileNotFoundError:
+            return time.time()
+
+
+def _missing(first: int, below: int, appended_at: float) -> Iterator[Block]:
+    for start in range(first, below, MAX_RECORDS):
+        count = min(MAX_RECORDS, below - start)
+        yield Block(start, start + count - 1, appended_at, [None] * count)
+
+
+def _signature(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns

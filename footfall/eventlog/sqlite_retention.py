@@ -1,0 +1,130 @@
+"""Deleting segments that nobody needs, and refusing records when there is no room."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from footfall.errors import LogFull
+from footfall.eventlog.sqlite_consumers import Consumers
+from footfall.eventlog.sqlite_files import (
+    Segment,
+    fsync_directory,
+    list_segments,
+    list_shards,
+    remove_files,
+    shard_directory,
+    size_on_disk,
+    try_lock,
+)
+from footfall.eventlog.sqlite_heal import heal_shard
+from footfall.eventlog.sqlite_reader import Reader
+
+# Space on the disk that the log leaves to others: the worker must be able to empty it.
+_RESERVE = 16 << 20
+_LOOK_EVERY = 0.25  # seconds between looks at the disk
+
+
+class Retention:
+    """Deletes whole segments. Blocking; to be used by one thread at a time, with its reader."""
+
+    def __init__(self, root: Path, consumers: Consumers, reader: Reader) -> None:
+        self._root = root
+        self._consumers = consumers
+        self._reader = reader
+
+    def retain(self, older_than: float, own: int | None) -> int:
+        """See the port. Looks after the own shard, and after those that nobody writes any more."""
+        deleted = 0
+        for shard in list_shards(self._root):
+            directory = shard_directory(self._root, shard)
+            if shard == own:
+                deleted += self.trim(shard, list_segments(directory)[:-1], older_than)[0]
+            elif (lock := try_lock(directory)) is not None:
+                try:
+                    self._reader.forget(shard)
+                    heal_shard(directory)
+                    deleted += self.trim(shard, list_segments(directory), older_than)[0]
+                    if not list_segments(directory):
+                        self._consumers.forget_shard(shard)
+                        shutil.rmtree(directory, ignore_errors=True)
+                finally:
+                    os.close(lock)
+        return deleted
+
+    def close(self) -> None:
+        """Close the reader."""
+        self._reader.close()
+
+    def trim(
+        self, shard: int, segments: list[Segment], older_than: float, enough: float = float("inf")
+    ) -> tuple[int, int]:
+        """Delete from the oldest of `segments` on; the number of records and of bytes deleted.
+
+        Stops at one that is needed or not old, or when `enough` bytes are free.
+        """
+        released = self._consumers.released(shard)
+        records = freed = 0
+        for index, segment in enumerate(segments):
+            following = segments[index + 1] if index + 1 < len(segments) else None
+            end = self._reader.end(shard, segment, following)
+            try:
+                # An empty or unreadable one has no records that anybody could still want.
+                last, newest = end or (segment.first - 1, segment.path.stat().st_mtime)
+                size = segment.path.stat().st_size
+            except FileNotFoundError:
+                continue
+            if released < last or newest >= older_than or freed >= enough:
+                break
+            self._reader.forget(shard)
+            remove_files(segment.path)
+            records += last - segment.first + 1
+            freed += size
+        if freed:
+            fsync_directory(shard_directory(self._root, shard))
+        return records, freed
+
+
+class Room:
+    """Says whether the log may grow: below `log_max`, and not into the last bytes of the disk."""
+
+    def __init__(self, root: Path, shard: int, limit: int, retention: Retention) -> None:
+        self._root = root
+        self._shard = shard
+        self._limit = limit
+        self._retention = retention
+        self._size = 0
+        self._refusal = ""
+        self._looked = float("-inf")
+
+    def take(self, size: int) -> None:
+        """Account for `size` more bytes. Raises LogFull if they have no room."""
+        now = time.monotonic()
+        if now - self._looked > _LOOK_EVERY or (not self._refusal and self._size + size > self._limit):
+            self._looked = now
+            self._refusal = self._look(size)
+        if self._refusal:
+            raise LogFull(self._refusal)
+        self._size += size
+
+    def close(self) -> None:
+        """Let go of the files that looking for room has opened."""
+        self._retention.close()
+
+    def _look(self, size: int) -> str:
+        disk = os.statvfs(self._root)
+        if disk.f_bavail * disk.f_frsize < size + min(_RESERVE, disk.f_blocks * disk.f_frsize // 20):
+            return "the disk of the log is full"
+        self._measure()
+        if self._size + size > self._limit:
+            # Age is a wish, the limit is not: what every consumer has committed goes early.
+            directory = shard_directory(self._root, self._shard)
+            excess = self._size + size - self._limit + self._limit // 16
+            self._retention.trim(self._shard, list_segments(directory)[:-1], float("inf"), excess)
+            self._measure()
+        if self._size + size > self._limit:
+            return "the log has reached its size limit (log_max)"
+        return ""
+
+    def _measure(self) -> None:
+        self._size = size_on_disk([shard_directory(self._root, shard) for shard in list_shards(self._root)])

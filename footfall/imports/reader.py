@@ -1,0 +1,105 @@
+"""Reading a file of lines for an import: chunks of lines, each with its number and occurrence."""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from footfall.errors import Invalid
+
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+"""What is sent for a line that is not UTF-8 or endless; no format takes it for a line of its own."""
+
+_LONGEST_LINE = 64 << 10
+_CHUNK_BYTES = 4 << 20
+
+
+class Chunk(NamedTuple):
+    """Some lines of a file.
+
+    `numbers` are their places in the file, from 1; `occurrences` say for each which of the
+    identical lines it is, from 1; `position` is where in the (compressed) file reading stands.
+    """
+
+    numbers: list[int]
+    lines: list[str]
+    occurrences: list[int]
+    position: int
+
+
+def open_input(file: str, stdin: BufferedReader) -> tuple[BufferedReader, int]:
+    """The file (`-` for standard input) and its size in bytes, 0 when unknown. Raises Invalid."""
+    if file == "-":
+        return stdin, 0
+    path = Path(file)
+    try:
+        return path.open("rb"), path.stat().st_size
+    except OSError as error:
+        raise Invalid(f"{file}: {error.strerror}", field="FILE") from None
+
+
+def read_chunks(raw: BufferedReader, most_lines: int) -> Iterator[Chunk]:
+    """The lines of a plain or gzip file, without empty ones, in chunks.
+
+    About 100 bytes of memory per distinct line. Raises Invalid where a gzip file is broken,
+    after everything before that has been given out.
+    """
+    seen: dict[bytes, int] = {}
+    numbers: list[int] = []
+    lines: list[str] = []
+    occurrences: list[int] = []
+    size = 0
+    broken: list[str] = []
+    for number, line in _lines(raw, broken):
+        # A hash of 64 bits: should two lines ever collide, their numbers are still the same each time.
+        digest = hashlib.blake2b(line, digest_size=8).digest()
+        seen[digest] = seen.get(digest, 0) + 1
+        numbers.append(number)
+        lines.append(_text(line))
+        occurrences.append(seen[digest])
+        size += len(line)
+        if len(lines) == most_lines or size >= _CHUNK_BYTES:
+            yield Chunk(numbers, lines, occurrences, _position(raw))
+            numbers, lines, occurrences, size = [], [], [], 0
+    if lines:
+        yield Chunk(numbers, lines, occurrences, _position(raw))
+    if broken:
+        raise Invalid(broken[0], field="FILE")
+
+
+def _lines(raw: BufferedReader, broken: list[str]) -> Iterator[tuple[int, bytes]]:
+    """Number and content of each line that is not blank; of an endless one only its beginning.
+
+    When the file cannot be read to its end, it ends early and says so in `broken`.
+    """
+    packed = raw.peek(2)[:2] == b"\x1f\x8b"
+    file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if packed else raw
+    number = 0
+    try:
+        while line := file.readline(_LONGEST_LINE + 2):
+            number += 1
+            rest = line
+            while rest and not rest.endswith(b"\n") and len(rest) == _LONGEST_LINE + 2:
+                rest = file.readline(_LONGEST_LINE + 2)
+            stripped = line.strip()
+            if stripped:
+                yield number, stripped
+    except (EOFError, OSError, zlib.error) as error:
+        broken.append(f"the file cannot be read further than line {number}: {error}")
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line.decode() if len(line) <= _LONGEST_LINE else UNREADABLE
+    except UnicodeDecodeError:
+        return UNREADABLE
+
+
+def _position(raw: BufferedReader) -> int:
+    try:
+        return raw.tell()
+    except OSError:  # a pipe
+        return 0

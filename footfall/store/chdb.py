@@ -1,0 +1,189 @@
+"""The store as a library in this process: chDB, through clickhouse-connect.
+
+One process per data directory, and one directory per process.
+"""
+
+import asyncio
+import fcntl
+import os
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import pyarrow as pa
+
+from footfall.errors import FootfallError, Invalid, Misconfigured, StoreDown
+from footfall.settings import Settings
+from footfall.store import migrate
+from footfall.store.chdb_handles import Handle, Handles, open_handles
+
+_OPEN_FILES = 65_536  # merging wide parts opens thousands
+_KILL_EVERY = 0.2  # seconds
+
+T = TypeVar("T")
+
+
+class ChdbStore:
+    """`Store` over chDB, see the port. Made by `open_chdb`; used from one event loop."""
+
+    def __init__(self, handles: Handles, lock: IO[str], query_timeout: float) -> None:
+        self._handles = handles
+        self._lock = lock
+        self._timeout = query_timeout
+        self._idle: asyncio.Queue[Handle] = asyncio.Queue()
+        for reader in handles.readers:
+            self._idle.put_nowait(reader)
+        self._writing = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
+        # Its own threads: a slow question must not keep the log or the state waiting for one.
+        self._threads = ThreadPoolExecutor(len(handles.readers) + 2, thread_name_prefix="footfall-store")
+
+    async def insert(self, rows: pa.Table, query_id: str) -> None:
+        """One block, so one part a month: each is stored whole or not at all."""
+        async with self._writing:
+            self._check_open()
+            await _to_its_end(self._in_thread(self._handles.writer.insert, rows, query_id))
+
+    async def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - see the port
+    ) -> Sequence[tuple[Any, ...]]:
+        """Takes one of the readers; waiting for one counts as time of the question."""
+        limit = self._timeout if timeout is None else min(timeout, self._timeout)
+        until = time.monotonic() + limit
+        reader = await self._take(limit)
+        running = self._in_thread(reader.rows, sql, parameters)
+        try:
+            await asyncio.wait({running}, timeout=max(0.0, until - time.monotonic()))
+        except asyncio.CancelledError:
+            self._end(reader, running)
+            raise
+        if not running.done():
+            self._end(reader, running)
+            raise Invalid(f"the question takes longer than {limit:g} s; ask for a shorter range")
+        self._idle.put_nowait(reader)
+        return running.result()
+
+    async def migrate(self) -> Sequence[str]:
+        """No insert runs meanwhile; questions do."""
+        async with self._writing:
+            self._check_open()
+            return await _to_its_end(self._in_thread(migrate.migrate, self._handles.commands))
+
+    async def ping(self) -> None:
+        """Asks a reader, so it also fails when all of them are busy for long."""
+        await self.query("SELECT 1")
+
+    async def close(self) -> None:
+        """Waits for what runs. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        async with self._writing:  # a running insert ends first,
+            for _ in self._handles.readers:  # and every question
+                await self._idle.get()
+            await _to_its_end(self._in_thread(self._handles.close))
+        self._threads.shutdown()
+        self._lock.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreDown("the store is closed")
+
+    def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
+    async def _take(self, limit: float) -> Handle:
+        self._check_open()
+        try:
+            return await asyncio.wait_for(self._idle.get(), limit)
+        except TimeoutError:
+            raise StoreDown("the store is busy with other questions") from None
+
+    def _end(self, reader: Handle, running: "asyncio.Future[Any]") -> None:
+        """Kill what `reader` runs, then give it back; nobody waits for that."""
+        task = asyncio.get_running_loop().create_task(self._kill(reader, running))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _kill(self, reader: Handle, running: "asyncio.Future[Any]") -> None:
+        # Again and again, because the engine may not have begun it yet.
+        while not running.done():
+            with suppress(FootfallError):  # max_execution_time of the handle ends it in any case
+                await self._in_thread(self._handles.commands.kill, reader.name)
+            await asyncio.wait({running}, timeout=_KILL_EVERY)
+        running.exception()  # its caller has gone
+        self._idle.put_nowait(reader)
+
+
+async def open_chdb(settings: Settings) -> ChdbStore:
+    """Open (or make) the store in DATA/store.
+
+    Raises Misconfigured when another process has it, or the engine cannot open it.
+    """
+    return await asyncio.to_thread(_open, settings)
+
+
+def _open(settings: Settings) -> ChdbStore:
+    path = Path(os.path.realpath(settings.data)) / "store"  # the engine compares paths as text
+    if "?" in str(path):
+        raise Misconfigured(f'data: a path with "?" is not possible: {path.parent}')
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = _take_lock(path.parent / "store.lock")
+    except OSError as error:
+        raise Misconfigured(f"data: cannot write to {path.parent}: {error.strerror}") from error
+    try:
+        _raise_file_limit()
+        pa.array([0])  # the first array of a process imports pandas: 0.7 s that no insert should wait for
+        return ChdbStore(open_handles(settings, path), lock, settings.query_timeout)
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _take_lock(path: Path) -> IO[str]:
+    """The engine has a lock too, but refuses without a reason. The end of the process releases both."""
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        pid = lock.read().strip()
+        lock.close()
+        raise Misconfigured(
+            f"the data directory {path.parent} is in use by another process{f' (pid {pid})' if pid else ''}"
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _to_its_end(running: "asyncio.Future[T]") -> T:
+    """The result of a thread that cannot be stopped: who is cancelled still waits for its end."""
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        running.exception()
+        raise cancelled
+    return running.result()

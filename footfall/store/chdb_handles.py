@@ -1,0 +1,206 @@
+"""The handles of a chDB engine: how they are opened, set up and used. Everything here blocks.
+
+A handle runs one statement at a time and belongs to one thread at a time. There are several:
+readers (limited, then read-only for good), one for commands, and one for inserts.
+
+Inserts never go through chDB's `send_insert`: in chdb-core 26.9.0 it answers OK with the number
+of rows when the engine has stored none of them, for example on a full disk.
+
+The first line of defence is that values never become part of a statement. The second are
+read-only handles, which refuse every table function that reaches outside; the third is `Reader`,
+which refuses what those still let through: SYSTEM, KILL, INTO OUTFILE and the function file().
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import Error
+
+from footfall.errors import FootfallError, Misconfigured, StoreDown
+from footfall.settings import Settings
+from footfall.store.failures import brief, of_insert, of_query
+
+DATABASE = "footfall"
+READERS = 4
+
+_CONFIG = Path(__file__).with_name("chdb.xml")
+_QUESTION = re.compile(r"\s*(?:SELECT|WITH|EXPLAIN)\b", re.IGNORECASE)
+_OUTSIDE = re.compile(r"\bINTO\s+OUTFILE\b|\bfile\s*\(", re.IGNORECASE)
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+Values = Mapping[str, str | int]
+
+# How JSON is read and written, the same on every handle, and independent of the machine's zone.
+# A dot inside a name is no level: {"a.b": 1} and {"a": {"b": 1}} differ. Text stays text, also
+# when it looks like a date. Should a name come twice after all, it must not fail the batch.
+_COMMON: Values = {
+    "session_timezone": "UTC",
+    "json_type_escape_dots_in_keys": 1,
+    "type_json_skip_duplicated_paths": 1,
+    "input_format_try_infer_dates": 0,
+    "input_format_try_infer_datetimes": 0,
+    "input_format_json_read_bools_as_numbers": 0,
+    "input_format_json_read_bools_as_strings": 0,
+    "input_format_json_read_numbers_as_strings": 0,
+}
+
+# One insert is one block, so that it is one part a month: written whole or not at all.
+# Nothing is deduplicated by the engine, see docs/decisions/0005-events-table.md.
+_WRITER: Values = {
+    "async_insert": 0,
+    "insert_deduplicate": 0,
+    "deduplicate_insert": "disable",
+    "max_insert_threads": 1,
+    "max_insert_block_size": 2**31,
+    "min_insert_block_size_rows": 2**31,
+    "min_insert_block_size_bytes": 2**40,
+    "max_partitions_per_insert_block": 0,
+}
+
+
+class Handle:
+    """One client of the engine. `name` is its log_comment, by which `kill` finds what it runs."""
+
+    def __init__(self, name: str, path: Path, options: Values, database: str | None = DATABASE) -> None:
+        self.name = name
+        # The import of chdb behind this starts the engine's threads: no other process may do it.
+        self._client: Any = clickhouse_connect.get_client(  # pyright: ignore[reportUnknownMemberType] - untyped **kwargs
+            interface="chdb", path=str(path), database=database, tz_mode="aware", chdb_options=dict(options)
+        )
+        self.set({**_COMMON, "log_comment": name})
+
+    def set(self, values: Values) -> None:
+        """Change settings of this handle."""
+        for statement in _statements(values):
+            self.command(statement)
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that answers nothing. Raises as `Store.query` does."""
+        try:
+            self._client.command(sql, parameters=dict(parameters) if parameters else None)
+        except Error as error:
+            raise of_query(str(error)) from error
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[tuple[Any, ...]]:
+        """The rows of a SELECT. Raises as `Store.query` does."""
+        try:
+            found = self._client.query(sql, parameters=dict(parameters) if parameters else None)
+        except Error as error:
+            raise of_query(str(error)) from error
+        return found.result_rows
+
+    def kill(self, name: str) -> None:
+        """End what the handle `name` runs now, if the engine has begun it."""
+        self.command("KILL QUERY WHERE Settings['log_comment'] = {name:String}", {"name": name})
+
+    def close(self) -> None:
+        """Waits for the statement that runs."""
+        self._client.close()
+
+
+class Reader(Handle):
+    """A handle that only answers questions, within limits."""
+
+    def __init__(self, name: str, path: Path, options: Values, limits: Values) -> None:
+        super().__init__(name, path, options)
+        self.set(limits)
+        self.set({"readonly": 1})  # last: from here on the handle refuses SET and SETTINGS
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[tuple[Any, ...]]:
+        """The rows of a SELECT (or EXPLAIN); any other statement is refused."""
+        if not _QUESTION.match(sql) or _OUTSIDE.search(sql):
+            raise FootfallError("a question is one SELECT, and reads nothing but the store")
+        return super().rows(sql, parameters)
+
+
+class Writer(Handle):
+    """The handle for inserts."""
+
+    def insert(self, rows: pa.Table, query_id: str) -> None:
+        """Insert into `events`. Raises StoreDown, which says nothing about what is stored."""
+        if not _ID.fullmatch(query_id):
+            raise ValueError(f"query_id {query_id!r}: letters, digits, - and _ only")
+        names = ["properties_json" if name == "properties" else name for name in rows.column_names]
+        rows = rows.rename_columns(names).combine_chunks()
+        try:
+            # A file in memory: no copy of the events is ever written to a directory for temporary files.
+            with open(os.memfd_create(query_id), "wb") as file:  # noqa: PTH123 - it has no path
+                with pa.ipc.new_stream(file, rows.schema) as stream:
+                    stream.write_table(rows)
+                file.flush()
+                self._client.command(
+                    f"INSERT INTO events ({', '.join(names)}) FROM INFILE '/proc/self/fd/{file.fileno()}'"
+                    f" SETTINGS log_comment = '{query_id}' FORMAT ArrowStream"
+                )
+        except Error as error:
+            raise of_insert(str(error)) from None  # the engine's text may quote a row
+        except OSError as error:
+            raise StoreDown(f"an insert failed: {error}") from error
+
+
+class Handles(NamedTuple):
+    """All handles of one engine."""
+
+    commands: Handle
+    writer: Writer
+    readers: tuple[Reader, ...]
+
+    def close(self) -> None:
+        """Close them all, and with the last one the engine."""
+        for handle in (*self.readers, self.writer, self.commands):
+            handle.close()
+
+
+def open_handles(settings: Settings, path: Path) -> Handles:
+    """Open the engine on the directory `path`. Raises Misconfigured."""
+    opened: list[Handle] = []
+    options = _engine_options(settings.store_memory)
+    try:
+        opened.append(commands := Handle("footfall-commands", path, options, database=None))
+        commands.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+        commands.command(f"USE {DATABASE}")
+        opened.append(writer := Writer("footfall-writer", path, options))
+        writer.set(_WRITER)
+        readers: list[Reader] = []
+        for number in range(READERS):
+            readers.append(reader := Reader(f"footfall-reader-{number}", path, options, _limits(settings)))
+            opened.append(reader)
+    except (Error, FootfallError, RuntimeError, ValueError) as error:
+        for handle in opened:
+            with suppress(Exception):
+                handle.close()
+        raise Misconfigured(f"cannot open the store in {path}: {brief(str(error))}") from error
+    return Handles(commands, writer, tuple(readers))
+
+
+def _engine_options(memory: int) -> Values:
+    caches = (
+        "mark_cache_size",
+        "primary_index_cache_size",
+        "index_mark_cache_size",
+        "query_condition_cache_size",
+    )
+    return {
+        "config-file": str(_CONFIG),
+        "max_server_memory_usage": memory,
+        **dict.fromkeys(caches, memory // 16),
+    }
+
+
+def _limits(settings: Settings) -> Values:
+    return {
+        "max_execution_time": f"{settings.query_timeout:g}",
+        "max_memory_usage": settings.store_memory // 2,
+        "max_bytes_before_external_group_by": settings.store_memory // 4,
+        "max_bytes_before_external_sort": settings.store_memory // 4,
+    }
+
+
+def _statements(values: Values) -> list[str]:
+    return [f"SET {name} = {value!r}" for name, value in values.items()]
