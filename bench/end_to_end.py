@@ -1,4 +1,4 @@
-"""End to end: 180 s of POSTs at a fixed rate; how far behind is the store at the end?"""
+"""End to end: 180 s of POSTs at a fixed rate, and how far behind the store is at the end."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Freshness: from the acknowledgement of an event to the first answer that counts it, beside 5,000 events/s."""
+"""Freshness: from an acknowledgement to the first answer that counts it, beside 5,000 events/s."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ EVENTS = 20
 
 
 def run(seconds: float = SECONDS) -> dict[str, object]:
-    """One probe after the other: an event of a kind of its own, then its kind is asked for until it is there."""
+    """One probe after the other: an event of a new kind, then that kind is asked for until it is there."""
     requests = posts(KEY, events=EVENTS)
     waits: list[float] = []
     with footfall() as server, httpx.Client(headers={"authorization": f"Bearer {KEY}"}) as client:

@@ -66,7 +66,7 @@ class _Connection(asyncio.Protocol):
         status = int(self.buffer[9:12])
         logged = b"footfall-logged: pending" not in self.buffer[:end]
         self.buffer = b""
-        self.run.answered(self, status, body, logged)
+        self.run.answered(self, status, body, logged=logged)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.run.lost(self)
@@ -105,7 +105,7 @@ class _Run:
             return
         self.free.append(connection)
 
-    def answered(self, connection: _Connection, status: int, body: bytes, logged: bool) -> None:
+    def answered(self, connection: _Connection, status: int, body: bytes, *, logged: bool) -> None:
         self.under_way -= 1
         outcome = self.outcome
         outcome.statuses[status] = outcome.statuses.get(status, 0) + 1
@@ -132,6 +132,7 @@ async def _drive(
     seconds: float,
     connections: int,
     rate: float | None,
+    *,
     keep: bool,
 ) -> Outcome:
     run = _Run(requests, keep=keep)
@@ -176,7 +177,7 @@ def drive(
     keep: bool = False,
 ) -> Outcome:
     """Send `requests` in turn for `seconds`: `rate` a second (open loop), or closed loop without."""
-    return uvloop.run(_drive(host, port, requests, seconds, connections, rate, keep))
+    return uvloop.run(_drive(host, port, requests, seconds, connections, rate, keep=keep))
 
 
 def http_request(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
