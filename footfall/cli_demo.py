@@ -1,6 +1,7 @@
 """`footfall demo`: one run from an empty directory to checked figures and live traffic."""
 
 import asyncio
+import os
 import signal
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ def demo(
     ] = False,
     once: Annotated[
         bool,
-        Parameter(negative=(), env_var="ONCE", help="Stop after printing; status 1 if a figure differs."),
+        Parameter(negative=(), help="Stop after printing, with status 1 if a figure differs; also ONCE=1."),
     ] = False,
     sample_file: Annotated[Path | None, Parameter("--sample", help="The file of clicks to use.")] = None,
 ) -> int:
@@ -39,6 +40,8 @@ def demo(
     """
     source = sample.find(sample_file)
     directory.empty(directory.DIRECTORY)
+    # Not cyclopts' env_var: make hands on an empty ONCE, which is no bool.
+    once = once or os.environ.get("ONCE", "") not in {"", "0"}
     return asyncio.run(_demo(source, as_is=as_is, once=once))
 
 

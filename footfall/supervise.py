@@ -22,6 +22,7 @@ from typing import NamedTuple
 GRACE = 10.0
 """Seconds a child has for a clean stop before it is killed."""
 
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
 _STEADY = 10.0  # a child that ran this long starts again without delay
@@ -63,7 +64,9 @@ class Supervisor:
     async def run(self) -> int:
         """Returns the exit status, after all children have ended."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # What is ignored stays ignored: `nohup footfall serve` outlives its terminal.
+        handled = [number for number in _STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+        for number in handled:
             loop.add_signal_handler(number, self.stop)
         lifeline, writing_end = os.pipe()
         try:
@@ -72,7 +75,7 @@ class Supervisor:
             self._kill()
             os.close(writing_end)
             os.close(lifeline)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for number in handled:
                 loop.remove_signal_handler(number)
         return self._status
 

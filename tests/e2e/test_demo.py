@@ -109,7 +109,7 @@ def test_the_demo_serves_until_it_is_interrupted_and_leaves_no_orphan(tmp_path, 
         process = subprocess.Popen(
             [sys.executable, "-m", "footfall", "demo"],
             cwd=tmp_path,
-            env=environment(FOOTFALL_PORT=str(port)),
+            env=environment(FOOTFALL_PORT=str(port), ONCE=""),  # as make hands it on
             stdout=subprocess.PIPE,
             text=True,
         )

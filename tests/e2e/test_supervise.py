@@ -109,6 +109,18 @@ def test_a_signal_stops_everything_cleanly(supervisor, number):
         assert all(ended(pid) for pid in pids)
 
 
+def test_a_supervisor_under_nohup_outlives_its_terminal(supervisor):
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as nohup does it
+    try:
+        with supervisor("a") as running:
+            pid = running.pid("a")
+            running.process.send_signal(signal.SIGHUP)
+            os.kill(pid, signal.SIGKILL)
+            running.pid("a", start=1)  # it is still at work
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+
+
 def test_a_child_that_does_not_stop_is_killed(supervisor):
     with supervisor("stubborn") as running:
         pid = running.pid("stubborn")

@@ -29,12 +29,15 @@ IN_2012 = {"start_date": "2012-03-16", "end_date": "2012-03-16", "include_bots":
 async def console(data):
     """The console of a data directory, in this process, with a worker."""
     token = runfile.new_token()
-    async with main.own_console(load(data=data), token) as app, httpx.AsyncClient(
-        transport=httpx.ASGITransport(app),
-        base_url="http://localhost",
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=60,
-    ) as http:
+    async with (
+        main.own_console(load(data=data), token) as app,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://localhost",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=60,
+        ) as http,
+    ):
         yield http
 
 
@@ -77,7 +80,7 @@ async def overview(http, **parameters):
 async def stored(http, expected):
     """Waits until as many clicks are in the reports; then there must not be more either."""
     async with asyncio.timeout(30):
-        while (found := await overview(http))["clicks"] < expected:  # noqa: ASYNC110 -- another task
+        while (found := await overview(http))["clicks"] < expected:
             await asyncio.sleep(0.05)
     return found
 
