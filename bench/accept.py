@@ -1,5 +1,7 @@
 """Accept: durable POSTs of 20 events, closed loop; beside a bare ASGI application that only answers."""
 
+import os
+import signal
 import time
 
 from bench.load import Outcome, drive
@@ -12,7 +14,7 @@ CONNECTIONS = 32
 
 
 def run(seconds: float = SECONDS) -> dict[str, object]:
-    """With the worker running, then with the worker stopped, then the baseline; checked against the store."""
+    """With the worker running, then with the worker paused, then the baseline; checked against the store."""
     requests = posts(KEY, events=EVENTS)
     result: dict[str, object] = {}
     with footfall() as server:
@@ -28,10 +30,12 @@ def run(seconds: float = SECONDS) -> dict[str, object]:
         result["door MB"] = server.memory()["collect"]
         server.wait_stored(acknowledged)
         result["stored = acknowledged"] = acknowledged
-    with footfall(batch_age="60", batch_rows="1000000", batch_bytes=str(4 << 30)) as server:
-        # The worker reads and waits: what is measured is the door alone, and the log.
+    with footfall() as server:
+        worker = server.children()["work"]
+        os.kill(worker, signal.SIGSTOP)
         outcome = drive(HOST, server.port, requests, seconds / 2, connections=CONNECTIONS)
-        result["events/s, worker waiting"] = round(outcome.rate * EVENTS)
+        os.kill(worker, signal.SIGCONT)
+        result["events/s, worker paused"] = round(outcome.rate * EVENTS)
         server.wait_stored(_accepted(outcome))
     with bare("post") as port:
         baseline = drive(HOST, port, requests, seconds / 2, connections=CONNECTIONS)

@@ -7,6 +7,7 @@ are merged into one part. `python -m bench.bytes_per_event` compares alternative
 store/sql has (docs/decisions/0005-events-table.md).
 """
 
+import json
 import random
 import re
 import tempfile
@@ -42,12 +43,13 @@ class Event(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Of an event: bytes on disk and microseconds of CPU. `wall`: seconds a batch."""
+    """Of an event: bytes on disk and microseconds of CPU. Seconds of a batch (`wall`), of a question."""
 
     disk: float
     insert: float
     merge: float
     wall: float
+    question: float
     columns: dict[str, float]
 
 
@@ -138,17 +140,17 @@ def _build(hours: float, count: int) -> tuple[list[pa.Table], float]:
     return batches, spent / count * 1e6
 
 
-def measure(batches: Sequence[pa.Table], sql: str) -> Cost:
-    """What the batches cost in a table made by the statement `sql`."""
+def measure(batches: Sequence[pa.Table], sql: str, question: str = "SELECT 1") -> Cost:
+    """What the batches cost in a table made by the statement `sql`, and what `question` takes then."""
     with tempfile.TemporaryDirectory() as directory:
         handles = open_handles(Settings(), Path(directory))
         try:
-            return _measure(handles, batches, sql)
+            return _measure(handles, batches, sql, question)
         finally:
             handles.close()
 
 
-def _measure(handles: Handles, batches: Sequence[pa.Table], sql: str) -> Cost:
+def _measure(handles: Handles, batches: Sequence[pa.Table], sql: str, question: str) -> Cost:
     handles.commands.command(re.sub(r"^\s*--.*$", "", sql, flags=re.MULTILINE).strip().rstrip(";"))
     handles.commands.command("SYSTEM STOP MERGES events")
     handles.writer.insert(batches[0], "warm-up")
@@ -176,8 +178,15 @@ def _measure(handles: Handles, batches: Sequence[pa.Table], sql: str) -> Cost:
         inserted / total * 1e6,
         merged / total * 1e6,
         wall / len(batches),
+        min(_seconds(lambda: handles.commands.rows(question)) for _ in range(5)),
         {name: size / total for name, size in by_column},
     )
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def _codec(codec: str, *names: str) -> Callable[[str], str]:
@@ -205,7 +214,11 @@ def _swap(old: str, new: str) -> Callable[[str], str]:
 
 _TIMES = ("occurred_at", "occurred_at_original", "received_at", "seq")
 _ORDER = "event_type, link_id, occurred_at)"
-_PROPERTIES = "properties JSON(max_dynamic_paths = 16)"
+_TEXT = "properties String"
+_MAP = (
+    "min_bytes_for_wide_part = 67108864, object_shared_data_serialization_version = 'map',"
+    " object_shared_data_serialization_version_for_zero_level_parts = 'map'"
+)
 
 VARIANTS: dict[str, Callable[[str], str]] = {
     "as it is": lambda sql: sql,
@@ -228,24 +241,79 @@ VARIANTS: dict[str, Callable[[str], str]] = {
         "min_bytes_for_wide_part = 67108864", "min_bytes_for_wide_part = 10485760"
     ),
     "no fsync": lambda sql: re.sub(r"(fsync\w*) = 1", r"\1 = 0", sql),
-    "JSON with 1024 paths (default)": _swap(_PROPERTIES, "properties JSON"),
-    "JSON without paths of their own": _swap(_PROPERTIES, "properties JSON(max_dynamic_paths = 0)"),
-    "properties as String": _swap(_PROPERTIES, "properties String"),
 }
+
+
+# Compared on properties as the known kinds have them, and some custom names.
+OF_PROPERTIES: dict[str, Callable[[str], str]] = {
+    "as it is: String": lambda sql: sql,
+    "JSON without paths of their own": lambda sql: _swap("min_bytes_for_wide_part = 67108864", _MAP)(
+        _swap(_TEXT, "properties JSON(max_dynamic_paths = 0)")(sql)
+    ),
+    "the same, default serialization": _swap(_TEXT, "properties JSON(max_dynamic_paths = 0)"),
+    "JSON, 16 paths": _swap(_TEXT, "properties JSON(max_dynamic_paths = 16)"),
+    "JSON, 16 paths without types": _swap(
+        _TEXT, "properties JSON(max_dynamic_paths = 16, max_dynamic_types = 0)"
+    ),
+    "JSON, 1024 paths (default)": _swap(_TEXT, "properties JSON"),
+}
+
+
+def mixed_properties(rng: random.Random) -> str:
+    """Mostly what widgets send, some of pages, devices and sales, and a few names of nobody else."""
+    kind = rng.random()
+    some = {"mapping_id": f"map_{_rank(rng, 300)}", "device_slug": f"dev-{_rank(rng, 200)}"}
+    if kind < 0.5:
+        some |= {"widget_index": _rank(rng, 5), "viewport_percent": round(rng.random() * 100, 1)}
+    elif kind < 0.6:
+        some |= {"click_target": "button", "destination_url": f"https://shop.example/{_rank(rng, 500)}"}
+    elif kind < 0.8:
+        some = {"title": f"Page title {_rank(rng, 2000)}"}
+    elif kind < 0.9:
+        some = {"device_id": f"d{_rank(rng, 3000)}", "brand": f"b{_rank(rng, 20)}", "view_source": "widget"}
+    elif kind < 0.95:
+        some = {"name": "purchase", "value_minor": _rank(rng, 99_999), "currency": "EUR"}
+    else:
+        some = {f"custom_{_rank(rng, 60)}": 1, f"other_{_rank(rng, 60)}": "x"}
+    return json.dumps(some, separators=(",", ":"))
+
+
+def _rank(rng: random.Random, names: int) -> int:
+    """A popular one more often than another: Zipf's law, roughly."""
+    return int(rng.paretovariate(1.1)) % names
 
 
 def compare() -> Iterator[str]:
     """The alternatives as lines of Markdown, on half a million events each."""
-    yield "| variant | B/event, 3 h | B/event, 30 d | insert µs | ms a batch | merge µs |"
-    yield "|---|---|---|---|---|---|"
     sql = (SQL / "0001_events.sql").read_text()
     dense, sparse = (_build(hours, 500_000)[0] for hours in (1.5, 360))
+    yield "| variant | B/event, 93/s | B/event, 0.4/s | insert µs | ms a batch | merge µs |"
+    yield "|---|---|---|---|---|---|"
     for name, change in VARIANTS.items():
         a, b = measure(dense, change(sql)), measure(sparse, change(sql))
         yield (
             f"| {name} | {a.disk:.1f} | {b.disk:.1f} | {(a.insert + b.insert) / 2:.2f}"
             f" | {(a.wall + b.wall) * 500:.0f} | {(a.merge + b.merge) / 2:.2f} |"
         )
+    rng = random.Random(1)
+    mixed = [
+        batch.set_column(
+            batch.column_names.index("properties"),
+            "properties",
+            pa.array([mixed_properties(rng) for _ in range(batch.num_rows)]),
+        )
+        for batch in dense
+    ]
+    yield "\n| properties | B/event | insert µs | merge µs | ms to group by one |\n|---|---|---|---|---|"
+    for name, change in OF_PROPERTIES.items():
+        one = (
+            "JSONExtractString(properties, 'mapping_id')"
+            if name == "String"
+            else "toString(properties.mapping_id)"
+        )
+        cost = measure(mixed, change(sql), f"SELECT {one} AS one, count() FROM events GROUP BY one")
+        figures = f"{cost.disk:.1f} | {cost.insert:.2f} | {cost.merge:.2f} | {cost.question * 1000:.0f}"
+        yield f"| {name} | {figures} |"
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ class Console:
             headers={"Content-Type": "application/json"},
         )
 
+    async def delete(self, path: str) -> None:
+        """DELETE; raises as `get`."""
+        await self._ask("DELETE", path)
+
     async def _ask(self, method: str, path: str, **arguments: Any) -> Any:
         try:
             answer = await self._http.request(method, path, **arguments)
@@ -46,7 +50,7 @@ class Console:
                 f"no answer from {self._http.base_url}: {error or type(error).__name__}"
             ) from None
         if answer.is_success:
-            return msgspec.json.decode(answer.content)
+            return msgspec.json.decode(answer.content) if answer.content else None
         raise _error(answer)
 
 

@@ -9,6 +9,7 @@
     ├── Retryable      the same call may succeed later
     │   ├── LogFull        the log cannot take more now
     │   └── StoreDown      the store did not answer, or the outcome of an insert is unknown
+    │       └── RowRefused     the store refuses a row of the batch, now and later
     └── Misconfigured  this installation cannot run as it is set up
 
 `Retryable` and `Invalid` are apart because they are handled apart: the first is answered
@@ -70,6 +71,10 @@ class LogFull(Retryable):
 
 class StoreDown(Retryable):
     """The store failed, or did not say whether it stored the rows."""
+
+
+class RowRefused(StoreDown):
+    """The store refuses one of the rows; which of the others it has is not certain."""
 
 
 class Misconfigured(FootfallError):

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from footfall import logs, runfile
 from footfall.background import every, first_to_end
+from footfall.database import Database
 from footfall.eventlog import open_log
-from footfall.eventlog.port import EventLog
+from footfall.eventlog.port import WORKER, EventLog
 from footfall.metrics import LOG_BACKLOG, LOG_OLDEST_SECONDS
 from footfall.settings import Settings
 from footfall.tenants.model import DEFAULT_WORKSPACE
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from footfall.store.port import Store
     from footfall.tenants.directory import Directory
     from footfall.worker.loop import Worker
-
-# The worker's name towards the log: what it has not committed is the backlog.
-WORKER = "worker"
 
 _SALTS_EVERY = 3600.0
 _RETAIN_EVERY = 60.0
@@ -190,22 +188,29 @@ async def _directory(settings: Settings, tenants: Tenants, token: str = "") -> A
 
 
 @asynccontextmanager
-async def _salts(settings: Settings) -> AsyncGenerator["Salts"]:
-    from footfall.state.salts import Salts
+async def _state(settings: Settings) -> AsyncGenerator[Database]:
     from footfall.state.tables import open_state
 
     database = open_state(settings.data / "state.db")
-    salts = Salts(database)
-
-    async def refresh() -> None:
-        await salts.refresh(time.time())
-
     try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _salts(settings: Settings) -> AsyncGenerator["Salts"]:
+    from footfall.state.salts import Salts
+
+    async with _state(settings) as state:
+        salts = Salts(state)
+
+        async def refresh() -> None:
+            await salts.refresh(time.time())
+
         await refresh()
         with every(_SALTS_EVERY, refresh):
             yield salts
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
@@ -221,15 +226,10 @@ async def _store(settings: Settings) -> AsyncGenerator["Store"]:
 
 @asynccontextmanager
 async def _worker(settings: Settings, eventlog: EventLog, store: "Store") -> AsyncGenerator["Worker"]:
-    from footfall.state.batches import Batches
-    from footfall.state.tables import open_state
-    from footfall.worker.loop import Worker
+    from footfall.worker.open import open_worker
 
-    database = open_state(settings.data / "state.db")
-    try:
-        yield Worker(eventlog, store, Batches(database), settings)
-    finally:
-        await database.close()
+    async with _state(settings) as state, open_worker(eventlog, store, state, settings) as worker:
+        yield worker
 
 
 @asynccontextmanager
@@ -237,11 +237,15 @@ async def _console(
     settings: Settings, store: "Store", eventlog: EventLog, worker: "Worker | None", token: str = ""
 ) -> AsyncGenerator[Any]:
     """The console's application. Imports append to a shard of their own, claimed by the first one."""
-    from footfall.imports.clicks import Importer
-    from footfall.imports.routes import import_routes
+    from footfall.imports.open import open_imports
     from footfall.local_token import only_from_here
+    from footfall.query.dead_letters import dead_letter_routes
+    from footfall.query.ledger import ledger_routes
     from footfall.query.routes import create_app
+    from footfall.state.dead_letters import DeadLetters
+    from footfall.state.ledger import Ledger
     from footfall.tenants.routes import tenant_routes
+    from footfall.worker.in_flight import InFlightCounter
 
     async with AsyncExitStack() as stack:
         tenants = await stack.enter_async_context(_tenants(settings))
@@ -258,7 +262,11 @@ async def _console(
             at = worker.complete_through if worker else 0.0
             return datetime.fromtimestamp(at, UTC) if at else None
 
-        importer = Importer(open_shard, store, tenants, consumer=WORKER)
+        state = await stack.enter_async_context(_state(settings))
+        salts = await stack.enter_async_context(_salts(settings))
+        imports = await stack.enter_async_context(
+            open_imports(open_shard, store, state, salts, tenants, directory, settings.geo_database)
+        )
         app = create_app(
             store=store,
             directory=directory,
@@ -266,7 +274,12 @@ async def _console(
             settings=settings,
             ready=ready,
             complete_through=complete_through,
-            routers=[*tenant_routes(tenants, directory), import_routes(importer, directory)],
+            routers=[
+                *tenant_routes(tenants, directory),
+                imports,
+                ledger_routes(Ledger(state), directory, InFlightCounter(eventlog), complete_through),
+                dead_letter_routes(DeadLetters(state), directory),
+            ],
         )
         yield only_from_here(app)
 

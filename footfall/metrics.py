@@ -29,7 +29,28 @@ EVENTS_STORED = Counter("footfall_events_stored", "Events inserted into the stor
 ENRICH_SECONDS = Histogram("footfall_enrich_seconds", "Decoding and enriching one batch.", buckets=_FAST)
 INSERT_SECONDS = Histogram("footfall_insert_seconds", "One insert into the store.", buckets=_FAST)
 STORE_ERRORS = Counter("footfall_store_errors", "Inserts that failed or had no certain outcome.")
-RECORDS_PASSED = Counter("footfall_records_passed", "Records the worker could not store.", ["reason"])
+DEAD_LETTERED = Counter("footfall_dead_lettered", "Events that could not be stored.", ["reason"])
+ID_CONFLICTS = Counter("footfall_id_conflicts", "Duplicates whose payload was not that of the first copy.")
+WORKER_PAUSED = Gauge("footfall_worker_paused", "1 while too much of what comes in cannot be stored.")
+STORE_UP = Gauge("footfall_store_up", "1 while the store takes inserts, 0 while its circuit breaker is open.")
+RECENT_IDS = Gauge("footfall_recent_ids", "Client-supplied ids remembered, by which resends are recognised.")
+RECENT_IDS_WINDOW_SECONDS = Gauge(
+    "footfall_recent_ids_window_seconds", "How far back every client-supplied id is remembered."
+)
 
 # The console
 QUERY_SECONDS = Histogram("footfall_query_seconds", "One report.", ["report"], buckets=_FAST)
+
+# What is looked after; NaN where this process does not know
+LETTERS = Gauge("footfall_dead_letters", "Dead letters that are kept, of all workspaces.")
+LEDGER_IMBALANCES = Gauge(
+    "footfall_ledger_imbalances", "(workspace, site, hour) of the last two days whose books do not balance."
+)
+DISK_FREE_BYTES = Gauge("footfall_disk_free_bytes", "Bytes free on the disk of the data directory.")
+VERIFY_FINDINGS = Gauge("footfall_verify_findings", "Broken promises that the last nightly verify found.")
+VERIFY_TIMESTAMP = Gauge("footfall_verify_timestamp_seconds", "When verify last ran at night, Unix time.")
+ALERT = Gauge(
+    "footfall_alert", "1 while an alert condition holds (docs/operations.md), else 0.", ["condition"]
+)
+for _gauge in (LETTERS, LEDGER_IMBALANCES, DISK_FREE_BYTES, VERIFY_FINDINGS, VERIFY_TIMESTAMP):
+    _gauge.set(float("nan"))

@@ -90,7 +90,23 @@ class Settings(BaseSettings):
     session_memory: int = Field(
         default=1_000_000, ge=1000, description="Visitors whose last session is remembered."
     )
+    recent_ids: int = Field(
+        default=10_000_000, ge=100_000, description="Client ids remembered, by which resends are recognised."
+    )
+    recent_ids_window: float = Field(default=86400, gt=0, description="How long they are remembered at most.")
     query_timeout: float = Field(default=30, gt=0)
+
+    # Alerts: see docs/operations.md
+    alert_queue_depth: int = Field(
+        default=100_000, ge=0, description="Records waiting for the worker above which to alert."
+    )
+    alert_oldest_age: float = Field(
+        default=60, ge=0, description="Age of the oldest waiting record above which to alert."
+    )
+    alert_disk_free: int = Field(
+        default=1 << 30, ge=0, description="Bytes free on the disk of the data below which to alert."
+    )
+    alert_dead_letters: int = Field(default=0, ge=0, description="Dead letters above which to alert.")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

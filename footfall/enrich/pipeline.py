@@ -43,13 +43,16 @@ class Pipeline:
     def run(self, columns: dict[str, list[Any]]) -> None:
         """Add what the steps write to `columns`: lists as long as those they read."""
         for step, known in self._known:
-            inputs = list(zip(*(columns[name] for name in step.reads), strict=True))
-            answers = list(map(known.get, inputs))
-            for row in [row for row, answer in enumerate(answers) if answer is None]:
-                key = inputs[row]
-                if key not in known:
-                    known[key] = step.run(*key)
-                answers[row] = known[key]
+            reads = [columns[name] for name in step.reads]
+            # No list of the keys: zip then uses one tuple over and over, and the collector stays quiet.
+            answers = list(map(known.get, zip(*reads, strict=True)))
+            if None in answers:
+                for row, answer in enumerate(answers):
+                    if answer is None:
+                        key = tuple(column[row] for column in reads)
+                        if key not in known:
+                            known[key] = step.run(*key)
+                        answers[row] = known[key]
             full = cast("list[tuple[Any, ...]]", answers)
             for place, name in enumerate(step.writes):
                 columns[name] = [answer[place] for answer in full]

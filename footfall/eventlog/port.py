@@ -8,6 +8,9 @@ changing. (shard, offset) names a record for ever.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+# The consumer that stores events; what it has not committed is the backlog.
+WORKER = "worker"
+
 
 class Entry(NamedTuple):
     """A record on its way in. Resends with the same routing `key` must meet in one partition."""

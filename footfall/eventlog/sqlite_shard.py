@@ -80,7 +80,8 @@ class Shard:
         except (sqlite3.Error, OSError) as error:
             self._failed = time.perf_counter()
             self._broken = True
-            raise LogFull(f"the log could not be written: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error  # never a path
+            raise LogFull(f"the log could not be written: {reason}") from error
         self._next = last + 1
         self._size += len(data)
         LOG_COMMIT_SECONDS.observe(time.perf_counter() - start)
@@ -101,8 +102,12 @@ class Shard:
         waiting = self._unsealed
         self._unsealed = []
         for segment, connection in waiting:
+            if not segment.path.exists():  # retention was here
+                if connection is not None:
+                    connection.close()
+                continue
             try:
-                if segment.path.exists() and not seal(connection := connection or open_writer(segment)):
+                if not seal(connection := connection or open_writer(segment)):
                     self._unsealed.append((segment, connection))
             except sqlite3.Error:
                 self._unsealed.append((segment, None))
@@ -150,11 +155,12 @@ class Shard:
         self._connection, self._next, self._broken = None, first, False
         self._size = 0
         self._started = time.monotonic()
-        if old is not None and empty:
+        if old is not None and empty and not self._unsealed:
             if old_connection is not None:
                 old_connection.close()
             remove_files(old.path)
-        elif old is not None and old_connection is not None:
+        elif old is not None:
+            # An empty one stays as the border of an older one that may hold a failed commit.
             self._unsealed.append((old, old_connection))
         fsync_directory(self._claim.directory)
         self._connection = open_writer(self._segment)

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from footfall.errors import Invalid
 from footfall.imports import bitly
 from footfall.imports.line import Click, Refused
 from footfall.model.reasons import Reason
+from footfall.model.record import Tally
 from footfall.tenants.targets import check_code, check_domain, check_target
 
 FORMATS: dict[str, Callable[[str], Click | Refused]] = {"bitly": bitly.parse}
@@ -20,7 +22,7 @@ FORMATS: dict[str, Callable[[str], Click | Refused]] = {"bitly": bitly.parse}
 MAX_LINES = 5000
 """Lines in one chunk."""
 
-_LONGEST_LINE = 64 << 10
+LONGEST_LINE = 64 << 10
 _EXPLAINED = 20  # refused lines whose reason is told in words
 _AHEAD_MS = 86_400_000  # a click may not be later than this: the file's clock and zone are not ours
 
@@ -42,27 +44,47 @@ class Numbered(NamedTuple):
 
 
 class Refusals:
-    """The refused lines of a chunk: all are counted, the first ones explained."""
+    """The refused lines of a chunk."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.problems: list[Problem] = []
+        self._refused: dict[int, Refused] = {}
 
     def add(self, index: int, refused: Refused) -> None:
-        """Count the line at `index`."""
-        self.counts[refused.reason.value] += 1
-        if refused.reason is not Reason.HEARTBEAT and len(self.problems) < _EXPLAINED:
-            self.problems.append(Problem(index, refused.reason.value, refused.detail))
+        """The line at `index` is refused."""
+        self._refused[index] = refused
+
+    def without(self, known: Sequence[bool]) -> "Refusals":
+        """Only those of lines that are not `known`."""
+        rest = Refusals()
+        rest._refused = {index: refused for index, refused in self._refused.items() if not known[index]}
+        return rest
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many for each reason."""
+        return dict(sorted(Counter(refused.reason.value for refused in self._refused.values()).items()))
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The first ones of lines that should have been understood."""
+        bad = (item for item in sorted(self._refused.items()) if item[1].reason is Reason.BAD_LINE)
+        return [
+            Problem(index, refused.reason.value, refused.detail) for index, refused in islice(bad, _EXPLAINED)
+        ]
+
+    def tallies(self, site_id: str = "") -> list[Tally]:
+        """The same for the ledger."""
+        return [Tally(site_id, reason, count) for reason, count in self.counts.items()]
 
 
-def event_id(secret: bytes, line: str, occurrence: int) -> bytes:
+def event_id(secret: bytes, line: bytes, occurrence: int) -> bytes:
     """The 16 bytes that name the `occurrence`-th line `line` of a file, whichever file it is.
 
     BLAKE2b under the workspace's secret: who reads the id learns nothing of the line.
     """
     digest = hashlib.blake2b(key=secret[:64], digest_size=16, person=b"footfall import")
     digest.update(occurrence.to_bytes(8, "big"))
-    digest.update(line.encode())
+    digest.update(line)
     return digest.digest()
 
 
@@ -72,13 +94,18 @@ def checked_format(
     """The parser of a format. Raises Invalid when that or the chunk's measures are wrong."""
     if format_name not in FORMATS:
         raise Invalid(f"format must be one of: {', '.join(FORMATS)}", field="format")
+    check_measures(lines, occurrences)
+    return FORMATS[format_name]
+
+
+def check_measures(lines: Sequence[str], occurrences: Sequence[int]) -> None:
+    """Raises Invalid when the measures of a chunk are wrong."""
     if len(lines) > MAX_LINES:
         raise Invalid(f"at most {MAX_LINES} lines in a chunk", field="lines")
     if len(occurrences) != len(lines):
         raise Invalid("one occurrence number for each line", field="occurrences")
     if any(not 1 <= number < 1 << 63 for number in occurrences):
         raise Invalid("occurrence numbers start at 1", field="occurrences")
-    return FORMATS[format_name]
 
 
 def read(
@@ -96,13 +123,13 @@ def read(
         if isinstance(click, Refused):
             refusals.add(index, click)
         else:
-            clicks.append(Numbered(event_id(secret, line, occurrence), click, index))
+            clicks.append(Numbered(event_id(secret, line.encode(), occurrence), click, index))
     return clicks, refusals
 
 
 def _click(parse: Callable[[str], Click | Refused], line: str, latest: int) -> Click | Refused:
-    if len(line) > _LONGEST_LINE:
-        return Refused(Reason.BAD_LINE, f"longer than {_LONGEST_LINE} characters")
+    if len(line) > LONGEST_LINE:
+        return Refused(Reason.BAD_LINE, f"longer than {LONGEST_LINE} characters")
     click = parse(line)
     if isinstance(click, Refused):
         return click

@@ -3,18 +3,20 @@
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from footfall.errors import Invalid
+from footfall.imports.runs import is_cut
 
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 """What is sent for a line that is not UTF-8 or endless; no format takes it for a line of its own."""
 
 _LONGEST_LINE = 64 << 10
 _CHUNK_BYTES = 4 << 20
+_REMEMBERED = 500_000
 
 
 class Chunk(NamedTuple):
@@ -41,27 +43,37 @@ def open_input(file: str, stdin: BufferedReader) -> tuple[BufferedReader, int]:
         raise Invalid(f"{file}: {error.strerror}", field="FILE") from None
 
 
-def read_chunks(raw: BufferedReader, most_lines: int) -> Iterator[Chunk]:
+def read_chunks(
+    raw: BufferedReader, most_lines: int, identity: Callable[[str], bytes] = str.encode
+) -> Iterator[Chunk]:
     """The lines of a plain or gzip file, without empty ones, in chunks.
 
-    About 100 bytes of memory per distinct line. Raises Invalid where a gzip file is broken,
-    after everything before that has been given out.
+    `identity` says what makes lines identical. Chunks end where runs of lines end, if one does
+    in time. Identical lines are counted if fewer than half a million others lie between them; up
+    to a million are remembered, in about 120 bytes each. Raises Invalid where a gzip file is
+    broken, after everything before that has been given out.
     """
     seen: dict[bytes, int] = {}
+    before = seen
     numbers: list[int] = []
     lines: list[str] = []
     occurrences: list[int] = []
     size = 0
     broken: list[str] = []
     for number, line in _lines(raw, broken):
+        text = _text(line)
+        name = identity(text)
         # A hash of 64 bits: should two lines ever collide, their numbers are still the same each time.
-        digest = hashlib.blake2b(line, digest_size=8).digest()
-        seen[digest] = seen.get(digest, 0) + 1
+        digest = hashlib.blake2b(name, digest_size=8).digest()
+        occurrence = seen[digest] = (seen.get(digest) or before.get(digest, 0)) + 1
+        if len(seen) == _REMEMBERED:
+            seen, before = {}, seen
         numbers.append(number)
-        lines.append(_text(line))
-        occurrences.append(seen[digest])
+        lines.append(text)
+        occurrences.append(occurrence)
         size += len(line)
-        if len(lines) == most_lines or size >= _CHUNK_BYTES:
+        enough = len(lines) >= most_lines * 3 // 5 and is_cut(name)
+        if enough or len(lines) == most_lines or size >= _CHUNK_BYTES:
             yield Chunk(numbers, lines, occurrences, _position(raw))
             numbers, lines, occurrences, size = [], [], [], 0
     if lines:

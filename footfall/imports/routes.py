@@ -1,25 +1,38 @@
-"""`POST /api/v1/imports/clicks`: takes a file of clicks, chunk by chunk. For keys with the scope admin."""
+"""`POST /api/v1/imports/...`: takes a file, chunk by chunk. For keys with the scope admin."""
 
 from typing import Annotated, Any
 
 from litestar import Request, Router, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from footfall.errors import Denied
+from footfall.errors import Denied, Invalid
+from footfall.imports import access_log, clicks
+from footfall.imports.access_log import AccessLogs
 from footfall.imports.chunk import FORMATS, MAX_LINES
-from footfall.imports.clicks import Importer, Outcome
+from footfall.imports.clicks import Importer
 from footfall.tenants.directory import Directory
 from footfall.tenants.guard import allowed, key_of, parameters
+from footfall.tenants.model import Workspace
 
 _MAX_BODY = 16 << 20
+
+_Lines = Annotated[list[str], Meta(max_length=MAX_LINES, description="The lines, without line ends.")]
+_Again = Annotated[
+    bool,
+    Meta(
+        description="Look at lines that were imported before, too. Their events are not added twice "
+        "as long as they are stored."
+    ),
+]
 
 
 class ChunkOfLines(Struct, frozen=True, forbid_unknown_fields=True):
     """Some lines of a file of clicks, in the file's order."""
 
     format: Annotated[str, Meta(description=f"One of: {', '.join(FORMATS)}.", examples=list(FORMATS))]
-    lines: Annotated[list[str], Meta(max_length=MAX_LINES, description="The lines, without line ends.")]
+    lines: _Lines
     occurrences: Annotated[
         list[int],
         Meta(
@@ -28,27 +41,94 @@ class ChunkOfLines(Struct, frozen=True, forbid_unknown_fields=True):
             "counted once, and a chunk can be sent again.",
         ),
     ]
+    again: _Again = False
 
 
-def import_routes(importer: Importer, directory: Directory) -> Router:
+class ChunkOfAccessLog(Struct, frozen=True, forbid_unknown_fields=True):
+    """Some lines of an access log, in the file's order; combined format or JSON."""
+
+    site_id: Annotated[str, Meta(max_length=200, description="The site that page views belong to.")]
+    lines: _Lines
+    occurrences: Annotated[
+        list[int],
+        Meta(
+            max_length=MAX_LINES,
+            description="For each line, which of the lines it is, from 1, that differ at most in the "
+            "client's address.",
+        ),
+    ]
+    origin: Annotated[
+        str,
+        Meta(
+            max_length=300,
+            description="Where the site is, as in https://www.example.com. Without it the host that a line "
+            "names, or else the site's first origin.",
+        ),
+    ] = ""
+    dry_run: Annotated[bool, Meta(description="Only say what would be added.")] = False
+    again: _Again = False
+
+
+def import_routes(importer: Importer, access_logs: AccessLogs, directory: Directory) -> Router:
     """The routes of imports."""
-
-    @post(
-        "/api/v1/imports/clicks",
-        status_code=202,
+    return Router(
+        "/api/v1/imports",
+        route_handlers=[_clicks(importer, directory), _access_log(access_logs, directory)],
         guards=[allowed(directory, "admin"), parameters()],
         request_max_body_size=_MAX_BODY,
+        tags=["Imports"],
+        security=[{"key": []}],
+    )
+
+
+def _clicks(importer: Importer, directory: Directory) -> HTTPRouteHandler:
+    @post(
+        "/clicks",
+        status_code=202,
         operation_id="import_clicks",
         summary="Import clicks from lines of a file",
         description="The clicks keep their times and places; links that are missing are made. What was "
         "imported before is not added again. Answered when the clicks are durable.",
-        tags=["Imports"],
-        security=[{"key": []}],
     )
-    async def import_clicks(request: Request[Any, Any, Any], data: JSONBody[ChunkOfLines]) -> Outcome:
-        workspace = await directory.workspace(key_of(request).workspace_id)
-        if workspace is None:
-            raise Denied("the workspace of this key was deleted")
-        return await importer.add(workspace, data.format, data.lines, data.occurrences)
+    async def import_clicks(request: Request[Any, Any, Any], data: JSONBody[ChunkOfLines]) -> clicks.Outcome:
+        workspace = await _workspace(directory, request)
+        return await importer.add(workspace, data.format, data.lines, data.occurrences, again=data.again)
 
-    return Router("/", route_handlers=[import_clicks])
+    return import_clicks
+
+
+def _access_log(access_logs: AccessLogs, directory: Directory) -> HTTPRouteHandler:
+    @post(
+        "/access-log",
+        status_code=202,
+        operation_id="import_access_log",
+        summary="Import clicks and page views from lines of an access log",
+        description="Requests that a link of the workspace redirected become clicks, pages page views; the "
+        "rest is skipped, with a reason. What was received live, or imported before, is not added again. "
+        "Addresses are used for country and device, and not kept. Answered when the events are durable.",
+    )
+    async def import_access_log(
+        request: Request[Any, Any, Any], data: JSONBody[ChunkOfAccessLog]
+    ) -> access_log.Outcome:
+        workspace = await _workspace(directory, request)
+        site = await directory.site(data.site_id)
+        if site is None or site.workspace_id != workspace.id:
+            raise Invalid("no site of this workspace has this id", field="site_id")
+        return await access_logs.add(
+            workspace,
+            site,
+            data.lines,
+            data.occurrences,
+            origin=data.origin,
+            dry_run=data.dry_run,
+            again=data.again,
+        )
+
+    return import_access_log
+
+
+async def _workspace(directory: Directory, request: Request[Any, Any, Any]) -> Workspace:
+    workspace = await directory.workspace(key_of(request).workspace_id)
+    if workspace is None:
+        raise Denied("the workspace of this key was deleted")
+    return workspace

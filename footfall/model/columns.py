@@ -13,9 +13,9 @@ Role = Literal["id", "time", "dimension", "measure", "private", "position"]
 class Column(NamedTuple):
     """One column of `events`.
 
-    `type` is the ClickHouse type without codec. `role` says what it may be used for:
-    `dimension` may be grouped by and filtered on; `id` filtered on; `private` is never
-    shown to a reader; `position` is the event's place in the log.
+    `type` is the ClickHouse type without codec, but for JSON, which is kept as text in a String,
+    "" for {}. `role` says what it may be used for: `dimension` may be grouped by and filtered on;
+    `id` filtered on; `private` is never shown to a reader; `position` is the event's place in the log.
     """
 
     name: str

@@ -1,13 +1,7 @@
 """What the free properties of an event may hold, so that every store can keep them.
 
-The store inserts tens of thousands of events at once, and one object that its JSON type
-refuses would fail them all. `check` accepts only what can be stored beside any neighbour and
-read back equal, but for this, which is promised to users:
-
-- a property that is null or an empty object reads back as absent (not so inside an array);
-- inside an array, whole numbers beside fractions become fractions, and a null beside arrays
-  becomes an empty array;
-- addresses are dropped (see `is_address`).
+They are kept as text, and read by one fast parser: `check` accepts only what it can read, and
+sends on what it accepts byte for byte, except that addresses are dropped (see `is_address`).
 """
 
 import re
@@ -24,7 +18,6 @@ MAX_NAME = 200  # characters
 MAX_TEXT = 8192  # characters of one string
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 
-_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 _WORDS = re.compile(r"[-_. ]+|(?<=[a-z0-9])(?=[A-Z])")
 _LAST_WORDS = frozenset({"ip", "ips", "ipv4", "ipv6", "ipaddr", "ipaddress", "ipaddresses"})
 _LAST_TWO_WORDS = frozenset(
@@ -134,8 +127,7 @@ def _check_scalar(value: Any, path: str) -> None:
 def _may_store(name: Any, path: str) -> bool:
     """Whether a property of this name is kept: an address is not.
 
-    Raises Invalid when it cannot be a name. A dot inside a name is "%2E" in the store, so names
-    must not bring such escapes themselves.
+    Raises Invalid when it cannot be a name.
     """
     if name in _known:
         return True
@@ -143,8 +135,6 @@ def _may_store(name: Any, path: str) -> bool:
         raise Invalid(f"{path} has a property without a name", field=path)
     if len(name) > MAX_NAME:
         raise TooLarge(f"{path} has a name longer than {MAX_NAME} characters", field=path)
-    if _ESCAPE.search(name):
-        raise Invalid(f'{path} has a name with a percent escape, as in "%2E"', field=path)
     if is_address(name):
         return False
     if len(_known) >= _KNOWN_LIMIT:

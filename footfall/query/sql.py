@@ -35,7 +35,7 @@ METRICS: Mapping[str, str] = {
 """What can be counted."""
 
 _PROPERTIES: Mapping[str, str] = {
-    name: f"toString(properties.{name})" for name in ("mapping_id", "device_slug", "post_id")
+    name: f"JSONExtractString(properties, '{name}')" for name in ("mapping_id", "device_slug", "post_id")
 }
 
 DIMENSIONS: Mapping[str, str] = {
@@ -139,7 +139,9 @@ def select(question: Question) -> Statement:
 def listing(question: Question, columns: Sequence[str]) -> Statement:
     """Events as they are, newest first, in a stable order; `properties` as JSON text."""
     where, parameters = _where(question.workspace_id, question.period, question.filters, bots=question.bots)
-    shown = ", ".join(f"toJSONString({name})" if BY_NAME[name].type == "JSON" else name for name in columns)
+    shown = ", ".join(
+        f"if(empty({name}), '{{}}', {name})" if BY_NAME[name].type == "JSON" else name for name in columns
+    )
     text = (
         f"SELECT {shown} FROM events WHERE {where} "  # noqa: S608 - names of model.columns only
         "ORDER BY occurred_at DESC, seq DESC, shard DESC LIMIT {limit:UInt32} OFFSET {offset:UInt32}"

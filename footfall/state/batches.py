@@ -13,7 +13,11 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.state.tables import plans, positions, totals
+from footfall.state import dead_letters, lease, ledger
+from footfall.state.lease import Fence
+from footfall.state.ledger import LedgerCount, closed_positions
+from footfall.state.letters import DeadLetter
+from footfall.state.tables import plans, positions
 
 
 class Range(Struct, frozen=True):
@@ -45,66 +49,87 @@ class Plan(Struct, frozen=True):
     created_at: int
 
 
-class Batches:
-    """The worker's exact memory of what is stored, in the state database."""
+class Closing(Struct, frozen=True):
+    """What a batch comes to. Every event of it that was `received` has one outcome as well.
 
-    def __init__(self, database: Database) -> None:
+    `ledger` leaves out what is dead-lettered: that is counted from `dead_letters`.
+    """
+
+    ledger: Sequence[LedgerCount] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+
+class Batches:
+    """The worker's exact memory of what is stored, in the state database.
+
+    `fence`: the worker's lease. Without one nothing stops a second worker but the plans.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        fence: Fence | None = None,
+        max_letters: int = dead_letters.MAX_LETTERS,
+        max_letter_bytes: int = dead_letters.MAX_BYTES,
+    ) -> None:
         self._database = database
+        self._fence = fence
+        self._limits = (max_letters, max_letter_bytes)
 
     async def positions(self) -> dict[int, int]:
         """For each shard the offset of its last record that is closed, for ever done with."""
-        return await self._database.read(_positions)
+        return await self._database.read(closed_positions)
 
     async def open_plans(self) -> list[Plan]:
-        """The plans that were not closed, oldest first."""
+        """The plans that were not closed, in the order they were planned in."""
         return await self._database.read(_open_plans)
-
-    async def totals(self) -> dict[str, int]:
-        """The sums of all `counts` that were ever closed with."""
-        return await self._database.read(
-            lambda connection: {row.name: row.value for row in connection.execute(sa.select(totals))}
-        )
 
     async def plan(self, plan: Plan) -> None:
         """Remember `plan`; durable on return.
 
-        Raises Conflict when a record of it is closed already or part of another open plan:
-        somebody else works on this shard, and inserting would store events twice.
+        Raises Conflict when the lease was taken over, or a record of the plan is closed already or
+        part of another open one: somebody else works on this shard, and inserting would store
+        events twice.
         """
 
         def write(connection: Connection) -> None:
-            _check_free(plan, _positions(connection), _open_plans(connection))
+            lease.check(connection, self._fence)
+            _check_free(plan, closed_positions(connection), _open_plans(connection))
+            # Their order is that of planning, also within a millisecond and when the clock jumps back.
+            latest = connection.scalar(sa.select(sa.func.max(plans.c.created_at))) or 0
             connection.execute(
                 plans.insert().values(
-                    id=plan.id, created_at=plan.created_at, body=msgspec.json.encode(plan).decode()
+                    id=plan.id,
+                    created_at=max(plan.created_at, latest + 1),
+                    body=msgspec.json.encode(plan).decode(),
                 )
             )
 
         await self._database.run(write)
 
-    async def close(self, plan: Plan, counts: Mapping[str, int]) -> None:
-        """All rows of `plan` are in the store: advance the positions, add `counts`, forget the plan.
+    async def close(self, plan: Plan, closing: Closing) -> None:
+        """All rows of `plan` are in the store: forget it, advance the positions, keep the books.
 
         One transaction. Closing again changes nothing, so that it may be repeated when its
-        outcome is unknown. Raises Conflict when the plan is neither open nor closed.
+        outcome is unknown. Raises Conflict when the plan is neither open nor closed, or the lease
+        was taken over; Retryable when there are too many dead letters.
         """
+        if any(c.outcome == "dead_lettered" for c in closing.ledger):
+            raise ValueError("dead letters are counted from the letters themselves")
 
         def write(connection: Connection) -> None:
+            lease.check(connection, self._fence)
             if connection.execute(plans.delete().where(plans.c.id == plan.id)).rowcount == 0:
-                done = _positions(connection)
+                done = closed_positions(connection)
                 if all(done.get(part.shard, -1) >= part.last_offset for part in plan.ranges):
                     return
                 raise Conflict(f"batch {plan.id} was never planned")
             for part in plan.ranges:
                 _advance(connection, part)
-            for name, count in counts.items():
-                _add(connection, name, count)
+            ledger.add(connection, closing.ledger)
+            dead_letters.add(connection, closing.dead_letters, *self._limits)
 
         await self._database.run(write)
-
-
-def _positions(connection: Connection) -> dict[int, int]:
-    return {int(row.shard, 16): row.offset for row in connection.execute(sa.select(positions))}
 
 
 def _open_plans(connection: Connection) -> list[Plan]:
@@ -140,11 +165,3 @@ def _advance(connection: Connection, part: Range) -> None:
     )
     if moved.rowcount == 0:
         connection.execute(positions.insert().values(shard=shard, offset=part.last_offset))
-
-
-def _add(connection: Connection, name: str, count: int) -> None:
-    changed = connection.execute(
-        totals.update().where(totals.c.name == name).values(value=totals.c.value + count)
-    )
-    if changed.rowcount == 0:
-        connection.execute(totals.insert().values(name=name, value=count))

@@ -1,8 +1,11 @@
 """The tables of the state database."""
 
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
 from footfall.database import Database
 
@@ -27,11 +30,51 @@ plans = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
 )
 
-totals = sa.Table(
-    "totals",
+# What became of the events of a workspace, by hour of receipt (ms since 1970 UTC). The hour
+# comes before the site: questions are about ranges of hours.
+ledger = sa.Table(
+    "ledger",
+    METADATA,
+    sa.Column("workspace_id", sa.String(64), primary_key=True),
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("site_id", sa.String(64), primary_key=True),
+    sa.Column("outcome", sa.String(16), primary_key=True),
+    sa.Column("reason", sa.String(64), primary_key=True),
+    sa.Column("backfilled", sa.Boolean, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+dead_letters = sa.Table(
+    "dead_letters",
+    METADATA,
+    sa.Column("shard", sa.String(16), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("site_id", sa.String(64), nullable=False),
+    sa.Column("hour", sa.BigInteger, nullable=False),
+    sa.Column("backfilled", sa.Boolean, nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Column("detail", sa.String(200), nullable=False),
+    sa.Column("failed_at", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("status", sa.String(8), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Index("dead_letters_by_workspace", "workspace_id", "failed_at", "shard", "seq"),
+    # What the worker asks every second, and what the limits are about, without the payloads.
+    sa.Index("dead_letters_by_status", "status", "digest", "size"),
+)
+
+leases = sa.Table(
+    "leases",
     METADATA,
     sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("value", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
 )
 
 salts = sa.Table(
@@ -42,6 +85,37 @@ salts = sa.Table(
 )
 
 
+# Runs of lines of imported files: digests under the workspace's key, kept for ever. See imported_files.py.
+imported_runs = sa.Table(
+    "imported_runs",
+    METADATA,
+    sa.Column("workspace_id", sa.String(64), primary_key=True),
+    sa.Column("scope", sa.String(200), primary_key=True),
+    sa.Column("start", sa.LargeBinary(16), primary_key=True),
+    sa.Column("lines", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.LargeBinary(16), nullable=False),
+    sa.Column("imported_at", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+import_salts = sa.Table(
+    "import_salts",
+    METADATA,
+    sa.Column("created_at", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+)
+
+
 def open_state(path: Path) -> Database:
     """Open or create the state database (`DATA/state.db`). Raises Misconfigured."""
-    return Database.open(path, METADATA, VERSION)
+    database = Database.open(path, METADATA, VERSION)
+    # Tables that a later program added are made in older files too; only another meaning of
+    # what is there makes another VERSION.
+    database.transact(METADATA.create_all)
+    return database
+
+
+def insert(connection: Connection, table: sa.Table) -> Any:
+    """An INSERT that knows `on_conflict_do_update`, which SQLite and PostgreSQL spell alike."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)

@@ -36,19 +36,8 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 Values = Mapping[str, str | int]
 
-# How JSON is read and written, the same on every handle, and independent of the machine's zone.
-# A dot inside a name is no level: {"a.b": 1} and {"a": {"b": 1}} differ. Text stays text, also
-# when it looks like a date. Should a name come twice after all, it must not fail the batch.
-_COMMON: Values = {
-    "session_timezone": "UTC",
-    "json_type_escape_dots_in_keys": 1,
-    "type_json_skip_duplicated_paths": 1,
-    "input_format_try_infer_dates": 0,
-    "input_format_try_infer_datetimes": 0,
-    "input_format_json_read_bools_as_numbers": 0,
-    "input_format_json_read_bools_as_strings": 0,
-    "input_format_json_read_numbers_as_strings": 0,
-}
+# The same on every handle: answers do not depend on the machine's zone.
+_COMMON: Values = {"session_timezone": "UTC"}
 
 # One insert is one block, so that it is one part a month: written whole or not at all.
 # Nothing is deduplicated by the engine, see docs/decisions/0005-events-table.md.
@@ -126,8 +115,7 @@ class Writer(Handle):
         """Insert into `events`. Raises StoreDown, which says nothing about what is stored."""
         if not _ID.fullmatch(query_id):
             raise ValueError(f"query_id {query_id!r}: letters, digits, - and _ only")
-        names = ["properties_json" if name == "properties" else name for name in rows.column_names]
-        rows = rows.rename_columns(names).combine_chunks()
+        rows = rows.combine_chunks()
         try:
             # A file in memory: no copy of the events is ever written to a directory for temporary files.
             with open(os.memfd_create(query_id), "wb") as file:  # noqa: PTH123 - it has no path
@@ -135,7 +123,8 @@ class Writer(Handle):
                     stream.write_table(rows)
                 file.flush()
                 self._client.command(
-                    f"INSERT INTO events ({', '.join(names)}) FROM INFILE '/proc/self/fd/{file.fileno()}'"
+                    f"INSERT INTO events ({', '.join(rows.column_names)})"
+                    f" FROM INFILE '/proc/self/fd/{file.fileno()}'"
                     f" SETTINGS log_comment = '{query_id}' FORMAT ArrowStream"
                 )
         except Error as error:

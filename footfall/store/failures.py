@@ -5,7 +5,7 @@ Codes and names: `system.errors` of the engine, or ClickHouse's `ErrorCodes.cpp`
 
 import re
 
-from footfall.errors import FootfallError, Invalid, Misconfigured, StoreDown
+from footfall.errors import FootfallError, Invalid, Misconfigured, RowRefused, StoreDown
 
 _CODE = re.compile(r"Code: (\d+)")
 _PREFIX = re.compile(r"^(?:Code: \d+\. |DB::\w+: )+")
@@ -43,7 +43,7 @@ def of_insert(message: str) -> StoreDown:
     """The error that `Store.insert` raises for a failure of the engine; it shows nothing of the rows."""
     code = code_of(message)
     if code in _VALUE:
-        return StoreDown(f"the store refuses a row of this batch (code {code})")
+        return RowRefused(f"the store refuses a row of this batch (code {code})")
     return StoreDown(f"an insert failed: {brief(message)} (code {code})")
 
 

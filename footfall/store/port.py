@@ -30,7 +30,7 @@ class Store(Protocol):
         `timeout` is in seconds, at most `settings.query_timeout`, which is the default.
         Cancelling the wait ends the query.
 
-        Times come back as aware datetimes in UTC, UUIDs as UUID, JSON as dict. Raises
+        Times come back as aware datetimes in UTC, UUIDs as UUID. Raises
         StoreDown when the store does not answer; Invalid when the query needs more time or
         memory than allowed, or cannot use a value; Misconfigured when the schema lacks what it
         asks for.

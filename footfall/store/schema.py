@@ -1,12 +1,8 @@
 """Whether the table `events` is what `model.columns` says."""
 
-import re
 from collections.abc import Sequence
 
 from footfall.model.columns import BY_NAME, COLUMNS
-
-# How many paths of a JSON get columns of their own is tuned in the migrations, not in the model.
-_TUNING = re.compile(r"^JSON\(.*\)$")
 
 
 def differences(actual: Sequence[tuple[str, str, str]]) -> list[str]:
@@ -14,12 +10,13 @@ def differences(actual: Sequence[tuple[str, str, str]]) -> list[str]:
 
     Empty when nothing is. Columns that are not stored (EPHEMERAL, ALIAS) are the schema's own.
     """
-    stored = {name: _TUNING.sub("JSON", kind) for name, kind, default in actual if default in ("", "DEFAULT")}
+    stored = {name: kind for name, kind, default in actual if default in ("", "DEFAULT")}
+    wanted = {c.name: "String" if c.type == "JSON" else c.type for c in COLUMNS}
     missing = [f"{c.name} {c.type} is missing" for c in COLUMNS if c.name not in stored]
     other = [
-        f"{c.name} is {stored[c.name]}, not {c.type}"
+        f"{c.name} is {stored[c.name]}, not {wanted[c.name]}"
         for c in COLUMNS
-        if c.name in stored and stored[c.name] != c.type
+        if c.name in stored and stored[c.name] != wanted[c.name]
     ]
     unknown = [f"{name} {kind} is unknown" for name, kind in stored.items() if name not in BY_NAME]
     return missing + other + unknown

@@ -17,8 +17,9 @@ def columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
 
     `records`: shard, offset in the shard, and the record.
 
-    They are the columns of `model.columns` that the door fills and, for the enrichment,
-    `client_hints` and `utm` besides. `session_id` is the client's own, 0 where it has none.
+    They are the columns of `model.columns` that the door fills and, besides, `client_hints` and
+    `utm` for the enrichment, and `client_id`: whether the event's id is its client's.
+    `session_id` is the client's own, 0 where it has none.
     """
     events: list[RawEvent] = []
     visits: list[Visit] = []  # of each event
@@ -61,6 +62,7 @@ def columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
         "sample_weight": [e.sample_weight for e in events],
         "properties": [e.properties for e in events],
         "utm": [e.utm for e in events],
+        "client_id": [e.client_id for e in events],
         "user_agent": [v.user_agent for v in visits],
         "client_hints": [v.client_hints for v in visits],
         "language": [v.language for v in visits],

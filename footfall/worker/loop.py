@@ -1,75 +1,82 @@
-"""The one loop: log -> columns -> enrichment -> sessions -> store -> close.
+"""The one loop: log -> prepare -> plan -> insert -> close.
 
 A batch is planned (durably) before its first row is inserted, and closed in one state
-transaction after its last one is durable in the store; the log's commit follows and only
-releases retention. So a crash at any instant leaves either nothing of a batch, or an open
-plan that says which rows may be there, and open plans are what the next start does first.
+transaction (positions, ledger, dead letters) after its last one is durable in the store. The
+ids that clients sent are remembered only then, and the log's commit follows, which merely
+releases retention. So a crash at any instant leaves either nothing of a batch, or an open plan;
+the next start does open plans first: it prepares the same batch again, asks the store which
+rows are there, and inserts the others.
 
-While one batch is inserted the next one is read and enriched. Inserts and closes never
+While one batch is inserted the next one is read and prepared. Inserts and closes never
 overlap and keep the log's order.
 """
 
 import asyncio
 import contextlib
-import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
 
-import pyarrow as pa
+import numpy as np
 import structlog
 
 from footfall import metrics
-from footfall.enrich.pipeline import Pipeline
-from footfall.errors import Invalid, Retryable, StoreDown
-from footfall.eventlog.port import EventLog
-from footfall.model.columns import NAMES
+from footfall.errors import Invalid, Retryable
+from footfall.eventlog.port import WORKER, EventLog
 from footfall.settings import Settings
-from footfall.state.batches import Batches, Plan
-from footfall.store.arrow import table
+from footfall.state.batches import Batches
+from footfall.state.dead_letters import DeadLetters, Settled
+from footfall.state.lease import Fence, Lease
+from footfall.state.letters import DeadLetter
 from footfall.store.port import Store
-from footfall.worker.columns import columns
-from footfall.worker.reader import Batch, Placed, Reader, pass_over, read_again
+from footfall.worker.exact import insert_exactly
+from footfall.worker.patience import Breaker, Patience, Stopped, set_within
+from footfall.worker.prepare import Prepared, Preparer
+from footfall.worker.reader import Batch, Reader, read_again
+from footfall.worker.recent_ids import RecentIds
+from footfall.worker.recent_ids_runs import Run, sort
+from footfall.worker.remembered import Memory
 from footfall.worker.sessions import Sessions
+from footfall.worker.share import DeadShare
 
 log = structlog.get_logger(__name__)
 
-# The worker's name towards the log, which keeps what it has not committed.
-CONSUMER = "worker"
-
 _POLL = 0.05  # seconds between looks at a log that has little to read:
 _LITTLE = 1000  # rows
-_MEASURE = 1.0  # seconds between measurements of the backlog
-_FIRST_PAUSE = 0.1  # seconds after a failure; doubled with each further one, up to
-_LONGEST_PAUSE = 10.0
-
-T = TypeVar("T")
-
-
-class Prepared(NamedTuple):
-    """A batch that only has to be inserted."""
-
-    plan: Plan
-    batch: Batch
-    rows: pa.Table
-    passed: int  # records that cannot be stored
+_SECOND = 1.0  # between measurements, and looks for dead letters to retry
+LEASE_SECONDS = 30.0
+_INSERT_MARGIN = 5.0  # seconds of lease that an insert needs at its beginning
 
 
 class Worker:
-    """Takes what is in the log to the store. One per log and store."""
+    """Takes what is in the log to the store. One per log and store: it holds a lease."""
 
-    def __init__(self, log: EventLog, store: Store, batches: Batches, settings: Settings) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        store: Store,
+        batches: Batches,
+        dead_letters: DeadLetters,
+        lease: Lease,
+        fence: Fence,
+        settings: Settings,
+    ) -> None:
         self._log = log
         self._store = store
         self._batches = batches
+        self._dead_letters = dead_letters
+        self._lease = lease
+        self._fence = fence
         self._settings = settings
-        self._pipeline = Pipeline()
         self._sessions = Sessions(timeout=settings.session_timeout, memory=settings.session_memory)
-        self._sessions_loaded = False
+        self._recent = RecentIds(settings.recent_ids, settings.recent_ids_window)
+        self._memory = Memory(self._recent, settings.data / "recent-ids", settings.recent_ids_window)
+        self._preparer = Preparer(self._sessions, self._recent)
+        self._dead_share = DeadShare()
+        self._started = False
         self._reader: Reader | None = None
         self._stored = 0
-        self._measured = 0.0
+        self._looked = 0.0
 
     @property
     def complete_through(self) -> float:
@@ -79,169 +86,164 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let the running insert close. The rest stays in the log.
 
-        Raises Conflict when another worker takes the same records to the store.
+        Raises Conflict when another worker took over.
         """
-        with contextlib.suppress(_StoppedError):
-            await self._work(stop, until_empty=False)
+        with contextlib.suppress(Stopped):
+            await self._work(Patience(stop), until_empty=False)
 
     async def drain(self) -> int:
         """Work until the log is empty, however often the store fails. Returns the events stored."""
         before = self._stored
-        await self._work(asyncio.Event(), until_empty=True)
+        await self._work(Patience(asyncio.Event()), until_empty=True)
         return self._stored - before
 
-    async def _work(self, stop: asyncio.Event, *, until_empty: bool) -> None:
-        reader = await self._start(stop)
+    async def _work(self, patience: Patience, *, until_empty: bool) -> None:
+        stop = patience.stop
+        self._patience = patience
+        self._breaker = Breaker(self._store, patience)
+        reader = await self._start()
         inserting: asyncio.Task[None] | None = None
+        pending: list[Run] = []
         try:
             while not stop.is_set():
-                await self._measure()
-                found = await _until_done(reader.read_on, stop)
+                found = await patience.until_done(reader.read_on)
                 if inserting and inserting.done():
                     await inserting  # raises what ended it
                     inserting = None
+                if not inserting:
+                    await self._every_second()
                 rest = until_empty and not found and reader.waiting
                 if reader.full or rest or (reader.ripe and not inserting):
-                    prepared = await asyncio.to_thread(self._prepare, reader.cut())
+                    batch = reader.cut()
+                    prepared = await self._prepared(batch, pending if inserting else [])
                     if inserting:
                         await inserting
-                    inserting = (
-                        None if stop.is_set() else asyncio.create_task(self._store_batch(prepared, stop))
-                    )
+                        inserting = None
+                    if not stop.is_set():
+                        inserting = asyncio.create_task(self._store_batch(prepared))
+                        pending = [sort(prepared.ids)]
                 elif until_empty and not found:
                     if not inserting:
                         break
                     await inserting
                     inserting = None
                 elif not until_empty and found < _LITTLE:
-                    await _set_within(stop, _POLL)
+                    await set_within(stop, _POLL)
         finally:
             if inserting:
                 await inserting
+            await self._memory.close(reader.done_positions)
 
-    async def _start(self, stop: asyncio.Event) -> Reader:
-        """Finish what a crash left open, then read on behind what is closed."""
-        if not self._sessions_loaded:
+    async def _start(self) -> Reader:
+        """Remember what is needed, finish what a crash left open, then read on behind what is closed."""
+        until_done = self._patience.until_done
+        if not self._started:
             try:
-                await _until_done(lambda: self._sessions.load(self._store), stop)
+                await until_done(lambda: self._sessions.load(self._store))
             except Invalid as error:  # too much was stored lately to be read in time
                 log.warning("sessions start anew", problem=str(error))
-            self._sessions_loaded = True
-        for plan in await self._batches.open_plans():
-            # Its rows may be in the store already: then they are there twice now.
-            log.warning("a batch was left open and is inserted again", batch=plan.id, rows=plan.rows)
-            batch = await _until_done(lambda ranges=plan.ranges: read_again(self._log, ranges), stop)
-            prepared = await asyncio.to_thread(self._prepare, batch)
-            await self._insert_and_close(prepared._replace(plan=plan), stop)
-        self._reader = Reader(self._log, await self._batches.positions(), self._settings)
+            closed = await until_done(self._batches.positions)
+            dead = await until_done(self._dead_letters.positions)
+            await until_done(lambda: self._memory.restore(self._log, closed, dead))
+            self._started = True
+        for plan in await until_done(self._batches.open_plans):
+            log.warning("a batch was left open; its missing rows are inserted", batch=plan.id, rows=plan.rows)
+            batch = await until_done(lambda ranges=plan.ranges: read_again(self._log, ranges))
+            prepared = await asyncio.to_thread(self._preparer.prepare, batch, (), plan)
+            await self._insert_and_close(prepared, uncertain=True)
+        self._reader = Reader(self._log, await until_done(self._batches.positions), self._settings)
         return self._reader
 
-    def _prepare(self, batch: Batch) -> Prepared:
-        """All that a batch needs no store for. Runs in a thread."""
-        with metrics.ENRICH_SECONDS.time():
-            good = [placed for placed in batch.records if placed.record]
-            try:
-                rows, occurred_at = self._rows(good)
-            except Exception as error:  # noqa: BLE001 -- whatever it is, one record must not stop the others
-                good = self._sift(good, error)
-                rows, occurred_at = self._rows(good)
-        plan = Plan(
-            id=uuid.uuid4().hex,
-            ranges=batch.ranges,
-            rows=rows.num_rows,
-            min_occurred=min(occurred_at, default=0),
-            max_occurred=max(occurred_at, default=0),
-            created_at=int(time.time() * 1000),
+    async def _prepared(self, batch: Batch, pending: Sequence[Run]) -> Prepared:
+        """The batch, prepared; waits as long as too much of it would be dead letters."""
+        failures = 0
+        while True:
+            prepared = await asyncio.to_thread(self._preparer.prepare, batch, pending)
+            if not self._dead_share.too_many(prepared.events, len(prepared.closing.dead_letters)):
+                metrics.WORKER_PAUSED.set(0)
+                return prepared
+            metrics.WORKER_PAUSED.set(1)
+            failures += 1
+            if failures == 1:
+                log.error(
+                    "paused: too much of what comes in cannot be stored",
+                    events=prepared.events,
+                    dead=len(prepared.closing.dead_letters),
+                )
+            await self._patience.pause(failures + 4)
+
+    async def _store_batch(self, prepared: Prepared) -> None:
+        await self._patience.until_done(lambda: self._batches.plan(prepared.plan))
+        await self._insert_and_close(prepared, uncertain=False)
+
+    async def _insert_and_close(self, prepared: Prepared, *, uncertain: bool) -> None:
+        plan, batch = prepared.plan, prepared.batch
+        refused = await insert_exactly(
+            self._store, prepared.rows, plan.id, self._breaker, self._allowed, uncertain=uncertain
         )
-        return Prepared(plan, batch, rows, passed=len(batch.records) - len(good))
-
-    def _rows(self, records: Sequence[Placed]) -> tuple[pa.Table, list[int]]:
-        """The rows of these records, and when each occurred."""
-        rows = columns((placed.shard, placed.offset, placed.record) for placed in records if placed.record)
-        self._pipeline.run(rows)
-        rows["session_id"] = self._sessions.assign(
-            rows["visitor_id"], rows["occurred_at"], rows["received_at"], rows["session_id"]
-        )
-        return table({name: rows[name] for name in NAMES}), rows["occurred_at"]
-
-    def _sift(self, records: Sequence[Placed], error: Exception) -> list[Placed]:
-        """Those records that can be made into rows, tried one by one after `error` hit them together.
-
-        If none can, the fault is not the records': raises `error`.
-        """
-        good: list[Placed] = []
-        for placed in records:
-            try:
-                self._rows([placed])
-            except Exception:  # noqa: BLE001 -- as in _prepare
-                pass_over(placed, "unprocessable")
-            else:
-                good.append(placed)
-        if not good:
-            raise error
-        return good
-
-    async def _store_batch(self, prepared: Prepared, stop: asyncio.Event) -> None:
-        await _until_done(lambda: self._batches.plan(prepared.plan), stop)
-        await self._insert_and_close(prepared, stop)
-
-    async def _insert_and_close(self, prepared: Prepared, stop: asyncio.Event) -> None:
-        """Insert the batch until that succeeds, and only then close it."""
-        plan, batch, rows, passed = prepared
-        if rows.num_rows:
-            await _until_done(lambda: self._insert(rows, plan.id), stop)
-        counts = {"stored": rows.num_rows, "records_passed": passed}
-        await _until_done(lambda: self._batches.close(plan, counts), stop)
-        self._stored += rows.num_rows
-        metrics.EVENTS_STORED.inc(rows.num_rows)
+        stored = prepared.rows.num_rows - refused.num_rows
+        if refused.num_rows:
+            dead = set(zip(*(np.asarray(refused[name]).tolist() for name in ("shard", "seq")), strict=True))
+            prepared = await asyncio.to_thread(self._preparer.prepare, batch, prepared.pending, plan, dead)
+        closing, ids = prepared.closing, prepared.ids
+        await self._patience.until_done(lambda: self._batches.close(plan, closing))
+        # In a thread: it may have to wait for a batch that is being checked.
+        await asyncio.to_thread(self._recent.enter, sort(ids), prepared.received_until)
+        self._dead_share.closed(prepared.events, len(closing.dead_letters))
+        for letter in closing.dead_letters:
+            metrics.DEAD_LETTERED.labels(letter.reason).inc()
+            log.error("dead letter", position=letter.position, reason=letter.reason, detail=letter.detail)
+        self._stored += stored
+        metrics.EVENTS_STORED.inc(stored)
         metrics.BATCHES.inc()
         if self._reader:
             self._reader.done(batch)
+            self._memory.entered(len(ids.key), self._reader.done_positions)
         for part in batch.ranges:
-            await _until_done(
-                lambda part=part: self._log.commit(CONSUMER, part.shard, part.last_offset), stop
+            await self._patience.until_done(
+                lambda part=part: self._log.commit(WORKER, part.shard, part.last_offset)
             )
 
-    async def _insert(self, rows: pa.Table, query_id: str) -> None:
-        with metrics.INSERT_SECONDS.time():
-            try:
-                await self._store.insert(rows, query_id)
-            except StoreDown:
-                metrics.STORE_ERRORS.inc()
-                raise
+    async def _allowed(self) -> None:
+        """Raises Conflict unless the lease lasts well into the insert, which no transaction could stop."""
+        if not self._lease.holds(self._fence, _INSERT_MARGIN):
+            await self._patience.until_done(lambda: self._lease.renew(self._fence, LEASE_SECONDS))
 
-    async def _measure(self) -> None:
-        """How far the worker is behind, about once a second."""
+    async def _every_second(self) -> None:
+        """What is due about once a second: measurements, expiry of ids, the lease, dead letters to retry."""
         now = time.monotonic()
-        if now - self._measured >= _MEASURE:
-            self._measured = now
-            with contextlib.suppress(Retryable):
-                backlog = await self._log.backlog(CONSUMER)
-                metrics.LOG_BACKLOG.set(backlog.records)
-                metrics.LOG_OLDEST_SECONDS.set(backlog.oldest_age)
+        if now - self._looked < _SECOND:
+            return
+        self._looked = now
+        self._recent.expire(self.complete_through)
+        with contextlib.suppress(Retryable):
+            if not self._lease.holds(self._fence, LEASE_SECONDS / 2):
+                await self._lease.renew(self._fence, LEASE_SECONDS)
+            backlog = await self._log.backlog(WORKER)
+            metrics.LOG_BACKLOG.set(backlog.records)
+            metrics.LOG_OLDEST_SECONDS.set(backlog.oldest_age)
+            letters = await self._dead_letters.take()
+            if letters:
+                await self._retry(letters)
 
-
-class _StoppedError(Exception):
-    """`stop` was set while something kept failing."""
-
-
-async def _until_done(call: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
-    """Call until it raises no Retryable, with jittered, growing pauses. Raises _StoppedError."""
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return await call()
-        except Retryable as error:
-            log.warning("trying again", problem=str(error), within=pause)
-        # stamina's pauses cannot be cut short by an event.
-        if await _set_within(stop, random.uniform(pause / 2, pause)):  # noqa: S311 -- jitter is no secret
-            raise _StoppedError
-        pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
+    async def _retry(self, letters: Sequence[DeadLetter]) -> None:
+        """Try dead letters again, each on its own: its position says whether it is stored already."""
+        for letter in letters:
+            try:
+                rows, duplicate, ids = await asyncio.to_thread(self._preparer.prepare_letter, letter)
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is this letter's
+                settled = Settled(
+                    letter, "failed", "unprocessable", type(error).__name__, int(time.time() * 1000)
+                )
+            else:
+                refused = await insert_exactly(
+                    self._store, rows, uuid.uuid4().hex, self._breaker, self._allowed, uncertain=True
+                )
+                if refused.num_rows:
+                    settled = Settled(letter, "failed", "refused_by_store", "", int(time.time() * 1000))
+                elif duplicate:
+                    settled = Settled(letter, "duplicate")
+                else:
+                    settled = Settled(letter, "stored")
+                    await asyncio.to_thread(self._recent.enter, sort(ids), time.time())
+            await self._patience.until_done(lambda settled=settled: self._dead_letters.settle([settled]))

@@ -1,7 +1,7 @@
 """Reading on: the records of all shards, decoded and cut into batches.
 
 A batch takes whole records, of each shard a run without a hole. A record that cannot be
-read is counted, reported and passed: the ones around it are stored.
+read is in its batch like the others: what becomes of it is decided where the batch is prepared.
 """
 
 import asyncio
@@ -9,15 +9,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import structlog
-
 from footfall.eventlog.port import EventLog, Stored
-from footfall.metrics import RECORDS_PASSED
 from footfall.model.record import SEQ_PER_RECORD, Record, decode, event_positions
 from footfall.settings import Settings
 from footfall.state.batches import Range
-
-log = structlog.get_logger(__name__)
 
 # What is read from one shard before it is the next one's turn.
 _CHUNK_BYTES = 4 << 20
@@ -25,13 +20,18 @@ _CHUNK_RECORDS = 20_000
 
 
 class Placed(NamedTuple):
-    """A record and its place in the log. `record` is None when it could not be read."""
+    """A record and its place in the log.
+
+    `record` is None when it could not be read: `reason` says why, and `data` holds its bytes, if any.
+    """
 
     shard: int
     offset: int
     appended_at: float  # Unix seconds
     size: int
     record: Record | None
+    reason: str = ""
+    data: bytes | None = None
 
 
 class Batch(NamedTuple):
@@ -78,6 +78,11 @@ class Reader:
     def complete_through(self) -> float:
         """Unix time up to which everything that was durable in the log is in the store; 0 if unknown."""
         return min(self._complete.values(), default=self._asked)
+
+    @property
+    def done_positions(self) -> Mapping[int, int]:
+        """For each shard the offset of its last record that is closed."""
+        return dict(self._done)
 
     async def read_on(self) -> int:
         """Read a chunk of each shard, also of those born since, until a batch is full.
@@ -150,34 +155,18 @@ async def read_again(log: EventLog, ranges: Sequence[Range]) -> Batch:
     return Batch(tuple(ranges), records)
 
 
-def pass_over(placed: Placed, reason: str) -> None:
-    """Report a record that cannot be stored: where it stands, and nothing of what it holds."""
-    RECORDS_PASSED.labels(reason).inc()
-    log.error(
-        "record passed over",
-        shard=f"{placed.shard:016x}",
-        offset=placed.offset,
-        size=placed.size,
-        reason=reason,
-    )
-
-
 def _decode(shard: int, stored: Iterable[Stored]) -> list[Placed]:
     return [_placed(shard, entry) for entry in stored]
 
 
 def _placed(shard: int, entry: Stored) -> Placed:
     offset, appended_at, data = entry
-    size = 0 if data is None else len(data)
+    if data is None:
+        return Placed(shard, offset, appended_at, 0, None, "damaged")
     try:
-        if data is not None:
-            return Placed(shard, offset, appended_at, size, decode(data))
-        reason = "damaged"
+        return Placed(shard, offset, appended_at, len(data), decode(data))
     except ValueError:
-        reason = "undecodable"
-    placed = Placed(shard, offset, appended_at, size, None)
-    pass_over(placed, reason)
-    return placed
+        return Placed(shard, offset, appended_at, len(data), None, "undecodable", data)
 
 
 def _rows(placed: Placed) -> int:

@@ -258,6 +258,27 @@ async def test_retention_deletes_only_what_every_consumer_committed(settings):
         assert await log.retain(future) == 0
 
 
+@pytest.mark.usefixtures("durable")
+async def test_a_shard_without_a_writer_is_cleaned_by_another_log(settings):
+    future = time.time() + 60
+    async with opened(settings) as kept:
+        gone = await open_log(settings)
+        await append(kept, b"kept")
+        (mine,) = [shard for shard, _ in await everything(kept)]
+        await append(gone, b"gone")
+        (other,) = set(await kept.shards()) - {mine}
+        for shard in (mine, other):
+            await kept.commit("worker", shard, 1000)
+        assert await kept.retain(future) == 0, "both are being written"
+        await gone.close()
+        await kept.commit("archive", mine, 1000)
+        assert await kept.retain(future) == 0, "the archive has not committed the other shard"
+        await kept.commit("archive", other, 1000)
+        assert await kept.retain(future) == 1
+        assert list(await kept.shards()) == [mine]
+        assert [stored.data for _, stored in await everything(kept)] == [b"kept"]
+
+
 async def test_positions_are_not_used_again_after_everything_was_deleted(settings):
     async with opened(settings) as log:
         shard, stored = await fill(log)

@@ -51,13 +51,9 @@ CREATE TABLE IF NOT EXISTS events
     utm_term LowCardinality(String),
     utm_content LowCardinality(String),
     sample_weight Float32,
-    -- The 16 most frequent names become columns of their own, the others share one.
-    properties JSON(max_dynamic_paths = 16) DEFAULT if(empty(properties_json), '{}', properties_json),
+    properties String,
     shard UInt64,
     seq UInt64 CODEC(Delta, ZSTD(1)),
-
-    -- What an insert fills: cast by the column's default, the text obeys the session's JSON settings.
-    properties_json String EPHEMERAL '',
 
     -- Reading back a batch, and slices of the log: WHERE shard = ... AND seq BETWEEN ... AND ...
     INDEX position (shard, seq) TYPE minmax GRANULARITY 1
@@ -73,7 +69,4 @@ SETTINGS
     fsync_part_directory = 1,
     min_rows_to_fsync_after_merge = 1,
     -- Seven files an insert instead of two hundred.
-    min_bytes_for_wide_part = 67108864,
-    object_serialization_version = 'v3',
-    object_shared_data_serialization_version = 'map',
-    object_shared_data_serialization_version_for_zero_level_parts = 'map';
+    min_bytes_for_wide_part = 67108864;

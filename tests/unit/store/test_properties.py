@@ -1,8 +1,9 @@
-"""Whatever `check` lets through can be stored beside any neighbour, and comes back equal."""
+"""Whatever `check` lets through can be stored beside any neighbour, and comes back as it was."""
 
 import json
 from itertools import count
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -43,9 +44,6 @@ def test_ordinary_properties_pass_as_they_are():
     [
         ({"": 1}, "properties"),
         ({"a": {"": 1}}, "properties.a"),
-        ({"a": [{"b%2Ec": 1}]}, "properties.a"),
-        ({"%2e": 1}, "properties"),
-        ({"100%25": 1}, "properties"),
         ({"n": 2**64}, "properties.n"),
         ({"n": -(2**63) - 1}, "properties.n"),
         ({"a": [1, [2**70]]}, "properties.a"),
@@ -138,31 +136,6 @@ values = st.recursive(
 documents = st.dictionaries(names, values, max_size=8)
 
 
-def normal(value):
-    """Without nulls and empty objects, except in arrays."""
-    if isinstance(value, dict):
-        kept = {name: normal(inner) for name, inner in value.items()}
-        return {name: inner for name, inner in kept.items() if inner is not None and inner != {}}
-    return [normal(item) for item in value] if isinstance(value, list) else value
-
-
-def same(read, sent, *, in_array=False):
-    if isinstance(sent, dict):
-        return (
-            isinstance(read, dict)
-            and read.keys() == sent.keys()
-            and all(same(read[n], sent[n]) for n in sent)
-        )
-    if isinstance(sent, list):
-        pairs = zip(read, sent, strict=True)
-        return isinstance(read, list) and all(same(a, b, in_array=True) for a, b in pairs)
-    if in_array and sent is None:
-        return read is None or read == []
-    if in_array and isinstance(sent, int | float) and not isinstance(sent, bool):
-        return read == sent or read == float(sent)
-    return type(read) is type(sent) and read == sent
-
-
 @pytest.fixture(scope="module")
 def engine():
     with TemporaryDirectory() as directory:
@@ -196,43 +169,33 @@ def test_what_is_accepted_is_stored_beside_its_neighbours_and_read_back_equal(en
         except Invalid:
             continue
     texts = [*accepted, '{"neighbour":1}', ""]
-    read = stored(engine, texts)
-    assert read[-2:] == [{"neighbour": 1}, {}]
-    for back, text in zip(read, accepted, strict=False):
-        assert same(back, normal(json.loads(text))), text
+    assert stored(engine, texts) == texts
+
+
+def any_value(rng, levels):
+    kind = rng.random() if levels else 0
+    if kind < 0.35:
+        return rng.choice([1, -5, 2**63 + 1, 2.5, True, "x", "2026-03-29"])
+    if kind < 0.7:
+        return [any_value(rng, levels - 1) for _ in range(rng.randrange(1, 4))]
+    return {rng.choice("abcdefghijkl"): any_value(rng, levels - 1) for _ in range(rng.randrange(1, 4))}
 
 
 def test_hostile_properties_survive_merges_into_wide_parts(engine):
+    """Whatever is sent, the number of files of a part stays what it is for ordinary properties."""
     engine.commands.command("ALTER TABLE events MODIFY SETTING min_bytes_for_wide_part = 0")
-    weird = [
-        "a\nb",
-        "../../x",
-        "a/b",
-        "`",
-        "ü" * MAX_NAME,
-        "\0",
-        "a.null",
-        "a.size0",
-        "SharedVariant",
-        "object_structure",
-    ]
-    sent = (
-        [{name: 1, "a": [1], "b": {"c": name}} for name in weird]
-        + [{f"k{batch}_{n}": "x" for n in range(MAX_NAMES)} for batch in range(10)]
-        + [
-            {"deep": nested(MAX_DEPTH - 1, list)},
-            {"deep": nested(MAX_DEPTH - 1, dict)},
-            {"list": list(range(10_000))},
-        ]
-    )
-    texts = [check(each) for each in sent]
-    first, *_ = [stored(engine, texts) for _ in range(3)]
+    rng = Random(1)
+    weird = ["a\nb", "../../x", "a/b", "`", "ü" * MAX_NAME, "\0", "a.null", "a.size0", "SharedVariant"]
+    sent = [{name: 1, "a": [1], "b": {"c": name}} for name in weird]
+    sent += [{f"k{batch}_{n}": "x" for n in range(MAX_NAMES)} for batch in range(10)]
+    sent += [{"l": nested(MAX_DEPTH - 1, list), "d": nested(MAX_DEPTH - 1, dict), "n": list(range(10_000))}]
+    mixed = [{rng.choice("abcdefghijkl"): any_value(rng, MAX_DEPTH - 2)} for _ in range(500)]
+    texts = [check(each) for each in sent + mixed]
+    for _ in range(3):
+        assert stored(engine, texts) == texts
     engine.commands.command("OPTIMIZE TABLE events FINAL")
-    assert engine.commands.rows(
-        "SELECT DISTINCT part_type FROM system.parts WHERE table = 'events' AND active"
-    ) == [("Wide",)]
-    assert first == sent
-    again = engine.commands.rows(
-        "SELECT properties FROM events ORDER BY seq DESC LIMIT {n:UInt64}", {"n": len(sent)}
+    [(kind, files)] = engine.commands.rows(
+        "SELECT part_type, files FROM system.parts WHERE table = 'events' AND active"
     )
-    assert [row[0] for row in reversed(again)] == sent
+    assert kind == "Wide"
+    assert files < 300

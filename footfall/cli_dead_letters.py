@@ -1,0 +1,92 @@
+"""`footfall dead-letters`: look at what could not be stored, try it again, or give it up."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console as Terminal
+from rich.table import Table
+from rich.text import Text
+
+from footfall.cli_client import Console, console
+from footfall.cli_import import Key, Url
+from footfall.cli_roles import Data
+from footfall.errors import Invalid
+from footfall.settings import load
+from footfall.state.letters import format_position, parse_position
+
+Position = Annotated[str, Parameter(help="Its position, as `footfall dead-letters list` shows it.")]
+
+_PATH = "/api/v1/dead-letters"
+_COLUMNS = ("position", "reason", "detail", "status", "events", "attempts", "failed_at")
+
+app = App(name="dead-letters", help="What could not be stored: look at it, try again, or give it up.")
+
+
+@app.command(name="list")
+def list_letters(
+    *,
+    reason: Annotated[str | None, Parameter(help="Only with this reason.")] = None,
+    limit: Annotated[int, Parameter(help="How many at most.")] = 50,
+    data: Data = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """List them, newest first."""
+    answer = _ask(data, url, key, lambda server: server.get(_PATH, reason=reason, limit=limit))
+    table = Table(*_COLUMNS)
+    for letter in answer["data"]:
+        table.add_row(*(Text(str(letter[name])) for name in _COLUMNS))
+    terminal = Terminal()
+    terminal.print(table)
+    terminal.print(f"{len(answer['data'])} of {answer['meta']['total']:,}", highlight=False)
+
+
+@app.command
+def show(position: Position, /, *, data: Data = None, url: Url = None, key: Key = None) -> None:
+    """Show one and what it holds, as JSON."""
+    answer = _ask(data, url, key, lambda server: server.get(_one(position)))
+    Terminal().print_json(msgspec.json.encode(answer).decode())
+
+
+@app.command
+def retry(
+    position: Annotated[str | None, Parameter(help="Its position; leave it out with --reason.")] = None,
+    /,
+    *,
+    reason: Annotated[str | None, Parameter(help="Try all with this reason again.")] = None,
+    data: Data = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Let the worker try one again, or all with a reason. Counted once, whatever happens."""
+    if (position is None) == (reason is None):
+        raise Invalid("give either a position or --reason", field="retry")
+    if position is not None:
+        _ask(data, url, key, lambda server: server.post(f"{_one(position)}/retry", {}))
+        count = 1
+    else:
+        answer = _ask(data, url, key, lambda server: server.post(f"{_PATH}/retry", {"reason": reason}))
+        count = answer["due"]
+    Terminal().print(f"{count:,} handed to the worker", highlight=False)
+
+
+@app.command
+def discard(position: Position, /, *, data: Data = None, url: Url = None, key: Key = None) -> None:
+    """Give one up: the ledger then counts it as dropped."""
+    _ask(data, url, key, lambda server: server.delete(_one(position)))
+    Terminal().print("discarded")
+
+
+def _one(position: str) -> str:
+    return f"{_PATH}/{format_position(*parse_position(position))}"
+
+
+def _ask(data: Data, url: str | None, key: str | None, ask: Callable[[Console], Awaitable[Any]]) -> Any:
+    async def answer() -> Any:
+        async with console(load(data=data), url, key) as server:
+            return await ask(server)
+
+    return asyncio.run(answer())

@@ -1,0 +1,73 @@
+"""`footfall ledger`: what became of every event received, as a table in the terminal."""
+
+import asyncio
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console as Terminal
+from rich.table import Table
+from rich.text import Text
+
+from footfall.cli_client import console
+from footfall.cli_import import Key, Url
+from footfall.cli_roles import Data
+from footfall.settings import load
+
+_BY_REASON = frozenset({"rejected", "dropped"})
+
+
+def ledger(
+    *,
+    start_date: Annotated[str | None, Parameter(help="First day or time. [default: 30 days ago]")] = None,
+    end_date: Annotated[str | None, Parameter(help="Last day, or time (exclusive). [default: today]")] = None,
+    timezone: Annotated[str | None, Parameter(help="IANA zone of the dates. [default: UTC]")] = None,
+    site: Annotated[str | None, Parameter(help="Only this site, by its id.")] = None,
+    data: Data = None,
+    url: Url = None,
+    key: Key = None,
+) -> int:
+    """Show what became of every event received, and whether the books balance.
+
+    Exit status 1 when they don't. Days are those on which the events were received. Asks the
+    server that runs on the data directory, or at --url; where none runs, it opens the data itself.
+    """
+    parameters = {"start_date": start_date, "end_date": end_date, "timezone": timezone, "site_id": site}
+    return asyncio.run(_ledger(parameters, data, url, key))
+
+
+async def _ledger(parameters: dict[str, Any], data: Data, url: str | None, key: str | None) -> int:
+    async with console(load(data=data), url, key) as server:
+        answer = await server.get("/api/v1/ledger", **parameters)
+    books, meta = answer["data"], answer["meta"]
+    terminal = Terminal()
+    asked = meta["query"]
+    terminal.print(f"received {asked['start']} to {asked['end']} ({asked['timezone']})", highlight=False)
+    terminal.print(_table(books))
+    for wrong in books["imbalances"]:
+        terminal.print(
+            f"{wrong['hour']} site {wrong['site_id'] or '-'}: {wrong['line']} {wrong['expected']:,}, "
+            f"found {wrong['found']:,}",
+            markup=False,
+            highlight=False,
+        )
+    terminal.print("balanced" if books["balanced"] else "NOT balanced")
+    for warning in meta["warnings"]:
+        terminal.print(f"Note: {warning}", style="dim", markup=False)
+    return 0 if books["balanced"] else 1
+
+
+def _table(books: dict[str, Any]) -> Table:
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("received", f"{books['received']:,}", style="bold")
+    if books["backfilled"]:
+        table.add_row("  of them imported", f"{books['backfilled']:,}", style="dim")
+    table.add_section()
+    for name in ("stored", "duplicate", "rejected", "dead_lettered", "dropped", "lost", "in_flight"):
+        by_reason: dict[str, int] = books[name] if name in _BY_REASON else {}
+        total = sum(by_reason.values()) if name in _BY_REASON else books[name]
+        table.add_row(name.replace("_", " "), f"{total:,}")
+        for reason, count in by_reason.items():
+            table.add_row(Text(f"  {reason}"), f"{count:,}", style="dim")
+    return table

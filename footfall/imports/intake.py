@@ -1,0 +1,175 @@
+"""What all imports have in common: one chunk at a time, slower than live traffic, each line once.
+
+An event's id is a keyed hash of its line, so what is stored, or on its way there (in the log,
+not stored), is known by it. What exists is asked of the store, over the chunk's own time
+range; what is on its way is remembered here. For this one process at a time runs imports:
+the console, or a command that holds the data directory's lock.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from footfall.errors import LogFull, Retryable
+from footfall.eventlog.port import Entry, EventLog
+from footfall.imports.runs import Registry
+from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally, Visit, encode
+from footfall.store.port import Store
+
+_PER_RECORD = 1000
+
+# Live traffic goes first: an import waits while the worker is behind, or has this much of ours to do.
+_OLDEST = 5.0
+_MOST_PENDING = 100_000
+_PATIENCE = 20.0  # then the caller is asked to come again
+
+_IN_RANGE = (
+    " FROM events WHERE workspace_id = {workspace:String}"
+    " AND occurred_at BETWEEN fromUnixTimestamp64Milli({first:Int64}, 'UTC')"
+    " AND fromUnixTimestamp64Milli({last:Int64}, 'UTC')"
+)
+_SOURCES = "SELECT DISTINCT source" + _IN_RANGE
+_PRESENT = "SELECT event_id" + _IN_RANGE + " AND event_id IN {ids:Array(UUID)}"
+
+
+class Found(NamedTuple):
+    """An event of an imported line: its index in the chunk, and what goes to the log."""
+
+    line: int
+    event: RawEvent
+    visit: Visit
+
+
+class Intake:
+    """The way of imported events into the log.
+
+    `open_log` opens the log with a shard to append to, at the first chunk: who never imports
+    claims none. `consumer` is the worker's name there. Hold `turn` from asking what is there
+    until all is appended.
+    """
+
+    def __init__(
+        self,
+        open_log: Callable[[], Awaitable[EventLog]],
+        store: Store,
+        registry: Registry,
+        *,
+        consumer: str,
+    ) -> None:
+        self.turn = asyncio.Lock()
+        self.store = store
+        self.registry = registry
+        self._open_log = open_log
+        self._log: EventLog | None = None
+        self._consumer = consumer
+        # Ids that are in the log but perhaps not yet in the store, each with the time when its
+        # append had returned.
+        self._pending: dict[bytes, float] = {}
+        # What an earlier process appended is not in `_pending`, so it must be stored first.
+        self._started = self._latest = time.time()
+        # Counts of lines that are registered and could not be written yet.
+        self._untold: Counter[tuple[str, str, str, str]] = Counter()
+
+    async def make_room(self) -> None:
+        """Wait until the worker has caught up, and forget the pending ids that are stored now.
+
+        A record is stored when the oldest one that is not is younger: that holds over all
+        shards, and for what was appended before this process began. Raises Retryable when it
+        takes long, LogFull.
+        """
+        log = await self._opened()
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            now = time.time()
+            backlog = await log.backlog(self._consumer)
+            oldest = now - backlog.oldest_age if backlog.records else float("inf")
+            if oldest > self._started:
+                self._pending = {key: at for key, at in self._pending.items() if at >= oldest}
+                behind = backlog.records and backlog.oldest_age > _OLDEST
+                if not behind and len(self._pending) <= _MOST_PENDING:
+                    return
+            if time.monotonic() > deadline:
+                raise Retryable(
+                    "the worker is behind; the import goes on when it has caught up", retry_after=5
+                )
+            await asyncio.sleep(0.1)
+
+    async def sources(self, workspace_id: str, first: int, last: int) -> set[str]:
+        """The sources of the events that are stored of this time (ms, both inclusive)."""
+        rows = await self.store.query(_SOURCES, {"workspace": workspace_id, "first": first, "last": last})
+        return {row[0] for row in rows}
+
+    async def present(self, workspace_id: str, found: Sequence[Found]) -> set[bytes]:
+        """The ids among these events' that are stored or on their way there."""
+        if not found:
+            return set()
+        times = [each.event.occurred_at for each in found]
+        rows = await self.store.query(
+            _PRESENT,
+            {
+                "workspace": workspace_id,
+                "first": min(times),
+                "last": max(times),
+                "ids": [each.event.event_id.hex() for each in found],
+            },
+        )
+        return {row[0].bytes for row in rows} | self.pending(found)
+
+    def pending(self, found: Iterable[Found]) -> set[bytes]:
+        """The ids among these events' that are in the log and perhaps not in the store."""
+        return {each.event.event_id for each in found if each.event.event_id in self._pending}
+
+    async def append(self, workspace_id: str, source: str, found: Sequence[Found]) -> None:
+        """Append in records of a size that the worker likes; safe in the log on return.
+
+        After LogFull some of them may be there: appending again is right, for those that
+        `present` does not name.
+        """
+        for start in range(0, len(found), _PER_RECORD):
+            part = found[start : start + _PER_RECORD]
+            visits: dict[Visit, int] = {}
+            for each in part:
+                each.event.visit = visits.setdefault(each.visit, len(visits))
+            await self._write(workspace_id, source, [each.event for each in part], list(visits), [])
+            self._latest = max(self._latest, time.time())  # a clock that is set back must not hide a record
+            self._pending |= dict.fromkeys((each.event.event_id for each in part), self._latest)
+
+    async def tell(self, workspace_id: str, source: str, tallies: Iterable[Tally]) -> None:
+        """Have lines that are no events counted in the ledger.
+
+        Their run is in the registry, so they are never counted again; a crash at this moment
+        may lose the counts, never an event. What the log cannot take now goes with the next.
+        """
+        for tally in tallies:
+            self._untold[workspace_id, source, tally.site_id, tally.reason] += tally.count
+        waiting: dict[tuple[str, str], list[Tally]] = {}
+        for (workspace, of, site_id, reason), count in self._untold.items():
+            waiting.setdefault((workspace, of), []).append(Tally(site_id, reason, count))
+        for (workspace, of), theirs in waiting.items():
+            try:
+                await self._write(workspace, of, [], [], theirs)
+            except LogFull:
+                return
+            for tally in theirs:
+                del self._untold[workspace, of, tally.site_id, tally.reason]
+
+    async def _write(
+        self,
+        workspace_id: str,
+        source: str,
+        events: list[RawEvent],
+        visits: list[Visit],
+        tallies: list[Tally],
+    ) -> None:
+        record = Record(
+            FORMAT_VERSION, int(time.time() * 1000), workspace_id, source, events, visits, tallies
+        )
+        log = await self._opened()
+        await log.append(Entry(key="import", data=encode(record)))
+
+    async def _opened(self) -> EventLog:
+        if self._log is None:
+            self._log = await self._open_log()
+        return self._log

@@ -1,0 +1,53 @@
+"""Opening the imports: what they share, and the salt that they let expire."""
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from litestar import Router
+
+from footfall.background import every
+from footfall.database import Database
+from footfall.enrich.geo import GeoReader
+from footfall.eventlog.port import WORKER, EventLog
+from footfall.imports.access_log import AccessLogs
+from footfall.imports.clicks import Importer
+from footfall.imports.intake import Intake
+from footfall.imports.routes import import_routes
+from footfall.imports.visitors import Visitors
+from footfall.state.import_salts import ImportSalts
+from footfall.state.imported_files import ImportedFiles
+from footfall.state.salts import Salts
+from footfall.store.port import Store
+from footfall.tenants.directory import Directory
+from footfall.tenants.tenants import Tenants
+
+_EXPIRE_EVERY = 3600.0
+
+
+@asynccontextmanager
+async def open_imports(
+    open_log: Callable[[], Awaitable[EventLog]],
+    store: Store,
+    state: Database,
+    salts: Salts,
+    tenants: Tenants,
+    directory: Directory,
+    geo_database: Path | None,
+) -> AsyncGenerator[Router]:
+    """The routes of imports. `open_log` is called by the first one, for a shard to append to."""
+    import_salts = ImportSalts(state)
+
+    async def expire() -> None:
+        await import_salts.expire(time.time())
+
+    intake = Intake(open_log, store, ImportedFiles(state), consumer=WORKER)
+    geo = GeoReader(geo_database)
+    try:
+        await expire()
+        with every(_EXPIRE_EVERY, expire):
+            access_logs = AccessLogs(intake, directory, Visitors(geo, salts, import_salts))
+            yield import_routes(Importer(intake, tenants), access_logs, directory)
+    finally:
+        geo.close()

@@ -1,0 +1,104 @@
+"""Runs of lines: how a line that was imported before is known again, whatever the file is called now.
+
+A file's lines fall into runs that end where a checksum of a line says so, about every 256
+lines. The cuts move with the content: the same lines make the same runs in a file that has
+grown, that was compressed, or that was put behind another. The registry holds a digest of
+each run that was imported.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from footfall.state.imported_files import Run
+
+_MASK = 255
+
+
+class Registry(Protocol):
+    """What is needed of `state.imported_files`."""
+
+    async def find(
+        self, workspace_id: str, scope: str, starts: Sequence[bytes]
+    ) -> Mapping[bytes, Sequence[Run]]:
+        """The runs that begin with one of `starts`, by it."""
+        ...
+
+    async def add(self, workspace_id: str, scope: str, runs: Sequence[Run], imported_at: int) -> None:
+        """Remember runs."""
+        ...
+
+
+class Owner(NamedTuple):
+    """Whose runs, and as what they are imported. `secret` keys the digests."""
+
+    workspace_id: str
+    scope: str
+    secret: bytes
+
+
+def is_cut(identity: bytes) -> bool:
+    """Whether a run ends with this line."""
+    return not zlib.crc32(identity) & _MASK
+
+
+class Lines:
+    """The lines of a chunk by what tells them apart (an identity and the number of its occurrence)."""
+
+    def __init__(self, identities: Sequence[bytes], occurrences: Sequence[int]) -> None:
+        self._lines = [
+            b"%d %b" % (occurrence, identity)
+            for identity, occurrence in zip(identities, occurrences, strict=True)
+        ]
+        self._starts = [0] + [
+            index + 1
+            for index, identity in enumerate(identities)
+            if is_cut(identity) and index + 1 < len(identities)
+        ]
+
+    def runs(self, secret: bytes, known: Sequence[bool]) -> list[Run]:
+        """The runs of the chunk, those aside of which every line is `known`."""
+        ends = [*self._starts[1:], len(self._lines)]
+        return [
+            self._run(secret, start, end)
+            for start, end in zip(self._starts, ends, strict=True)
+            if not all(known[start:end])
+        ]
+
+    async def known(self, registry: Registry, owner: Owner) -> list[bool]:
+        """For each line whether it was imported before. Raises Retryable."""
+        known = [False] * len(self._lines)
+        probes: list[int] = self._starts if self._lines else []
+        while probes:
+            names = {self._start(owner.secret, probe): probe for probe in probes}
+            found = await registry.find(owner.workspace_id, owner.scope, list(names))
+            probes = list[int]()
+            for name, runs in found.items():
+                start = names[name]
+                end = start + max(
+                    (run.lines for run in runs if self._is(owner.secret, start, run)), default=0
+                )
+                known[start:end] = [True] * (end - start)
+                # A chunk or a file ended there once: the next run begins in the middle of one of ours.
+                if start < end < len(known) and not known[end] and end not in self._starts:
+                    probes.append(end)
+        return known
+
+    def _is(self, secret: bytes, start: int, run: Run) -> bool:
+        end = start + run.lines
+        return end <= len(self._lines) and self._run(secret, start, end) == run
+
+    def _run(self, secret: bytes, start: int, end: int) -> Run:
+        return Run(
+            self._start(secret, start),
+            end - start,
+            _digest(secret, b"footfall lines", b"\0".join(self._lines[start:end])),
+        )
+
+    def _start(self, secret: bytes, at: int) -> bytes:
+        return _digest(secret, b"footfall line", self._lines[at])
+
+
+def _digest(secret: bytes, kind: bytes, data: bytes) -> bytes:
+    return hashlib.blake2b(data, key=secret[:64], digest_size=16, person=kind).digest()

@@ -1,0 +1,231 @@
+"""The ledger: what became of every event, by workspace, site and hour of receipt.
+
+    received = stored + duplicate + rejected + dead_lettered + dropped + lost
+
+holds at every moment for what is closed, because all counts of a batch are added in the
+transaction that closes it, and whatever happens later moves counts between outcomes. What
+stands in the log above the closed positions is in flight.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from footfall.database import Database
+from footfall.model.reasons import Reason
+from footfall.model.record import Record
+from footfall.state.tables import dead_letters, insert, ledger, positions
+
+HOUR = 3_600_000
+
+Outcome = Literal["received", "stored", "duplicate", "rejected", "dead_lettered", "dropped", "lost"]
+
+_MOST_IMBALANCES = 100
+
+
+class LedgerCount(Struct, frozen=True):
+    """`count` events of one (workspace, site, hour of receipt) had this outcome.
+
+    `hour` is its first ms since 1970 UTC (`hour_of`). `reason` goes with `rejected` and
+    `dropped`, and is empty else. `backfilled`: they were imported, not received live. Counts
+    of the same line add up.
+    """
+
+    workspace_id: str
+    site_id: str
+    hour: int
+    outcome: Outcome
+    count: int
+    reason: str = ""
+    backfilled: bool = False
+
+
+class Line(NamedTuple):
+    """The sum of one outcome and reason in a range; by hour if it was asked so, else `hour` is 0."""
+
+    hour: int
+    outcome: Outcome
+    reason: str
+    backfilled: bool
+    events: int
+
+
+class Imbalance(NamedTuple):
+    """One (site, hour) where the books are wrong.
+
+    `line` "received": `expected` were received, `found` have an outcome. `line` "dead_lettered":
+    `expected` stand in the ledger, `found` among the dead letters.
+    """
+
+    site_id: str
+    hour: int
+    line: Literal["received", "dead_lettered"]
+    expected: int
+    found: int
+
+
+class Books(NamedTuple):
+    """A range of the ledger at one moment. `closed`: the position of each shard at that moment."""
+
+    lines: Sequence[Line]
+    imbalances: Sequence[Imbalance]
+    closed: Mapping[int, int]
+
+
+class Waiting(NamedTuple):
+    """What is in flight, by hour of receipt. Not `complete`: there is more than was counted."""
+
+    by_hour: Mapping[int, int]
+    complete: bool
+
+
+class InFlight(Protocol):
+    """Counts what a workspace has in the log above the positions `closed`.
+
+    `site_id` None for all sites; `start` and `end` in ms, whole hours, `end` exclusive.
+    """
+
+    def __call__(
+        self, workspace_id: str, site_id: str | None, start: int, end: int, closed: Mapping[int, int]
+    ) -> Awaitable[Waiting]:
+        """Raises Retryable when the log fails."""
+        ...
+
+
+def hour_of(at: int) -> int:
+    """The hour that `at` (ms) lies in."""
+    return at - at % HOUR
+
+
+def is_backfilled(source: str) -> bool:
+    """Whether a record with this `source` was imported."""
+    return source.startswith("import:")
+
+
+def received(record: Record) -> dict[tuple[str, Outcome, str], int]:
+    """What a record counts for, by (site, outcome, reason): all it brought, and what the door refused.
+
+    The outcomes of its events are not known yet; those of its tallies are.
+    """
+    counts: Counter[tuple[str, Outcome, str]] = Counter()
+    for site_id, count in Counter([event.site_id for event in record.events]).items():
+        counts[site_id, "received", ""] += count
+    for tally in record.tallies:
+        counts[tally.site_id, "received", ""] += tally.count
+        if tally.reason == Reason.DUPLICATE:
+            counts[tally.site_id, "duplicate", ""] += tally.count
+        else:
+            counts[tally.site_id, "rejected", tally.reason] += tally.count
+    return dict(counts)
+
+
+class Ledger:
+    """Reading it. It is written where batches are closed and dead letters are settled."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def books(
+        self, workspace_id: str, start: int, end: int, site_id: str | None = None, *, by_hour: bool = False
+    ) -> Books:
+        """The hours that begin from `start` to `end` (exclusive, ms), at one moment.
+
+        At most 100 imbalances are listed.
+        """
+
+        def read(connection: Connection) -> Books:
+            where = [ledger.c.workspace_id == workspace_id, ledger.c.hour >= start, ledger.c.hour < end]
+            letters = [
+                dead_letters.c.workspace_id == workspace_id,
+                dead_letters.c.hour >= start,
+                dead_letters.c.hour < end,
+            ]
+            if site_id is not None:
+                where.append(ledger.c.site_id == site_id)
+                letters.append(dead_letters.c.site_id == site_id)
+            return Books(
+                _lines(connection, where, by_hour=by_hour),
+                _imbalances(connection, where, letters),
+                closed_positions(connection),
+            )
+
+        return await self._database.read(read)
+
+
+def closed_positions(connection: Connection) -> dict[int, int]:
+    """For each shard the offset of its last record that is closed."""
+    return {int(row.shard, 16): row.offset for row in connection.execute(sa.select(positions))}
+
+
+def add(connection: Connection, counts: Iterable[LedgerCount]) -> None:
+    """Add to the lines of the ledger, in the caller's transaction; counts may be negative."""
+    sums: Counter[tuple[Any, ...]] = Counter()
+    for count in counts:
+        key = (
+            count.workspace_id, count.hour, count.site_id, count.outcome, count.reason, count.backfilled
+        )  # fmt: skip
+        sums[key] += count.count
+    names = [column.name for column in ledger.primary_key.columns]
+    rows = [dict(zip(names, key, strict=True), count=total) for key, total in sums.items() if total]
+    if not rows:
+        return
+    statement = insert(connection, ledger)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(ledger.primary_key.columns),
+            set_={"count": ledger.c.count + statement.excluded.count},
+        ),
+        rows,
+    )
+
+
+def _lines(connection: Connection, where: Sequence[Any], *, by_hour: bool) -> list[Line]:
+    keys = [ledger.c.outcome, ledger.c.reason, ledger.c.backfilled]
+    keys = [ledger.c.hour, *keys] if by_hour else keys
+    rows = connection.execute(
+        sa.select(*keys, sa.func.sum(ledger.c["count"])).where(*where).group_by(*keys).order_by(*keys)
+    )
+    lines = [Line(*row) if by_hour else Line(0, *row) for row in rows]
+    # PostgreSQL sums to a decimal.
+    return [line._replace(events=int(line.events)) for line in lines if line.events]
+
+
+def _imbalances(connection: Connection, where: Sequence[Any], letters: Sequence[Any]) -> list[Imbalance]:
+    def total(condition: Any) -> Any:
+        return sa.func.coalesce(sa.func.sum(sa.case((condition, ledger.c["count"]), else_=0)), 0)
+
+    got, known = total(ledger.c.outcome == "received"), total(ledger.c.outcome != "received")
+    unequal = (
+        sa.select(ledger.c.site_id, ledger.c.hour, got, known)
+        .where(*where)
+        .group_by(ledger.c.site_id, ledger.c.hour)
+        .having(got != known)
+        .order_by(ledger.c.hour, ledger.c.site_id)
+        .limit(_MOST_IMBALANCES)
+    )
+    found = [
+        Imbalance(site, hour, "received", int(expected), int(accounted))
+        for site, hour, expected, accounted in connection.execute(unequal)
+    ]
+    booked = _by_site_and_hour(
+        connection, ledger, ledger.c["count"], [*where, ledger.c.outcome == "dead_lettered"]
+    )
+    kept = _by_site_and_hour(connection, dead_letters, dead_letters.c.events, letters)
+    found += [
+        Imbalance(site, hour, "dead_lettered", booked.get((site, hour), 0), kept.get((site, hour), 0))
+        for site, hour in sorted(booked.keys() | kept.keys(), key=lambda key: key[::-1])
+        if booked.get((site, hour), 0) != kept.get((site, hour), 0)
+    ]
+    return found[:_MOST_IMBALANCES]
+
+
+def _by_site_and_hour(
+    connection: Connection, table: sa.Table, column: Any, where: Sequence[Any]
+) -> dict[tuple[str, int], int]:
+    keys = (table.c.site_id, table.c.hour)
+    rows = connection.execute(sa.select(*keys, sa.func.sum(column)).where(*where).group_by(*keys))
+    return {(site, hour): int(count) for site, hour, count in rows}

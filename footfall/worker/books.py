@@ -1,0 +1,73 @@
+"""What a batch is worth in the ledger: received, and what became of each event."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from footfall.model.record import SEQ_PER_RECORD, Record
+from footfall.state.ledger import LedgerCount, Outcome, hour_of, is_backfilled, received
+from footfall.state.letters import DeadLetter, event_letter, unreadable_letter
+from footfall.tenants.model import DEFAULT_WORKSPACE
+from footfall.worker.columns import Columns
+from footfall.worker.reader import Placed
+
+# Who is told of a record that cannot be read: nobody knows whose it was.
+_NOBODYS = DEFAULT_WORKSPACE
+
+
+class Books:
+    """The counts of one batch. Letters are not among them: closing a batch counts those itself."""
+
+    def __init__(self, records: Iterable[Placed]) -> None:
+        """Counts what came in with each record, and what the door refused of it."""
+        # (workspace, site, hour, outcome, reason, backfilled) -> events
+        self._counts: Counter[tuple[str, str, int, Outcome, str, bool]] = Counter()
+        for placed in records:
+            record = placed.record
+            if record is None:
+                hour = hour_of(int(placed.appended_at * 1000))
+                self._counts[_NOBODYS, "", hour, "received", "", False] += 1
+                continue
+            hour, backfilled = hour_of(record.received_at), is_backfilled(record.source)
+            for (site, outcome, reason), count in received(record).items():
+                self._counts[record.workspace_id, site, hour, outcome, reason, backfilled] += count
+
+    def count(self, rows: Columns, outcome: Outcome) -> None:
+        """All these rows had this outcome."""
+        events = Counter(
+            zip(rows["workspace_id"], rows["site_id"], rows["received_at"], rows["source"], strict=True)
+        )
+        for (workspace, site, at, source), count in events.items():
+            self._counts[workspace, site, hour_of(at), outcome, "", is_backfilled(source)] += count
+
+    def counts(self) -> list[LedgerCount]:
+        """For the ledger."""
+        return [
+            LedgerCount(workspace, site, hour, outcome, count, reason, backfilled)
+            for (workspace, site, hour, outcome, reason, backfilled), count in self._counts.items()
+        ]
+
+
+def letter_of_record(placed: Placed, now: int) -> DeadLetter:
+    """For a record that cannot be read. `now` in ms."""
+    return unreadable_letter(
+        _NOBODYS,
+        placed.shard,
+        placed.offset * SEQ_PER_RECORD,
+        placed.data,
+        appended_at=int(placed.appended_at * 1000),
+        reason=placed.reason,
+        failed_at=now,
+    )
+
+
+def letter_of_event(
+    records: Iterable[Placed], shard: int, seq: int, reason: str, detail: str, now: int
+) -> DeadLetter:
+    """For the event at a position of these records."""
+    offset, index = divmod(seq, SEQ_PER_RECORD)
+    record: Record = next(
+        placed.record
+        for placed in records
+        if placed.shard == shard and placed.offset == offset and placed.record is not None
+    )
+    return event_letter(record, index, shard, seq, reason=reason, failed_at=now, detail=detail)

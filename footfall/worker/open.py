@@ -1,0 +1,26 @@
+"""Opening a worker: the lease that makes it the only one, and what it remembers."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from footfall.database import Database
+from footfall.eventlog.port import WORKER, EventLog
+from footfall.settings import Settings
+from footfall.state.batches import Batches
+from footfall.state.dead_letters import DeadLetters
+from footfall.state.lease import Lease, this_process
+from footfall.store.port import Store
+from footfall.worker.loop import LEASE_SECONDS, Worker
+
+
+@asynccontextmanager
+async def open_worker(
+    log: EventLog, store: Store, state: Database, settings: Settings
+) -> AsyncGenerator[Worker]:
+    """A worker, with its lease until the block ends. Raises Conflict when there is another one."""
+    lease = Lease(state)
+    fence = await lease.acquire(WORKER, this_process(), LEASE_SECONDS)
+    try:
+        yield Worker(log, store, Batches(state, fence), DeadLetters(state, fence), lease, fence, settings)
+    finally:
+        await lease.release(fence)

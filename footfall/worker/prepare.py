@@ -1,0 +1,252 @@
+"""From a batch of records to what is inserted, and to what the books say about it.
+
+Read `Preparer.prepare` from top to bottom. What it decides depends on the records and on the
+ids of closed batches only, so a batch that is prepared again after a crash comes out the same.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Collection, Container, Sequence
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import structlog
+
+from footfall import metrics
+from footfall.enrich.pipeline import Pipeline
+from footfall.model.columns import NAMES
+from footfall.model.record import RawEvent, event_positions
+from footfall.state.batches import Closing, Plan
+from footfall.state.letters import DeadLetter
+from footfall.store.arrow import table
+from footfall.worker.books import Books, letter_of_event, letter_of_record
+from footfall.worker.columns import Columns, columns
+from footfall.worker.reader import Batch, Placed
+from footfall.worker.recent_ids import RecentIds
+from footfall.worker.recent_ids_keys import Ids, Mask, payload_digests
+from footfall.worker.recent_ids_runs import Run
+from footfall.worker.sessions import Sessions
+
+log = structlog.get_logger(__name__)
+
+_ID_BYTES = 16
+
+# What unpacking a record that contradicts itself raises.
+_CONTRADICTION = (IndexError, TypeError, ValueError)
+
+Position = tuple[int, int]
+"""Of an event: shard and seq."""
+
+
+class FirstCopies(NamedTuple):
+    """Which events count, all but the duplicates; and the ids that clients sent with those."""
+
+    ids: Ids
+    keep: Mask
+
+
+class Prepared(NamedTuple):
+    """A batch that only has to be inserted, and then closed."""
+
+    plan: Plan
+    batch: Batch
+    rows: pa.Table
+    closing: Closing
+    ids: Ids  # those that clients sent with `rows`: known as soon as the batch is closed
+    received_until: float  # Unix seconds: when the newest record came
+    first_copies: "FirstCopies"  # of all its readable events, as first decided
+
+    @property
+    def events(self) -> int:
+        """All events of the batch, whatever became of them."""
+        return sum(len(placed.record.events) if placed.record else 1 for placed in self.batch.records)
+
+
+class Preparer:
+    """Knows the recent ids and the sessions. It may be called from several threads, which take turns."""
+
+    def __init__(self, sessions: Sessions, recent: RecentIds) -> None:
+        self._pipeline = Pipeline()
+        self._sessions = sessions
+        self._recent = recent
+        self._turn = threading.Lock()
+
+    @metrics.ENRICH_SECONDS.time()
+    def prepare(
+        self,
+        batch: Batch,
+        pending: Sequence[Run] = (),
+        plan: Plan | None = None,
+        present: Container[Position] = (),
+    ) -> Prepared:
+        """All that a batch needs no store for.
+
+        `pending`: the ids of the batch before this one, while that is not closed. `plan`: of a
+        batch that was planned before; what of it is `present` in the store counts, whatever was
+        learnt of its ids since.
+        """
+        with self._turn:
+            return self._prepare(batch, pending, plan, present)
+
+    def set_aside(self, prepared: Prepared, refused: Collection[Position]) -> Prepared:
+        """The batch again, without the events that the store would not take."""
+        with self._turn:
+            return self._prepare(
+                prepared.batch, (), prepared.plan, (), refused=refused, copies=prepared.first_copies
+            )
+
+    def _prepare(
+        self,
+        batch: Batch,
+        pending: Sequence[Run],
+        plan: Plan | None,
+        present: Container[Position],
+        *,
+        refused: Collection[Position] = (),
+        copies: FirstCopies | None = None,
+    ) -> Prepared:
+        now = int(time.time() * 1000)
+        records = batch.records
+        books = Books(records)
+        rows, events, dead = _unpack(records)
+        copies = copies or self._first_copies(rows, events, pending, present)
+        ids, keep = copies
+        if not keep.all():
+            books.count(_pick(rows, ~keep), "duplicate")
+            rows = _pick(rows, keep)
+        if refused:
+            dead |= dict.fromkeys(refused, ("refused_by_store", ""))
+            rows, ids = _set_aside(rows, ids, dead)
+        try:
+            arrow = self._table(rows)
+        except Exception:  # noqa: BLE001 -- whatever it is, one event must not stop the others
+            dead |= {place: ("unprocessable", type(error).__name__) for place, error in self._poison(rows)}
+            rows, ids = _set_aside(rows, ids, dead)
+            arrow = self._table(rows)
+        books.count(rows, "stored")
+
+        letters = [letter_of_record(placed, now) for placed in records if placed.record is None]
+        letters += [letter_of_event(records, *place, *why, now) for place, why in dead.items()]
+        plan = plan or _new_plan(batch, rows["occurred_at"], now)
+        received_until = max((p.record.received_at / 1000 for p in records if p.record), default=0.0)
+        closing = Closing(books.counts(), letters)
+        return Prepared(plan, batch, arrow, closing, ids, received_until, copies)
+
+    def prepare_letter(self, letter: DeadLetter) -> tuple[pa.Table, bool, Ids]:
+        """The row of a dead letter that is tried again, whether its id is known by now, and its id if not.
+
+        Raises whatever makes it unprocessable.
+        """
+        record = letter.record()
+        rows = columns([(letter.shard, 0, record)])
+        rows["seq"] = [letter.seq]
+        with self._turn:
+            ids, keep = self._first_copies(rows, record.events, (), ())
+            return self._table(rows), not keep.all(), ids
+
+    def _first_copies(
+        self,
+        rows: Columns,
+        events: Sequence[RawEvent],
+        pending: Sequence[Run],
+        present: Container[Position],
+    ) -> FirstCopies:
+        """Decide which events are duplicates.
+
+        Ids made at the door are not looked at: they cannot come twice.
+        """
+        keep = np.ones(len(events), np.bool_)
+        sent = np.flatnonzero(np.array(rows["client_id"], np.bool_))
+        if not len(sent):
+            return FirstCopies(Ids.none(), keep)
+        chosen = sent.tolist()
+        ids = self._recent.identify(
+            [rows["workspace_id"][i] for i in chosen],
+            [rows["event_id"][i] for i in chosen],
+            payload_digests(events[i] for i in chosen),
+        )
+        verdict = self._recent.check(ids, pending)
+        duplicate = verdict.duplicate
+        if present:
+            here = [(rows["shard"][i], rows["seq"][i]) in present for i in chosen]
+            duplicate &= ~np.array(here, np.bool_)
+        keep[sent[duplicate]] = False
+        if conflicts := int(verdict.conflict.sum()):
+            metrics.ID_CONFLICTS.inc(conflicts)
+            log.warning("ids came again with another payload; the first one counts", events=conflicts)
+        return FirstCopies(Ids(ids.key[~duplicate], ids.rest[~duplicate]), keep)
+
+    def _table(self, rows: Columns) -> pa.Table:
+        self._pipeline.run(rows)
+        rows["session_id"] = self._sessions.assign(
+            rows["visitor_id"], rows["occurred_at"], rows["received_at"], rows["session_id"]
+        )
+        return table({name: rows[name] for name in NAMES})
+
+    def _poison(self, rows: Columns) -> list[tuple[Position, Exception]]:
+        """The events that cannot be made into rows, found by halving, and why."""
+        try:
+            self._table(rows)
+        except Exception as error:  # noqa: BLE001 -- as in prepare
+            count = len(rows["seq"])
+            if count == 1:
+                return [((rows["shard"][0], rows["seq"][0]), error)]
+            first = np.arange(count) < count // 2
+            return self._poison(_pick(rows, first)) + self._poison(_pick(rows, ~first))
+        return []
+
+
+def _unpack(records: Sequence[Placed]) -> tuple[Columns, list[RawEvent], dict[Position, tuple[str, str]]]:
+    """The events of all readable records as columns and as they are, and those of inconsistent records."""
+    whole = [placed for placed in records if placed.record is not None]
+    dead: dict[Position, tuple[str, str]] = {}
+    try:
+        rows = _columns(whole)
+    except _CONTRADICTION:  # a record that contradicts itself: which one?
+        good: list[Placed] = []
+        for placed in whole:
+            try:
+                _columns([placed])
+                good.append(placed)
+            except _CONTRADICTION as error:
+                count = len(placed.record.events) if placed.record else 0
+                places = ((placed.shard, seq) for seq in event_positions(placed.offset, count))
+                dead |= dict.fromkeys(places, ("unprocessable", type(error).__name__))
+        whole, rows = good, _columns(good)
+    return rows, [event for placed in whole if placed.record for event in placed.record.events], dead
+
+
+def _columns(records: Sequence[Placed]) -> Columns:
+    rows = columns((p.shard, p.offset, p.record) for p in records if p.record is not None)
+    if len(b"".join(rows["event_id"])) != _ID_BYTES * len(rows["event_id"]):
+        raise ValueError("an id has 16 bytes")
+    return rows
+
+
+def _new_plan(batch: Batch, occurred_at: Sequence[int], now: int) -> Plan:
+    """A plan for `batch`, whose rows occurred at these times (ms)."""
+    return Plan(
+        id=uuid.uuid4().hex,
+        ranges=batch.ranges,
+        rows=len(occurred_at),
+        min_occurred=min(occurred_at, default=0),
+        max_occurred=max(occurred_at, default=0),
+        created_at=now,
+    )
+
+
+def _set_aside(rows: Columns, ids: Ids, dead: Container[Position]) -> tuple[Columns, Ids]:
+    """The rows, and the ids sent with them, without the dead ones."""
+    alive = np.array([place not in dead for place in zip(rows["shard"], rows["seq"], strict=True)], np.bool_)
+    kept = alive[np.flatnonzero(np.array(rows["client_id"], np.bool_))]
+    return _pick(rows, alive), Ids(ids.key[kept], ids.rest[kept])
+
+
+def _pick(rows: Columns, mask: Mask) -> Columns:
+    if mask.all():
+        return rows
+    chosen = mask.tolist()
+    return {name: list(compress(values, chosen)) for name, values in rows.items()}

@@ -1,0 +1,141 @@
+"""The recent-id index on disk: what it knew at some positions, so that a start reads only the log's tail.
+
+The file: magic, format version, length and CRC-32 of the head; the head (MessagePack); of
+each partition's two runs the three columns, little-endian as is every machine that the
+embedded store runs on; CRC-32 of the columns. It is replaced whole, so there is always an
+old or a new one. It may be missing or damaged: then the ids are read from the log again.
+"""
+
+import os
+import struct
+import tempfile
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from footfall.worker.recent_ids import PARTITIONS, Generation, Partition, Snapshot
+from footfall.worker.recent_ids_runs import ID_BYTES, Run, new_run
+
+log = structlog.get_logger(__name__)
+
+FORMAT_VERSION = 1
+
+_MAGIC = b"ffrecent"
+_START = struct.Struct("<8sIII")
+_END = struct.Struct("<I")
+_MOST_HEAD = 16 << 20
+
+
+class _Head(Struct, array_like=True):
+    positions: dict[int, int]
+    secret: bytes
+    complete_since: float
+    first_generation: int
+    generations: list[Generation]
+    sizes: list[tuple[int, int]]  # ids in the two runs of each partition
+
+
+def save(path: Path, snapshot: Snapshot) -> None:
+    """Write the checkpoint and put it in place of the last one; it blocks, so call it in a thread.
+
+    The snapshot is used up. Raises OSError, and then leaves the last checkpoint.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write(file, snapshot)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def load(path: Path) -> Snapshot | None:
+    """The last checkpoint, or None where there is none that can be used."""
+    try:
+        with path.open("rb") as file:
+            return _read(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("recent ids: the checkpoint is not used", path=str(path), problem=str(error))
+        return None
+
+
+def _write(file: BufferedWriter, snapshot: Snapshot) -> None:
+    head = msgspec.msgpack.encode(
+        _Head(
+            snapshot.positions,
+            snapshot.secret,
+            snapshot.complete_since,
+            snapshot.first_generation,
+            snapshot.generations,
+            [(large.size, small.size) for large, small in snapshot.partitions],
+        )
+    )
+    file.write(_START.pack(_MAGIC, FORMAT_VERSION, len(head), crc32(head)) + head)
+    checksum = 0
+    # Each partition is let go once it is written: the index may have replaced it meanwhile.
+    snapshot.partitions.reverse()
+    while snapshot.partitions:
+        for run in snapshot.partitions.pop():
+            for column in run:
+                checksum = crc32(column.data, checksum)
+                file.write(column.data)
+    file.write(_END.pack(checksum))
+
+
+def _read(file: BufferedReader) -> Snapshot:
+    """Raises ValueError saying what is wrong with it."""
+    head = _read_head(file)
+    size = file.tell() + sum(map(sum, head.sizes)) * ID_BYTES + _END.size
+    if os.fstat(file.fileno()).st_size != size:
+        raise ValueError(f"it should have {size} bytes")
+    partitions: list[Partition] = []
+    checksum = 0
+    for sizes in head.sizes:
+        runs: list[Run] = []
+        for size in sizes:
+            run = new_run(size)
+            for column in run:
+                file.readinto(column.data)
+                checksum = crc32(column.data, checksum)
+            runs.append(run)
+        partitions.append(Partition(*runs))
+    if file.read() != _END.pack(checksum):
+        raise ValueError("its ids are damaged")
+    return Snapshot(
+        head.positions,
+        head.secret,
+        head.complete_since,
+        head.first_generation,
+        head.generations,
+        partitions,
+    )
+
+
+def _read_head(file: BufferedReader) -> _Head:
+    start = file.read(_START.size)
+    if len(start) < _START.size or not start.startswith(_MAGIC):
+        raise ValueError("it is no checkpoint")
+    _, version, length, checksum = _START.unpack(start)
+    if version != FORMAT_VERSION:
+        raise ValueError(f"its format is {version}, this program reads {FORMAT_VERSION}")
+    encoded = file.read(min(length, _MOST_HEAD))
+    if len(encoded) != length or crc32(encoded) != checksum:
+        raise ValueError("its head is damaged")
+    head = msgspec.msgpack.decode(encoded, type=_Head)
+    if len(head.sizes) != PARTITIONS:
+        raise ValueError("it has another number of partitions")
+    return head

@@ -1,0 +1,35 @@
+"""The share of dead letters in the last minute, above which the worker pauses instead of going on.
+
+A few poisoned events are set aside; when a large part of what comes in cannot be stored, the
+fault is ours (a bad deploy, a missing migration), and going on would drain the log into
+the dead letters.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+MOST = 0.2  # of the events of a minute
+AT_LEAST = 100  # dead letters: one bad event among three is no deploy
+_MINUTE = 60.0
+
+
+class DeadShare:
+    """Counts what was closed, by batch. `clock` in seconds, any origin."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._batches: deque[tuple[float, int, int]] = deque()
+
+    def too_many(self, events: int, dead: int) -> bool:
+        """Whether closing a batch with so many events and dead letters would pass the limit."""
+        since = self._clock() - _MINUTE
+        while self._batches and self._batches[0][0] < since:
+            self._batches.popleft()
+        dead += sum(each[2] for each in self._batches)
+        events += sum(each[1] for each in self._batches)
+        return dead >= AT_LEAST and dead > MOST * events
+
+    def closed(self, events: int, dead: int) -> None:
+        """A batch was closed."""
+        self._batches.append((self._clock(), events, dead))
