@@ -10,6 +10,7 @@ STAMP := $(VENV)/.synced
 help:
 	@echo "make demo    real clicks in, numbers out, then keeps serving (ONCE=1 stops)"
 	@echo "make test    every test"
+	@echo "make faults  200 rounds of kills and every injected error (ARGS='--rounds 20 --seed 7')"
 	@echo "make check   format, lint, types, imports"
 	@echo "make bench   the benchmarks (ONLY=drain for one)"
 	@echo "make serve   Footfall on the data directory .serve-data"
@@ -32,6 +33,9 @@ serve: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

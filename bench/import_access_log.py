@@ -129,15 +129,15 @@ async def read_to_log(directory: Path, path: Path, *, live: bool) -> float:
         stack.callback(geo.close)
         intake = Intake(opened, store, ImportedFiles(state), consumer=WORKER)
         logs = AccessLogs(intake, directory_of, Visitors(geo, salts, ImportSalts(state)))
-        (shard,) = await log.shards()
 
         async def commit():
-            while stored := await log.read(shard, committed["to"], 1000, 64 << 20):
-                events["found"] += sum(len(decode(each.data).events) for each in stored)
-                committed["to"] = stored[-1].offset
-                await log.commit(WORKER, shard, committed["to"])
+            for shard in await log.shards():
+                while stored := await log.read(shard, committed.get(shard, -1), 1000, 64 << 20):
+                    events["found"] += sum(len(decode(each.data).events) for each in stored)
+                    committed[shard] = stored[-1].offset
+                    await log.commit(WORKER, shard, committed[shard])
 
-        committed, events = {"to": -1}, Counter()
+        committed, events = dict[int, int](), Counter()
         added = 0
         sending: deque[asyncio.Task] = deque()
         start = time.perf_counter()

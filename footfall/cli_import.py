@@ -1,10 +1,11 @@
-"""`footfall import clicks`: sends a file of clicks to the console, chunk by chunk."""
+"""`footfall import`: sends files to the console, chunk by chunk."""
 
 import asyncio
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -23,91 +24,217 @@ from rich.table import Table
 
 from footfall.cli_client import Console, console
 from footfall.cli_roles import Data
-from footfall.errors import Retryable
+from footfall.errors import Invalid, Retryable
 from footfall.imports.chunk import MAX_LINES
+from footfall.imports.hits import line_identity
 from footfall.imports.reader import Chunk, open_input, read_chunks
+from footfall.model.reasons import Reason
 from footfall.settings import load
 from footfall.terminal import warn
 
+File = Annotated[
+    str, Parameter(allow_leading_hyphen=True, help="The file; may be gzip; - for standard input.")
+]
 Url = Annotated[str | None, Parameter(help="The console's URL, for a server elsewhere.")]
 Key = Annotated[str | None, Parameter(env_var="FOOTFALL_KEY", help="A key with the scope admin, with --url.")]
+Again = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        help="Look at lines that were imported before, too: after a link was made, for example. Only "
+        "while their events are kept: later they would be added twice.",
+    ),
+]
 
 _SHOWN = 20  # refused lines that are shown with their reason
 _ATTEMPTS = 100  # for one chunk; each waits as long as the server asks
+_IN_FLIGHT = 2  # chunks: one is read by the server while another is compared and made durable
+
+# Lines of an access log that are as they should be, and yet no events.
+_SKIPPED = {Reason.METHOD, Reason.STATUS, Reason.ASSET}
 
 app = App(name="import", help="Bring in what was recorded elsewhere.")
 terminal = Terminal(stderr=True)
 
 
+@dataclass
+class Upload:
+    """What is sent with each chunk, and where to.
+
+    `identity`: what makes lines identical. `count`: the figures of a chunk's result.
+    """
+
+    path: str
+    fields: dict[str, Any]
+    identity: Callable[[str], bytes]
+    count: Callable[[dict[str, Any]], dict[str, int]]
+    totals: Counter[str] = field(default_factory=Counter[str])
+    refused: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+
+
 @app.command
 def clicks(
-    file: Annotated[
-        str, Parameter(allow_leading_hyphen=True, help="One click a line; may be gzip; - for standard input.")
-    ],
+    file: File,
     /,
     *,
     format: Annotated[Literal["bitly"], Parameter(help="How the lines are written.")],  # noqa: A002 -- as the option
+    again: Again = False,
     data: Data = None,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Import a file of clicks.
+    """Import a file of clicks, one a line.
 
     The clicks keep their times and places. Links that are missing are made. The same file can be
     imported again: what is there already is not added twice.
     """
-    asyncio.run(import_file(file, format, data=data, url=url, key=key))
+    asyncio.run(import_file(file, format, again=again, data=data, url=url, key=key))
+
+
+@app.command
+def access_log(
+    file: File,
+    /,
+    *,
+    site: Annotated[str, Parameter(help="The site that the pages belong to: its id or its name.")],
+    origin: Annotated[
+        str,
+        Parameter(
+            help="Where the site is, as in https://www.example.com. [default: as the log or site says]"
+        ),
+    ] = "",
+    dry_run: Annotated[bool, Parameter(negative=(), help="Only show what would be added.")] = False,
+    again: Again = False,
+    data: Data = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Import a web server's access log (combined format or JSON).
+
+    Requests that a short link redirected become clicks, pages page views; files, errors and other
+    methods are skipped. What was received live, or imported before, is not added again. Addresses
+    are used for country and device, and not kept.
+    """
+    options = {"origin": origin, "dry_run": dry_run, "again": again}
+    asyncio.run(import_access_log(file, site, data=data, url=url, key=key, **options))
 
 
 async def import_file(
-    file: str, format_name: str, *, data: Path | None = None, url: str | None = None, key: str | None = None
+    file: str,
+    format_name: str,
+    *,
+    again: bool = False,
+    data: Path | None = None,
+    url: str | None = None,
+    key: str | None = None,
 ) -> Counter[str]:
-    """What the command does; returns the counts it shows. Raises Invalid when the file cannot be read."""
+    """What `clicks` does; returns the counts it shows. Raises Invalid when the file cannot be read."""
+    fields = {"format": format_name, "again": again}
+    upload = Upload("/api/v1/imports/clicks", fields, str.encode, _of_clicks)
+    async with console(load(data=data), url, key, create=True) as server:
+        return await _send_file(server, file, upload)
+
+
+async def import_access_log(
+    file: str,
+    site: str,
+    *,
+    data: Path | None = None,
+    url: str | None = None,
+    key: str | None = None,
+    **options: Any,
+) -> Counter[str]:
+    """What `access-log` does; `options` go with each chunk. Raises Invalid also for an unknown site."""
+    async with console(load(data=data), url, key, create=True) as server:
+        fields = options | {"site_id": await _site_id(server, site)}
+        count = _of_dry_run if options.get("dry_run") else _of_access_log
+        return await _send_file(
+            server, file, Upload("/api/v1/imports/access-log", fields, line_identity, count)
+        )
+
+
+async def _site_id(server: Console, site: str) -> str:
+    """The id of the site that has this id or, alone, this name. Raises Invalid."""
+    sites = (await server.get("/api/v1/sites", limit=1000))["data"]
+    found = [each["id"] for each in sites if each["id"] == site]
+    found = found or [each["id"] for each in sites if each["name"] == site]
+    if len(found) != 1:
+        known = ", ".join(f"{each['id']} ({each['name']})" for each in sites[:_SHOWN])
+        raise Invalid(f"no site has this id, or not exactly one this name; there are {known}", field="--site")
+    return found[0]
+
+
+async def _send_file(server: Console, file: str, upload: Upload) -> Counter[str]:
     raw, size = open_input(file, cast("BufferedReader", sys.stdin.buffer))
-    totals: Counter[str] = Counter()
-    refused: list[tuple[int, str]] = []
+    sending: deque[tuple[Chunk, asyncio.Task[dict[str, Any]]]] = deque()
     try:
-        with raw:
-            async with console(load(data=data), url, key, create=True) as server:
-                with _progress(size) as advance:
-                    for chunk in read_chunks(raw, MAX_LINES):
-                        result = await _send(server, format_name, chunk)
-                        _count(totals, refused, chunk, result)
-                        advance(chunk.position, totals["lines"])
+        with raw, _progress(size) as advance:
+            chunks = read_chunks(raw, MAX_LINES, upload.identity)
+            while (chunk := await asyncio.to_thread(next, chunks, None)) or sending:
+                if chunk:
+                    sending.append((chunk, asyncio.create_task(_send(server, upload, chunk))))
+                if not chunk or len(sending) == _IN_FLIGHT:
+                    sent, task = sending.popleft()
+                    _count(upload, sent, await task)
+                    advance(sent.position, upload.totals["lines"])
     finally:
+        for _, task in sending:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in sending), return_exceptions=True)
         # Also when it was broken off: what is in stays in.
-        if totals:
-            _show(totals, refused)
-    return totals
+        if upload.totals:
+            _show(upload)
+    return upload.totals
 
 
-async def _send(server: Console, format_name: str, chunk: Chunk) -> dict[str, Any]:
-    body = {"format": format_name, "lines": chunk.lines, "occurrences": chunk.occurrences}
+async def _send(server: Console, upload: Upload, chunk: Chunk) -> dict[str, Any]:
+    body = upload.fields | {"lines": chunk.lines, "occurrences": chunk.occurrences}
     for _ in range(_ATTEMPTS):
         try:
-            return await server.post("/api/v1/imports/clicks", body)
+            return await server.post(upload.path, body)
         except Retryable as error:
             terminal.print(f"waiting: {error}", style="dim", markup=False, soft_wrap=True)
             await asyncio.sleep(error.retry_after)
     raise Retryable("the server did not take the lines; run the import again later to continue")
 
 
-def _count(
-    totals: Counter[str], refused: list[tuple[int, str]], chunk: Chunk, result: dict[str, Any]
-) -> None:
+def _of_clicks(result: dict[str, Any]) -> dict[str, int]:
+    return {
+        "imported": result["accepted"],
+        "there already": result["present"],
+        "lines imported before": result["repeated"],
+        "links made": result["links_created"],
+    }
+
+
+def _of_access_log(result: dict[str, Any], said: str = "imported") -> dict[str, int]:
+    return {
+        f"clicks {said}": result["added"].get("click", 0),
+        f"page views {said}": result["added"].get("page_view", 0),
+        "received live already": result["received"],
+        "there already": result["present"],
+        "lines imported before": result["repeated"],
+    }
+
+
+def _of_dry_run(result: dict[str, Any]) -> dict[str, int]:
+    return _of_access_log(result, "that would be imported")
+
+
+def _count(upload: Upload, chunk: Chunk, result: dict[str, Any]) -> None:
+    totals, refused = upload.totals, upload.refused
     totals["lines"] += len(chunk.lines)
-    totals["imported"] += result["accepted"]
-    totals["there already"] += result["present"]
-    totals["links made"] += result["links_created"]
+    totals.update(upload.count(result))
     for reason, count in result["rejected"].items():
-        totals[f"refused: {reason}"] += count
+        totals[f"{'skipped' if reason in _SKIPPED else 'refused'}: {reason}"] += count
     refused += [
         (chunk.numbers[problem["index"]], problem["detail"])
         for problem in result["problems"][: _SHOWN - len(refused)]
     ]
 
 
-def _show(totals: Counter[str], refused: list[tuple[int, str]]) -> None:
+def _show(upload: Upload) -> None:
+    totals, refused = upload.totals, upload.refused
     for number, detail in refused:
         warn(f"line {number}: {detail}")
     more = totals["refused: bad_line"] - len(refused)
@@ -117,7 +244,8 @@ def _show(totals: Counter[str], refused: list[tuple[int, str]]) -> None:
     table.add_column()
     table.add_column(justify="right")
     for name, count in totals.items():
-        table.add_row(name, f"{count:,}")
+        if count or name.endswith("imported"):
+            table.add_row(name, f"{count:,}")
     Terminal().print(table)
 
 

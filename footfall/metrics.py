@@ -20,6 +20,9 @@ LOG_COMMIT_SECONDS = Histogram("footfall_log_commit_seconds", "One group commit.
 LOG_RECORDS = Counter("footfall_log_records", "Records appended.")
 LOG_BYTES = Counter("footfall_log_bytes", "Bytes appended.")
 LOG_DAMAGED = Counter("footfall_log_damaged_records", "Records whose checksum did not match.")
+LOG_DROPPED = Counter(
+    "footfall_log_dropped_events", 'Acknowledged events dropped from a full log (overflow = "drop_oldest").'
+)
 LOG_BACKLOG = Gauge("footfall_log_backlog_records", "Records the worker has not stored yet.")
 LOG_OLDEST_SECONDS = Gauge("footfall_log_oldest_seconds", "Age of the oldest record not stored yet.")
 

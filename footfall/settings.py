@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     log: Literal["sqlite", "memory"] = "sqlite"
     log_segment: int = Field(default=256 << 20, ge=1 << 16, description="A segment is closed at this size.")
     log_max: int = Field(default=64 << 30, ge=1 << 20, description="The log refuses records above this size.")
+    overflow: Literal["refuse", "drop_oldest"] = Field(
+        default="refuse",
+        description="At log_max: answer 503, or drop the oldest events that are not stored (and count them).",
+    )
     log_retention: float = Field(default=7 * 86400, ge=0, description="How long stored records are kept.")
 
     # The worker and the store

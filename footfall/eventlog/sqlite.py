@@ -14,6 +14,7 @@ from footfall.eventlog.sqlite_commit import GroupCommit
 from footfall.eventlog.sqlite_consumers import Consumers
 from footfall.eventlog.sqlite_files import GAP, Claim, Segment, claim, read_mark, write_mark
 from footfall.eventlog.sqlite_heal import heal_shard
+from footfall.eventlog.sqlite_overflow import Overflow
 from footfall.eventlog.sqlite_reader import Reader
 from footfall.eventlog.sqlite_retention import Retention, Room
 from footfall.eventlog.sqlite_shard import Shard
@@ -125,7 +126,11 @@ def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:
         os.close(claimed.lock)
         reader.close()
         raise
-    room = Room(root, claimed.shard, settings.log_max, Retention(root, consumers, reader))
+    overflow = None
+    if settings.overflow == "drop_oldest":
+        # The worker may have half inserted a batch, and another one not committed here yet.
+        overflow = Overflow(consumers, keep=2 * settings.batch_bytes)
+    room = Room(root, claimed.shard, settings.log_max, Retention(root, consumers, reader), overflow)
     # The segment being written cannot be deleted; it must not be most of what is allowed.
     segment_bytes = min(settings.log_segment, settings.log_max // 8)
     shard = Shard(claimed, first, unsealed=unsealed, empty=empty, segment_bytes=segment_bytes, room=room)

@@ -18,6 +18,7 @@ from footfall.eventlog.sqlite_files import (
     try_lock,
 )
 from footfall.eventlog.sqlite_heal import heal_shard
+from footfall.eventlog.sqlite_overflow import Overflow
 from footfall.eventlog.sqlite_reader import Reader
 
 # Space on the disk that the log leaves to others: the worker must be able to empty it.
@@ -88,11 +89,15 @@ class Retention:
 class Room:
     """Says whether the log may grow: below `log_max`, and not into the last bytes of the disk."""
 
-    def __init__(self, root: Path, shard: int, limit: int, retention: Retention) -> None:
+    def __init__(
+        self, root: Path, shard: int, limit: int, retention: Retention, overflow: Overflow | None = None
+    ) -> None:
+        """`overflow`: drops events at the limit instead of refusing new ones."""
         self._root = root
         self._shard = shard
         self._limit = limit
         self._retention = retention
+        self._overflow = overflow
         self._size = 0
         self._refusal = ""
         self._looked = float("-inf")
@@ -122,6 +127,9 @@ class Room:
             excess = self._size + size - self._limit + self._limit // 16
             self._retention.trim(self._shard, list_segments(directory)[:-1], float("inf"), excess)
             self._measure()
+            if self._overflow and self._size + size > self._limit:
+                self._overflow.drop(directory, self._shard, excess)
+                self._measure()
         if self._size + size > self._limit:
             return "the log has reached its size limit (log_max)"
         return ""

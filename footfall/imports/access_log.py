@@ -100,7 +100,8 @@ class AccessLogs:
                 # By id: a caller's wrong occurrence numbers must not store a line twice.
                 found = list({each.event.event_id: each for each in found}.values())
                 present, received = await self._there(workspace.id, site.id, found, visitors.live_days)
-                fresh = [each for each in found if each.event.event_id not in present | received]
+                old = present | received
+                fresh = [each for each in found if each.event.event_id not in old]
             if not dry_run and not all(known):
                 await intake.append(workspace.id, SOURCE, fresh)
                 now = int(time.time() * 1000)

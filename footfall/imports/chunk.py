@@ -19,7 +19,7 @@ from footfall.tenants.targets import check_code, check_domain, check_target
 
 FORMATS: dict[str, Callable[[str], Click | Refused]] = {"bitly": bitly.parse}
 
-MAX_LINES = 5000
+MAX_LINES = 20_000
 """Lines in one chunk."""
 
 LONGEST_LINE = 64 << 10

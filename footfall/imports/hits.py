@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from footfall.enrich.page import parse_page
 from footfall.imports import combined, json_log
 from footfall.imports.chunk import LONGEST_LINE, Refusals, event_id
 from footfall.imports.intake import Found
 from footfall.imports.line import Refused
 from footfall.imports.request import LONG, Request, identity, identity_of_text, text
-from footfall.imports.rules import REDIRECT_STATUS, Facts, judge
+from footfall.imports.rules import REDIRECT_STATUS, judge
 from footfall.imports.visitors import ChunkVisitors
 from footfall.model.reasons import Reason
 from footfall.model.record import RawEvent
@@ -27,7 +29,7 @@ Place = tuple[str, str]
 """Where a link may be: (host, code)."""
 
 
-class Hit(NamedTuple):
+class Hit(Struct, frozen=True, gc=False):
     """A request of a line. `path` and `query` are those of its target; `place` of a link it may be by."""
 
     line: int
@@ -105,7 +107,7 @@ def events(
     for hit in hits.hits:
         link = links.get(hit.place) if hit.place else None
         request = hit.request
-        outcome = judge(Facts(request.method, hit.path, request.status, link is not None))
+        outcome = judge(request.method, hit.path, request.status, link is not None)
         if isinstance(outcome, Reason):
             hits.refusals.add(hit.line, Refused(outcome, ""))
             continue

@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from footfall.errors import LogFull, Retryable
 from footfall.eventlog.port import Entry, EventLog
@@ -34,7 +35,7 @@ _SOURCES = "SELECT DISTINCT source" + _IN_RANGE
 _PRESENT = "SELECT event_id" + _IN_RANGE + " AND event_id IN {ids:Array(UUID)}"
 
 
-class Found(NamedTuple):
+class Found(Struct, frozen=True, gc=False):
     """An event of an imported line: its index in the chunk, and what goes to the log."""
 
     line: int

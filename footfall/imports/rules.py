@@ -58,8 +58,9 @@ RULES: tuple[Rule, ...] = (
 
 
 @lru_cache(65_536)
-def judge(facts: Facts) -> Kind | Reason:
-    """The outcome of the first rule that applies."""
+def judge(method: str, path: str, status: int, of_link: bool) -> Kind | Reason:  # noqa: FBT001 -- a fact
+    """The outcome of the first rule that applies; see `Facts`."""
+    facts = Facts(method, path, status, of_link)
     return next(rule.outcome for rule in RULES if rule.applies(facts))
 
 

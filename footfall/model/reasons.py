@@ -16,6 +16,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     DUPLICATE = "duplicate"  # the id stood in the same request already
     LOG_FULL = "log_full"  # answered with 503; the client keeps the events
+    OVERFLOW = "overflow"  # acknowledged, and dropped from a full log: only with overflow = "drop_oldest"
     NOT_AN_EVENT = "not_an_event"  # not a JSON object
     MISSING_EVENT_TYPE = "missing_event_type"
     INVALID_FIELD = "invalid_field"

@@ -7,10 +7,13 @@ fields are only ever appended to the Structs below, each with a default, and
 Never in a record: an IP address, a key, or a byte of the request that was not validated.
 """
 
+from collections import Counter
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+
+from footfall.model.reasons import Reason
 
 FORMAT_VERSION = 1
 
@@ -103,6 +106,21 @@ def decode(data: bytes) -> Record:
     if record.version > FORMAT_VERSION:
         raise ValueError(f"record format {record.version} is newer than this program ({FORMAT_VERSION})")
     return record
+
+
+def without_events(data: bytes) -> tuple[bytes, int]:
+    """The same record with its events only counted, as overflow; and how many those are.
+
+    What is no record stays as it is.
+    """
+    try:
+        record = decode(data)
+    except ValueError:
+        return data, 0
+    sites = Counter([event.site_id for event in record.events])
+    dropped = [Tally(site, Reason.OVERFLOW, count) for site, count in sites.items()]
+    shrunk = msgspec.structs.replace(record, events=[], visits=[], tallies=[*record.tallies, *dropped])
+    return encode(shrunk), len(record.events)
 
 
 def event_positions(offset: int, count: int) -> range:

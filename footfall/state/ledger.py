@@ -118,6 +118,8 @@ def received(record: Record) -> dict[tuple[str, Outcome, str], int]:
         counts[tally.site_id, "received", ""] += tally.count
         if tally.reason == Reason.DUPLICATE:
             counts[tally.site_id, "duplicate", ""] += tally.count
+        elif tally.reason == Reason.OVERFLOW:
+            counts[tally.site_id, "dropped", tally.reason] += tally.count
         else:
             counts[tally.site_id, "rejected", tally.reason] += tally.count
     return dict(counts)

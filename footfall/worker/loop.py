@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 import structlog
 
 from footfall import metrics
@@ -29,7 +30,7 @@ from footfall.state.dead_letters import DeadLetters, Settled
 from footfall.state.lease import Fence, Lease
 from footfall.state.letters import DeadLetter
 from footfall.store.port import Store
-from footfall.worker.exact import insert_exactly
+from footfall.worker.exact import insert_exactly, missing, present
 from footfall.worker.patience import Breaker, Patience, Stopped, set_within
 from footfall.worker.prepare import Prepared, Preparer
 from footfall.worker.reader import Batch, Reader, read_again
@@ -73,6 +74,7 @@ class Worker:
         self._memory = Memory(self._recent, settings.data / "recent-ids", settings.recent_ids_window)
         self._preparer = Preparer(self._sessions, self._recent)
         self._dead_share = DeadShare()
+        self._pauses = 0  # in a row
         self._started = False
         self._reader: Reader | None = None
         self._stored = 0
@@ -108,35 +110,32 @@ class Worker:
             while not stop.is_set():
                 found = await patience.until_done(reader.read_on)
                 if inserting and inserting.done():
-                    await inserting  # raises what ended it
-                    inserting = None
-                if not inserting:
-                    await self._every_second()
+                    inserting = await _end_of(inserting)
+                if letters := await self._every_second():
+                    inserting = await _end_of(inserting)  # a letter may hold an id of that batch
+                    await self._retry(letters, reader)
                 rest = until_empty and not found and reader.waiting
                 if reader.full or rest or (reader.ripe and not inserting):
                     batch = reader.cut()
                     prepared = await self._prepared(batch, pending if inserting else [])
-                    if inserting:
-                        await inserting
-                        inserting = None
+                    inserting = await _end_of(inserting)
                     if not stop.is_set():
                         inserting = asyncio.create_task(self._store_batch(prepared))
                         pending = [sort(prepared.ids)]
                 elif until_empty and not found:
                     if not inserting:
                         break
-                    await inserting
-                    inserting = None
+                    inserting = await _end_of(inserting)
                 elif not until_empty and found < _LITTLE:
                     await set_within(stop, _POLL)
         finally:
-            if inserting:
-                await inserting
+            await _end_of(inserting)
             await self._memory.close(reader.done_positions)
 
     async def _start(self) -> Reader:
         """Remember what is needed, finish what a crash left open, then read on behind what is closed."""
         until_done = self._patience.until_done
+        metrics.WORKER_PAUSED.set(0)
         if not self._started:
             try:
                 await until_done(lambda: self._sessions.load(self._store))
@@ -149,28 +148,29 @@ class Worker:
         for plan in await until_done(self._batches.open_plans):
             log.warning("a batch was left open; its missing rows are inserted", batch=plan.id, rows=plan.rows)
             batch = await until_done(lambda ranges=plan.ranges: read_again(self._log, ranges))
-            prepared = await asyncio.to_thread(self._preparer.prepare, batch, (), plan)
+            there = await until_done(lambda plan=plan: present(self._store, plan))
+            prepared = await asyncio.to_thread(self._preparer.prepare, batch, (), plan, there)
             await self._insert_and_close(prepared, uncertain=True)
         self._reader = Reader(self._log, await until_done(self._batches.positions), self._settings)
         return self._reader
 
     async def _prepared(self, batch: Batch, pending: Sequence[Run]) -> Prepared:
         """The batch, prepared; waits as long as too much of it would be dead letters."""
-        failures = 0
         while True:
             prepared = await asyncio.to_thread(self._preparer.prepare, batch, pending)
-            if not self._dead_share.too_many(prepared.events, len(prepared.closing.dead_letters)):
-                metrics.WORKER_PAUSED.set(0)
+            if not await self._too_many(prepared.events, len(prepared.closing.dead_letters)):
                 return prepared
-            metrics.WORKER_PAUSED.set(1)
-            failures += 1
-            if failures == 1:
-                log.error(
-                    "paused: too much of what comes in cannot be stored",
-                    events=prepared.events,
-                    dead=len(prepared.closing.dead_letters),
-                )
-            await self._patience.pause(failures + 4)
+
+    async def _too_many(self, events: int, dead: int) -> bool:
+        """Whether a batch has too many dead letters to go on; returns after a pause if it has."""
+        if not self._dead_share.too_many(events, dead):
+            return False
+        metrics.WORKER_PAUSED.set(1)
+        self._pauses += 1
+        if self._pauses == 1:
+            log.error("paused: too much of what comes in cannot be stored", events=events, dead=dead)
+        await self._patience.pause(self._pauses + 4)
+        return True
 
     async def _store_batch(self, prepared: Prepared) -> None:
         await self._patience.until_done(lambda: self._batches.plan(prepared.plan))
@@ -178,18 +178,27 @@ class Worker:
 
     async def _insert_and_close(self, prepared: Prepared, *, uncertain: bool) -> None:
         plan, batch = prepared.plan, prepared.batch
+        events, dead = prepared.events, len(prepared.closing.dead_letters)
         refused = await insert_exactly(
-            self._store, prepared.rows, plan.id, self._breaker, self._allowed, uncertain=uncertain
+            self._store,
+            prepared.rows,
+            plan.id,
+            self._breaker,
+            self._allowed,
+            lambda more: self._too_many(events, dead + more),
+            uncertain=uncertain,
         )
         stored = prepared.rows.num_rows - refused.num_rows
         if refused.num_rows:
-            dead = set(zip(*(np.asarray(refused[name]).tolist() for name in ("shard", "seq")), strict=True))
-            prepared = await asyncio.to_thread(self._preparer.prepare, batch, prepared.pending, plan, dead)
+            places = set(zip(*(np.asarray(refused[name]).tolist() for name in ("shard", "seq")), strict=True))
+            prepared = await asyncio.to_thread(self._preparer.set_aside, prepared, places)
         closing, ids = prepared.closing, prepared.ids
         await self._patience.until_done(lambda: self._batches.close(plan, closing))
         # In a thread: it may have to wait for a batch that is being checked.
         await asyncio.to_thread(self._recent.enter, sort(ids), prepared.received_until)
-        self._dead_share.closed(prepared.events, len(closing.dead_letters))
+        self._dead_share.closed(events, len(closing.dead_letters))
+        self._pauses = 0
+        metrics.WORKER_PAUSED.set(0)
         for letter in closing.dead_letters:
             metrics.DEAD_LETTERED.labels(letter.reason).inc()
             log.error("dead letter", position=letter.position, reason=letter.reason, detail=letter.detail)
@@ -209,11 +218,14 @@ class Worker:
         if not self._lease.holds(self._fence, _INSERT_MARGIN):
             await self._patience.until_done(lambda: self._lease.renew(self._fence, LEASE_SECONDS))
 
-    async def _every_second(self) -> None:
-        """What is due about once a second: measurements, expiry of ids, the lease, dead letters to retry."""
+    async def _every_second(self) -> Sequence[DeadLetter]:
+        """What is due about once a second: measurements, expiry of ids, the lease.
+
+        Returns the dead letters that are to be retried.
+        """
         now = time.monotonic()
         if now - self._looked < _SECOND:
-            return
+            return ()
         self._looked = now
         self._recent.expire(self.complete_through)
         with contextlib.suppress(Retryable):
@@ -222,12 +234,12 @@ class Worker:
             backlog = await self._log.backlog(WORKER)
             metrics.LOG_BACKLOG.set(backlog.records)
             metrics.LOG_OLDEST_SECONDS.set(backlog.oldest_age)
-            letters = await self._dead_letters.take()
-            if letters:
-                await self._retry(letters)
+            return await self._dead_letters.take()
+        return ()
 
-    async def _retry(self, letters: Sequence[DeadLetter]) -> None:
+    async def _retry(self, letters: Sequence[DeadLetter], reader: Reader) -> None:
         """Try dead letters again, each on its own: its position says whether it is stored already."""
+        entered = 0
         for letter in letters:
             try:
                 rows, duplicate, ids = await asyncio.to_thread(self._preparer.prepare_letter, letter)
@@ -236,14 +248,30 @@ class Worker:
                     letter, "failed", "unprocessable", type(error).__name__, int(time.time() * 1000)
                 )
             else:
-                refused = await insert_exactly(
-                    self._store, rows, uuid.uuid4().hex, self._breaker, self._allowed, uncertain=True
-                )
-                if refused.num_rows:
-                    settled = Settled(letter, "failed", "refused_by_store", "", int(time.time() * 1000))
-                elif duplicate:
+                rows = await self._patience.until_done(lambda rows=rows: missing(self._store, rows))
+                if rows.num_rows and duplicate:
                     settled = Settled(letter, "duplicate")
+                elif (await self._insert_letter(rows)).num_rows:
+                    settled = Settled(letter, "failed", "refused_by_store", "", int(time.time() * 1000))
                 else:
                     settled = Settled(letter, "stored")
-                    await asyncio.to_thread(self._recent.enter, sort(ids), time.time())
+                    if len(ids.key):
+                        await self._memory.void()
+                        await asyncio.to_thread(self._recent.enter, sort(ids), time.time())
+                        entered += len(ids.key)
             await self._patience.until_done(lambda settled=settled: self._dead_letters.settle([settled]))
+        self._memory.entered(entered, reader.done_positions)
+
+    async def _insert_letter(self, rows: pa.Table) -> pa.Table:
+        async def too_many(_: int) -> bool:
+            return False  # it is a letter already
+
+        return await insert_exactly(
+            self._store, rows, uuid.uuid4().hex, self._breaker, self._allowed, too_many, uncertain=False
+        )
+
+
+async def _end_of(inserting: asyncio.Task[None] | None) -> None:
+    """Wait for the insert, if there is one. Raises what ended it."""
+    if inserting:
+        await inserting

@@ -20,7 +20,7 @@ _OPENS_AT = 3  # failures in a row
 T = TypeVar("T")
 
 
-class Stopped(Exception):  # noqa: N818 -- no error: somebody asked for it
+class Stopped(Exception):
     """The worker was told to stop while it waited."""
 
 

@@ -114,4 +114,5 @@ class Memory:
             ids = self._recent.identify(
                 workspaces, [event.event_id for event in events], payload_digests(events)
             )
-            self._recent.enter(sort(ids), newest / 1000)
+            again = self._recent.check(ids).duplicate
+            self._recent.enter(sort(ids, ~again), newest / 1000)

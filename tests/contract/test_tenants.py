@@ -55,7 +55,7 @@ async def theirs(tenants: Tenants) -> str:
 @pytest.fixture
 async def directory(
     settings: Settings,
-    tenants: Tenants,  # noqa: ARG001 -- there is something to know
+    tenants: Tenants,
 ) -> AsyncIterator[Directory]:
     """A directory as another process has it: with connections of its own."""
     database = open_metadata(settings.data / "meta.db")

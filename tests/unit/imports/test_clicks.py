@@ -12,16 +12,21 @@ import pytest
 from footfall import main, runfile
 from footfall.errors import Retryable
 from footfall.eventlog import open_log
-from footfall.imports import clicks
+from footfall.eventlog.port import WORKER
+from footfall.imports import intake
 from footfall.imports.clicks import Importer
+from footfall.imports.intake import Intake
 from footfall.imports.reader import read_chunks
 from footfall.settings import load
+from footfall.state.imported_files import ImportedFiles
+from footfall.state.tables import open_state
 from footfall.tenants.model import Workspace
 
 pytestmark = pytest.mark.anyio
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "data" / "usagov_clicks.jsonl"
 IMPORT = "/api/v1/imports/clicks"
+BOOKS = {"received": 3560, "stored": 3440, "rejected": {"heartbeat": 120}, "backfilled": 3560}
 IN_2012 = {"start_date": "2012-03-16", "end_date": "2012-03-16", "include_bots": "true"}
 
 
@@ -66,7 +71,7 @@ async def send_all(http, chunks):
     totals = Counter()
     for chunk in chunks:
         answer = await send(http, chunk.lines, chunk.occurrences)
-        totals.update({name: answer[name] for name in ("accepted", "present", "links_created")})
+        totals.update({name: answer[name] for name in ("accepted", "present", "repeated", "links_created")})
         totals.update(answer["rejected"])
     return {name: count for name, count in totals.items() if count}
 
@@ -75,6 +80,14 @@ async def overview(http, **parameters):
     answer = await http.get("/api/v1/analytics/overview", params=IN_2012 | parameters)
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]
+
+
+async def ledger(data):
+    """What became of all that was ever received; nothing is in flight between two consoles."""
+    async with console(data) as http:
+        books = (await http.get("/api/v1/ledger")).json()["data"]
+    assert books["balanced"]
+    return {name: books[name] for name in ("received", "stored", "rejected", "backfilled")}
 
 
 async def stored(http, expected):
@@ -90,16 +103,40 @@ async def test_the_real_hour_is_imported_once_however_often_it_is_sent(tmp_path)
         first = await send_all(http, sample_chunks(5000))
         assert first == {"accepted": 3440, "links_created": 768, "heartbeat": 120}
         # At once: the clicks are in the log, but perhaps not in the store.
-        assert await send_all(http, sample_chunks(1000)) == {"present": 3440, "heartbeat": 120}
+        assert await send_all(http, sample_chunks(5000)) == {"present": 3440, "repeated": 3560}
         found = await stored(http, 3440)
         assert (found["clicks"], found["links"], found["visitors"]) == (3440, 768, 0)
         # And when they are stored.
-        assert await send_all(http, sample_chunks(700)) == {"present": 3440, "heartbeat": 120}
+        assert await send_all(http, sample_chunks(5000)) == {"present": 3440, "repeated": 3560}
     async with console(tmp_path) as http:
         assert (await overview(http))["clicks"] == 3440
-        assert await send_all(http, sample_chunks(5000)) == {"present": 3440, "heartbeat": 120}
+        assert await send_all(http, sample_chunks(5000)) == {"present": 3440, "repeated": 3560}
     async with console(tmp_path) as http:
         assert (await overview(http))["clicks"] == 3440
+
+
+async def test_lines_are_looked_at_again_when_asked_and_still_not_stored_or_counted_twice(tmp_path):
+    chunk = sample_chunks(5000)[0]
+    again = body(chunk.lines, chunk.occurrences) | {"again": True}
+    async with console(tmp_path) as http:
+        await send_all(http, [chunk])
+        for _ in range(2):  # in the log at first, then stored
+            answer = (await http.post(IMPORT, json=again)).json()
+            assert (answer["accepted"], answer["present"], answer["repeated"]) == (0, 3440, 0)
+            assert answer["rejected"] == {"heartbeat": 120}
+            await stored(http, 3440)
+    assert await ledger(tmp_path) == BOOKS
+
+
+async def test_refused_lines_are_counted_once_however_often_they_are_sent(tmp_path):
+    async with console(tmp_path) as http:
+        for _ in range(3):
+            await send_all(http, sample_chunks(1000))
+    assert await ledger(tmp_path) == BOOKS
+    async with console(tmp_path) as http:
+        await send_all(http, sample_chunks(1000))
+        # In other chunks: lines beside their ends may not be known again, but no click is stored twice.
+        assert (await send_all(http, sample_chunks(700))).get("accepted", 0) == 0
 
 
 async def test_an_import_that_broke_off_is_continued(tmp_path):
@@ -110,6 +147,7 @@ async def test_an_import_that_broke_off_is_continued(tmp_path):
     async with console(tmp_path) as http:
         whole = await send_all(http, chunks)
         assert whole["present"] == begun["accepted"]
+        assert whole["repeated"] == sum(len(chunk.lines) for chunk in chunks[:3])
         assert whole["accepted"] == 3440 - begun["accepted"]
         assert (await stored(http, 3440))["clicks"] == 3440
 
@@ -175,7 +213,7 @@ async def test_a_bad_line_costs_nothing_but_itself(tmp_path):
     ("changes", "field"),
     [
         ({"format": "csv"}, "format"),
-        ({"lines": ["x"] * 5001, "occurrences": [1] * 5001}, "lines"),
+        ({"lines": ["x"] * 20_001, "occurrences": [1] * 20_001}, "lines"),
         ({"occurrences": []}, "occurrences"),
         ({"occurrences": [0]}, "occurrences"),
         ({"lines": [7]}, "lines"),
@@ -200,7 +238,7 @@ async def test_only_an_admin_may_import(tmp_path):
 
 
 async def test_while_the_worker_is_behind_the_import_waits_and_then_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(clicks, "_PATIENCE", 0.3)
+    monkeypatch.setattr(intake, "_PATIENCE", 0.3)
     settings = load(data=tmp_path)
     earlier = await open_log(settings, shard="claim")
     await main.prepare(settings)
@@ -213,11 +251,16 @@ async def test_while_the_worker_is_behind_the_import_waits_and_then_says_so(tmp_
         return await open_log(settings, shard="claim")
 
     workspace = Workspace("default", "Default", b"s" * 32, 0)
-    importer = Importer(open_shard, None, NoLinks(), consumer=main.WORKER)
+    state = open_state(tmp_path / "state.db")
+    imported = ImportedFiles(state)
+    importer = Importer(Intake(open_shard, None, imported, consumer=WORKER), NoLinks())
     assert (await importer.add(workspace, "bitly", ["?"], [1])).rejected == {"bad_line": 1}
     # That record (its tally) waits in the log, and nobody stores it. A new process must not
     # go on before it is stored: it cannot know what is in there.
-    later = Importer(open_shard, None, NoLinks(), consumer=main.WORKER)
+    later = Importer(Intake(open_shard, None, imported, consumer=WORKER), NoLinks())
     with pytest.raises(Retryable, match="behind"):
-        await later.add(workspace, "bitly", ["?"], [1])
+        await later.add(workspace, "bitly", ["??"], [1])
+    # What is known to be imported needs no waiting.
+    assert (await later.add(workspace, "bitly", ["?"], [1])).repeated == 1
     await earlier.close()
+    await state.close()

@@ -52,7 +52,7 @@ def test_each_event_has_the_visit_it_names():
 def test_nothing_that_the_door_recorded_is_left_out():
     # Except: the index of the visit, and whether the id was the client's.
     fields = {*RawEvent.__struct_fields__, *Visit.__struct_fields__, "received_at", "workspace_id", "source"}
-    assert set(columns([])) == (fields - {"visit", "client_id"}) | {"shard", "seq"}
+    assert set(columns([])) == (fields - {"visit"}) | {"shard", "seq"}
 
 
 def test_a_record_of_an_older_version_has_defaults_for_what_it_lacks():

@@ -1,0 +1,101 @@
+"""`footfall verify`: whether the store holds what the ledger and the log say, as tables in the terminal."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console as Terminal
+from rich.table import Table
+from rich.text import Text
+
+from footfall.cli_client import console
+from footfall.cli_import import Key, Url
+from footfall.cli_roles import Data
+from footfall.jobs.ranges import iso, resolve
+from footfall.jobs.verify import CHUNK
+from footfall.settings import load
+
+_SHOWN = 50  # findings
+_FIGURES = (
+    "received",
+    "stored",
+    "rows",
+    "rows_in_flight",
+    "duplicate",
+    "rejected",
+    "dead_lettered",
+    "dropped",
+    "lost",
+    "log_received",
+    "log_missing",
+)
+_FINDING = ("level", "check", "site_id", "hour", "expected", "found", "examples")
+
+
+def verify(
+    *,
+    start: Annotated[str | None, Parameter(help="First day or hour of receipt. [default: yesterday]")] = None,
+    end: Annotated[
+        str | None, Parameter(help="Last day, or the hour before which to end. [default: now]")
+    ] = None,
+    data: Data = None,
+    url: Url = None,
+    key: Key = None,
+) -> int:
+    """Compare the store with the ledger and the log, over the hours in which events were received.
+
+    Exit status 1 when something breaks a promise. Times without an offset are UTC. Asks the server that
+    runs on the data directory, or at --url; where none runs, it opens the data itself.
+    """
+    first, last = resolve(start, end, datetime.now(UTC))
+    return asyncio.run(_verify(first, last, data, url, key))
+
+
+async def _verify(first: int, last: int, data: Data, url: str | None, key: str | None) -> int:
+    async with console(load(data=data), url, key) as server:
+        answers: list[dict[str, Any]] = [
+            await server.get("/api/v1/verify", start=iso(at), end=iso(min(at + CHUNK, last)))
+            for at in range(first, last, CHUNK)  # a piece at a time: each answers soon
+        ]
+    terminal = Terminal()
+    terminal.print(f"received {iso(first)} to {iso(last)}", highlight=False)
+    terminal.print(_sites(answers))
+    findings = [each for answer in answers for each in answer["data"]["findings"]]
+    total = sum(answer["data"]["total"] for answer in answers)
+    if findings:
+        terminal.print(_findings(findings[:_SHOWN]))
+        if total > _SHOWN:
+            terminal.print(f"and {total - _SHOWN:,} more", style="dim", highlight=False)
+    log_from = max((answer["meta"]["log_from"] or "" for answer in answers), default="")
+    if log_from:
+        terminal.print(f"Note: the log holds everything only from {log_from} on", style="dim", markup=False)
+    for note in dict.fromkeys(note for answer in answers for note in answer["meta"]["notes"]):
+        terminal.print(f"Note: {note}", style="dim", markup=False)
+    ok = all(answer["data"]["ok"] for answer in answers)
+    terminal.print("all of it adds up" if ok else "it does NOT add up")
+    return 0 if ok else 1
+
+
+def _sites(answers: list[dict[str, Any]]) -> Table:
+    sums: dict[str, dict[str, int]] = {}
+    for answer in answers:
+        for site in answer["data"]["sites"]:
+            line = sums.setdefault(site["site_id"], dict.fromkeys(_FIGURES, 0))
+            for name in _FIGURES:
+                line[name] += site[name]
+    table = Table("site")
+    shown = [name for name in _FIGURES if name in _FIGURES[:3] or any(line[name] for line in sums.values())]
+    for name in shown:
+        table.add_column(name.replace("_", " "), justify="right")
+    for site in sorted(sums):
+        table.add_row(Text(site or "-"), *(f"{sums[site][name]:,}" for name in shown))
+    return table
+
+
+def _findings(findings: list[dict[str, Any]]) -> Table:
+    table = Table(*(name.replace("_", " ") for name in _FINDING))
+    for each in findings:
+        words = {**each, "site_id": each["site_id"] or "-", "examples": "\n".join(each["examples"])}
+        table.add_row(*(Text(str(words[name])) for name in _FINDING))
+    return table

@@ -1,0 +1,112 @@
+"""`overflow = "drop_oldest"`: a log at its size limit gives up events instead of refusing new ones.
+
+Records are not deleted: their positions stay, and in place of its events each says how many there
+were, of which site, dropped for overflow. So the worker takes them as any other record, and
+books them in the transaction that closes their batch. A segment is written anew, as a draft,
+which takes its name when it is durable: at any instant there is the one or the other, whole.
+"""
+
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+from footfall.eventlog.sqlite_block import Damaged, decode, encode
+from footfall.eventlog.sqlite_consumers import Consumers
+from footfall.eventlog.sqlite_files import (
+    INSERT,
+    PAGE,
+    Segment,
+    fsync_directory,
+    is_sealed,
+    list_segments,
+    open_reader,
+    remove_files,
+)
+from footfall.metrics import LOG_DROPPED
+from footfall.model.record import without_events
+
+# A number in the header of a database file that is free for its user
+# (https://www.sqlite.org/fileformat2.html, section 1.3.14): a segment whose events were dropped.
+_DROPPED = 1
+_USER_VERSION = slice(60, 64)
+
+_log = logging.getLogger(__name__)
+
+
+class Overflow:
+    """Drops the oldest events that the worker has not begun with. Blocking; the writer's thread alone.
+
+    `keep`: so many bytes above what is committed are left as they are, because a batch of them
+    may be on its way to the store, and what was stored must not be counted as dropped.
+    """
+
+    def __init__(self, consumers: Consumers, keep: int) -> None:
+        self._consumers = consumers
+        self._keep = keep
+
+    def drop(self, directory: Path, shard: int, enough: int) -> None:
+        """Free at least `enough` bytes, if that is possible now."""
+        released = self._consumers.released(shard)
+        ahead = freed = 0
+        # The last segment is being written.
+        for segment, following in pairwise(list_segments(directory)):
+            try:
+                size = segment.path.stat().st_size
+                if segment.first <= released or ahead < self._keep:
+                    ahead += size if following.first - 1 > released else 0
+                elif is_sealed(segment) and not _was_dropped(segment):
+                    freed += size - _drop_events(segment, following.first)
+            except (sqlite3.Error, OSError, Damaged) as error:
+                # The reader of pages can still save something of a damaged one.
+                _log.warning("log segment %s stays as it is: %s", segment.path.name, error)
+            if freed >= enough:
+                return
+
+
+def _drop_events(segment: Segment, below: int) -> int:
+    """Write the segment anew without its events; returns its size from now on.
+
+    Raises Damaged, sqlite3.Error or OSError, and then nothing has changed.
+    """
+    draft = segment.path.with_name("draft")
+    remove_files(draft)
+    dropped = 0
+    with closing(open_reader(segment)) as old, closing(sqlite3.connect(draft, isolation_level=None)) as new:
+        for statement in (
+            f"PRAGMA page_size = {PAGE}",
+            f"PRAGMA user_version = {_DROPPED}",
+            "PRAGMA journal_mode = OFF",  # a draft that is not finished counts for nothing
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE blocks (last INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+            "BEGIN",
+        ):
+            new.execute(statement)
+        for (data,) in old.execute("SELECT data FROM blocks WHERE last < ? ORDER BY last", (below,)):
+            block = decode(segment.magic, data)
+            bodies: list[bytes] = []
+            for record in block.records:
+                # A damaged record stays one that cannot be read.
+                body, events = without_events(record or b"")
+                bodies.append(body)
+                dropped += events
+            new.execute(INSERT, encode(segment.magic, block.first, block.appended_at, bodies))
+        new.execute("COMMIT")
+    descriptor = os.open(draft, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        size = os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+    draft.replace(segment.path)
+    fsync_directory(segment.path.parent)
+    LOG_DROPPED.inc(dropped)
+    _log.error("the log is full: dropped %d events (overflow = drop_oldest)", dropped)
+    return size
+
+
+def _was_dropped(segment: Segment) -> bool:
+    with segment.path.open("rb") as file:
+        return int.from_bytes(file.read(_USER_VERSION.stop)[_USER_VERSION], "big") == _DROPPED

@@ -1,0 +1,162 @@
+"""The log against the store: what of its records is stored, and what became of the rest."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from footfall.eventlog.port import EventLog
+from footfall.jobs import rows
+from footfall.jobs.books import Books
+from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, positions
+from footfall.jobs.log_records import SLACK, Group, Logged, groups, oldest
+from footfall.model.reasons import Reason
+from footfall.model.record import SEQ_PER_RECORD
+from footfall.store.port import Store
+
+# Events that were left out as duplicates whose first copy is looked for, in a range.
+_MOST_SAMPLED = 5000
+
+
+class Places:
+    """How many positions, and the first few of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[Position] = []
+
+    def add(self, position: Position) -> None:
+        """One more."""
+        self.count += 1
+        if len(self.first) < EXAMPLES:
+            self.first.append(position)
+
+
+class LogAudit:
+    """Counts what the log holds of the hours from `start` to `end` (ms) of a workspace, or of all.
+
+    Only closed records, and against `books`: what was closed later is not looked at.
+    """
+
+    def __init__(
+        self, log: EventLog, store: Store, books: Books, start: int, end: int, workspace_id: str | None
+    ) -> None:
+        self._log = log
+        self._store = store
+        self._books = books
+        self._start = start
+        self._end = end
+        self._workspace_id = workspace_id
+        self._received: Counter[Key] = Counter()
+        self._duplicates: Counter[Key] = Counter()  # as the door says
+        self._missing: defaultdict[Key, Places] = defaultdict(Places)
+        # Of these those that cannot be duplicates, and some that may be: by workspace and id.
+        self._no_duplicates: defaultdict[Key, Places] = defaultdict(Places)
+        self._sampled: defaultdict[str, dict[str, tuple[Key, Position]]] = defaultdict(dict)
+        self._sample = 0
+        self._strange: defaultdict[Key, Places] = defaultdict(Places)
+        self.complete_from = 0
+        """Everything received from here on (ms) is still in the log."""
+
+    @property
+    def figures(self) -> dict[Key, tuple[int, int]]:
+        """Events and refusals in the log, and events of it that are not stored."""
+        return {
+            key: (self._received[key], self._missing[key].count)
+            for key in self._received.keys() | self._missing.keys()
+        }
+
+    async def run(self) -> None:
+        """Read the log and ask the store. Raises Retryable, and Invalid when the store is too slow."""
+        for shard in await self._log.shards():
+            upto = self._books.closed.get(shard, -1)
+            first = await oldest(self._log, shard)
+            if first is None or upto < first.offset:
+                continue
+            if first.offset > 0:  # something before it may have been deleted
+                self.complete_from = max(self.complete_from, int(first.appended_at * 1000) + SLACK)
+            async for group in groups(self._log, shard, upto, self._start, self._end):
+                found = await rows.at_positions(self._store, shard, group.seqs, group.occurred)
+                self._compare(group, found)
+        for workspace_id, ids in self._sampled.items():
+            there = await rows.stored_ids(self._store, workspace_id, list(ids))
+            for name in ids.keys() - there:
+                key, position = ids[name]
+                self._no_duplicates[key].add(position)
+
+    def findings(self) -> list[Finding]:
+        """What does not add up."""
+        found: list[Finding] = []
+        for key in sorted(self._received.keys() | self._missing.keys() | self._books.counts.keys()):
+            found += self._of_hour(key, self._books.counts.get(key, Counter[str]()))
+        found += [
+            finding("out_of_plan", key, 0, places.count, positions(places.first))
+            for key, places in sorted(self._strange.items())
+        ]
+        return found
+
+    def _of_hour(self, key: Key, outcomes: Mapping[str, int]) -> Iterable[Finding]:
+        received, missing = self._received[key], self._missing[key]
+        expected = outcomes.get("received", 0) - outcomes.get("lost", 0)
+        if received > expected or (received < expected and key[2] >= self.complete_from):
+            # Too few may be a clock that jumped, by which records are not found in their hour.
+            level = "error" if received > expected else "warning"
+            yield finding("received", key, expected, received, level=level)
+        # A discarded dead letter leaves no trace of its position; what overflowed, no event in its record.
+        discarded = outcomes.get("dropped", 0) - outcomes.get(Reason.OVERFLOW, 0)
+        left_out = outcomes.get("duplicate", 0) - self._duplicates[key] + discarded
+        # Where retention has deleted a part of the hour, what was left out may have been in that part.
+        if missing.count > left_out or (received == expected and missing.count < left_out):
+            yield finding("missing", key, left_out, missing.count, positions(missing.first))
+        wrong = self._no_duplicates[key]
+        if wrong.count > discarded:
+            yield finding("not_a_duplicate", key, discarded, wrong.count, positions(wrong.first))
+
+    def _compare(self, group: Group, found: dict[int, list[int]]) -> None:
+        for record in group.records:
+            there = set(found.pop(record.offset, ()))
+            if not self._wanted(record):
+                continue
+            if record.readable:
+                self._received.update(record.received)
+                self._duplicates.update(record.duplicates)
+            else:
+                letter = self._books.letters.get((group.shard, record.offset * SEQ_PER_RECORD))
+                if letter is not None:  # counted in its hour
+                    self._received[letter.key] += letter.events
+                    continue
+                if there:  # it was damaged after its events had been stored
+                    continue
+                self._received.update(record.received)
+            self._note_strange(
+                record.workspace_id,
+                record.hour,
+                ((group.shard, record.offset * SEQ_PER_RECORD + i) for i in there if i >= len(record.sites)),
+            )
+            if sum(i < len(record.sites) for i in there) < len(record.sites):
+                self._note_missing(group.shard, record, there)
+        for offset, indexes in found.items():  # the log has no such records
+            self._note_strange(
+                self._workspace_id or group.records[0].workspace_id,
+                group.records[0].hour,
+                ((group.shard, offset * SEQ_PER_RECORD + index) for index in indexes),
+            )
+
+    def _wanted(self, record: Logged) -> bool:
+        return self._start <= record.hour < self._end and self._workspace_id in (None, record.workspace_id)
+
+    def _note_missing(self, shard: int, record: Logged, there: set[int]) -> None:
+        for index, (site, event_id) in enumerate(zip(record.sites, record.ids, strict=True)):
+            position = (shard, record.offset * SEQ_PER_RECORD + index)
+            if index in there or position in self._books.letters:
+                continue
+            key = (record.workspace_id, site, record.hour)
+            self._missing[key].add(position)
+            if event_id is None:
+                self._no_duplicates[key].add(position)
+            elif self._sample < _MOST_SAMPLED:
+                self._sample += 1
+                self._sampled[record.workspace_id][str(UUID(bytes=event_id))] = (key, position)
+
+    def _note_strange(self, workspace_id: str, hour: int, places: Iterable[Position]) -> None:
+        for position in places:
+            self._strange[workspace_id, "", hour].add(position)

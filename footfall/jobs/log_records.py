@@ -1,0 +1,151 @@
+"""The records of the log that were received in a range of hours, in groups of a bounded size.
+
+The log knows when a record was appended, which is when it was received and a little later.
+Times of one shard ascend but for corrections of the clock, so the range is found by halving.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple
+
+from footfall.eventlog.port import EventLog, Stored
+from footfall.jobs.findings import Key
+from footfall.model.reasons import Reason
+from footfall.model.record import NIL_ID, SEQ_PER_RECORD, decode
+from footfall.state.ledger import hour_of, received
+from footfall.tenants.model import DEFAULT_WORKSPACE
+
+# A record is appended at most so long after it was received, corrections of the clock included (ms).
+SLACK = 15 * 60_000
+
+# Of the store's DateTime64: from 1900 to 2299, ms.
+_EARLIEST, _LATEST = -2_208_988_800_000, 10_413_791_999_999
+
+_GROUP_EVENTS = 200_000
+_CHUNK_RECORDS = 5000
+_CHUNK_BYTES = 4 << 20
+
+
+class Logged(NamedTuple):
+    """One record. `sites` of its events; `ids` of those that the client named, else None.
+
+    Not `readable`: it is damaged or no record, stands for one event, and `hour` is that of its
+    append.
+    """
+
+    offset: int
+    workspace_id: str
+    hour: int
+    sites: Sequence[str]
+    ids: Sequence[bytes | None]
+    occurred: tuple[int, int]  # the first and the last of its events, ms
+    received: dict[Key, int]
+    duplicates: dict[Key, int]  # those that the door recognised
+    readable: bool = True
+
+
+class Group(NamedTuple):
+    """Records of one shard that follow each other."""
+
+    shard: int
+    records: Sequence[Logged]
+
+    @property
+    def seqs(self) -> tuple[int, int]:
+        """The first and the last seq that the records could have."""
+        return (
+            self.records[0].offset * SEQ_PER_RECORD,
+            self.records[-1].offset * SEQ_PER_RECORD + SEQ_PER_RECORD - 1,
+        )
+
+    @property
+    def occurred(self) -> tuple[int, int]:
+        """When the first and the last event occurred, ms."""
+        times = [record.occurred for record in self.records if record.sites and record.readable]
+        first = min((first for first, _ in times), default=0)
+        last = max((last for _, last in times), default=0)
+        # What lies beyond is no time for the store: such an event is a dead letter.
+        return max(first, _EARLIEST), min(last, _LATEST)
+
+
+async def oldest(log: EventLog, shard: int) -> Stored | None:
+    """The first record that the log still holds of a shard; None if there is none. Raises Retryable."""
+    return next(iter(await log.read(shard, -1, 1, 1)), None)
+
+
+async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> AsyncGenerator[Group]:
+    """All records of `shard` up to offset `upto` that may have been received from `start` to `end` (ms).
+
+    Raises Retryable when the log fails.
+    """
+    first = await oldest(log, shard)
+    if first is None:
+        return
+    after = await _last_before(log, shard, (first.offset - 1, upto), start - SLACK)
+    records: list[Logged] = []
+    events = 0
+    going = True
+    while going:
+        chunk = await log.read(shard, after, _CHUNK_RECORDS, _CHUNK_BYTES)
+        wanted = [entry for entry in chunk if entry.offset <= upto and entry.appended_at * 1000 < end + SLACK]
+        going = bool(chunk) and len(wanted) == len(chunk)
+        for record in await asyncio.to_thread(_decode, wanted):
+            records.append(record)
+            events += len(record.sites)
+        if chunk:
+            after = chunk[-1].offset
+        if records and (not going or events >= _GROUP_EVENTS or len(records) >= _GROUP_EVENTS):
+            yield Group(shard, records)
+            records, events = [], 0
+
+
+async def _last_before(log: EventLog, shard: int, bounds: tuple[int, int], at: int) -> int:
+    """An offset within `bounds` up to which all was appended before `at` (ms), nearly the largest."""
+    low, high = bounds
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = next(iter(await log.read(shard, middle, 1, 1)), None)
+        if found is not None and found.appended_at * 1000 < at:
+            low = min(found.offset, high)
+        else:
+            high = middle
+    return low
+
+
+def _decode(entries: Sequence[Stored]) -> list[Logged]:
+    return [_logged(entry) for entry in entries]
+
+
+def _logged(entry: Stored) -> Logged:
+    try:
+        record = None if entry.data is None else decode(entry.data)
+    except ValueError:
+        record = None
+    if record is None:
+        hour = hour_of(int(entry.appended_at * 1000))
+        one = {(DEFAULT_WORKSPACE, "", hour): 1}
+        return Logged(entry.offset, DEFAULT_WORKSPACE, hour, [""], [None], (0, 0), one, {}, readable=False)
+    workspace, hour = record.workspace_id, hour_of(record.received_at)
+    duplicates: Counter[Key] = Counter()
+    for tally in record.tallies:
+        if tally.reason == Reason.DUPLICATE:
+            duplicates[workspace, tally.site_id, hour] += tally.count
+    return Logged(
+        entry.offset,
+        workspace,
+        hour,
+        [event.site_id for event in record.events],
+        # An id of another length is that of a dead letter.
+        [e.event_id if e.client_id and len(e.event_id) == len(NIL_ID) else None for e in record.events],
+        (
+            min((event.occurred_at for event in record.events), default=0),
+            max((event.occurred_at for event in record.events), default=0),
+        ),
+        {
+            (workspace, site, hour): count
+            for (site, outcome, _), count in received(record).items()
+            if outcome == "received"
+        },
+        duplicates,
+    )

@@ -1,0 +1,50 @@
+"""The comparison of `verify` for yesterday, every night: a metric, and a line of the log."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import structlog
+
+from footfall.jobs.daily import Daily
+from footfall.jobs.findings import Result
+from footfall.jobs.ranges import iso
+from footfall.jobs.verify import Verifier
+from footfall.metrics import VERIFY_FINDINGS, VERIFY_TIMESTAMP
+from footfall.state.ledger import HOUR
+
+log = structlog.get_logger(__name__)
+
+_SHOWN = 10  # findings that are written to the log
+
+
+def nightly_verify(verifier: Verifier, data: Path) -> Daily:
+    """The job; `data` is the data directory. Its `tick` is to be called every minute or so."""
+
+    async def verify(day: date) -> None:
+        start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+        report(day, await verifier.run(start, start + 24 * HOUR))
+
+    return Daily("verify", data / "verified.json", verify)
+
+
+def report(day: date, result: Result) -> None:
+    """Make the result of a day known."""
+    VERIFY_FINDINGS.set(result.errors)
+    VERIFY_TIMESTAMP.set_to_current_time()
+    if not result.total:
+        log.info("verify.ok", day=day.isoformat(), rows=sum(site.rows for site in result.sites))
+        return
+    tell = log.error if result.errors else log.warning
+    tell("verify.findings", day=day.isoformat(), errors=result.errors, total=result.total)
+    for each in result.findings[:_SHOWN]:
+        tell(
+            "verify.finding",
+            level_of=each.level,
+            check=each.check,
+            workspace=each.workspace_id,
+            site=each.site_id,
+            hour=iso(each.hour),
+            expected=each.expected,
+            found=each.found,
+            examples=each.examples,
+        )

@@ -1,0 +1,149 @@
+"""`/api/v1/verify`: whether the store, the ledger and the log of a workspace say the same."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from litestar import Request, Router, get
+from litestar.params import QueryParameter
+from msgspec import Meta, Struct
+
+from footfall.errors import Invalid
+from footfall.jobs.findings import Check, Finding, Level, Result, SiteFigures
+from footfall.jobs.ranges import DAY, iso, resolve
+from footfall.jobs.verify import Verifier
+from footfall.problems_litestar import refusals
+from footfall.tenants.directory import Directory
+from footfall.tenants.guard import allowed, key_of, parameters
+
+_MOST_DAYS = 31
+
+
+class Difference(Struct, frozen=True):
+    """Two numbers of one site and hour of receipt that should be equal.
+
+    An `error` breaks a promise, a `warning` lies within its limits. `examples` are positions,
+    or ids.
+    """
+
+    level: Level
+    check: Check
+    site_id: str
+    hour: str
+    expected: int
+    found: int
+    examples: tuple[str, ...]
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """The events of one site received in the range.
+
+    The outcomes are those of the ledger; `rows` stand in the store, `rows_in_flight` more belong
+    to what is not closed yet; the log holds `log_received`, of which `log_missing` are not stored
+    (duplicates, and what was discarded).
+    """
+
+    site_id: str
+    received: int
+    stored: int
+    duplicate: int
+    rejected: int
+    dead_lettered: int
+    dropped: int
+    lost: int
+    rows: int
+    rows_in_flight: int
+    log_received: int
+    log_missing: int
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """`ok`: there is no finding that is an error. At most 1000 of `total` findings are listed."""
+
+    ok: bool
+    sites: list[Site]
+    findings: list[Difference]
+    total: int
+
+
+class VerifyMeta(Struct, frozen=True, kw_only=True):
+    """The hours that were compared, and what was not."""
+
+    start: str
+    end: str
+    log_from: Annotated[
+        str | None,
+        Meta(description="Before this time the log no longer holds everything; null: it holds all of it."),
+    ]
+    notes: list[str]
+
+
+class VerifyAnswer(Struct, frozen=True):
+    """The answer."""
+
+    data: Verdict
+    meta: VerifyMeta
+
+
+def verify_routes(verifier: Verifier, directory: Directory) -> Router:
+    """The route of the comparison."""
+
+    @get(
+        "/api/v1/verify",
+        guards=[allowed(directory, "admin"), parameters("start", "end")],
+        operation_id="verify",
+        summary="Whether the store holds what the ledger and the log say",
+        description="Counts the events received in a range in the store, in the ledger and in the log, "
+        f"each for itself, and compares. At most {_MOST_DAYS} days; a long range takes time.",
+        responses=refusals(
+            {
+                400: "A parameter is unknown or wrong, or the range is too long to be counted in time.",
+                401: "There is no key, or nobody knows it.",
+                403: "The key lacks the scope admin.",
+                503: "The store, the database or the log does not answer; try again after `Retry-After`.",
+            }
+        ),
+        tags=["Ledger"],
+        security=[{"key": []}],
+    )
+    async def verify(
+        request: Request[Any, Any, Any],
+        start: Annotated[
+            str | None, QueryParameter(description="First day or hour of receipt, ISO 8601. [yesterday]")
+        ] = None,
+        end: Annotated[
+            str | None, QueryParameter(description="Last day, or the hour before which to end. [now]")
+        ] = None,
+    ) -> VerifyAnswer:
+        first, last = resolve(start, end, datetime.now(UTC))
+        if last - first > _MOST_DAYS * DAY:
+            raise Invalid(f"at most {_MOST_DAYS} days at once", field="start")
+        return _answer(await verifier.run(first, last, key_of(request).workspace_id))
+
+    return Router("/", route_handlers=[verify])
+
+
+def _answer(result: Result) -> VerifyAnswer:
+    return VerifyAnswer(
+        Verdict(
+            ok=not result.errors,
+            sites=[_site(site) for site in result.sites],
+            findings=[_difference(each) for each in result.findings],
+            total=result.total,
+        ),
+        VerifyMeta(
+            start=iso(result.start),
+            end=iso(result.end),
+            log_from=iso(result.log_from) if result.log_from > result.start else None,
+            notes=result.notes,
+        ),
+    )
+
+
+def _site(site: SiteFigures) -> Site:
+    return Site(**{name: getattr(site, name) for name in Site.__struct_fields__})
+
+
+def _difference(each: Finding) -> Difference:
+    return Difference(
+        each.level, each.check, each.site_id, iso(each.hour), each.expected, each.found, each.examples
+    )

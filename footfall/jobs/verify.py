@@ -1,0 +1,227 @@
+"""Does the store hold what the ledger and the log say? Each is counted for itself and compared.
+
+- the ledger: received = the sum of the outcomes, and its dead letters are there;
+- the store against the ledger: rows = stored, no position twice, no client's id twice within
+  the window, no row outside the closed records and the open plans;
+- the log, as far back as it goes, against both: all that was received is in the ledger, and every
+  event is stored, a dead letter, or was left out for a reason that was counted.
+
+It runs beside the worker: all of it looks at what was closed at one moment. It changes nothing.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+
+from footfall.database import Database
+from footfall.errors import Invalid
+from footfall.eventlog.port import EventLog
+from footfall.jobs.books import Books, read_books
+from footfall.jobs.findings import (
+    MOST_FINDINGS,
+    Check,
+    Finding,
+    Key,
+    Result,
+    figures,
+    finding,
+    merge,
+    positions,
+)
+from footfall.jobs.log_audit import LogAudit
+from footfall.jobs.rows import DoubledId, Rows
+from footfall.model.record import SEQ_PER_RECORD
+from footfall.state.ledger import HOUR
+from footfall.store.port import Store
+
+# Figures by site and hour are held for so many hours at once (ms).
+CHUNK = 6 * HOUR
+
+# Records with rows above what is closed: those of two batches at most.
+_MOST_OPEN = 250_000
+# Books that change while they are compared (somebody retries a dead letter): look again so often.
+_ATTEMPTS = 3
+
+# What a moving dead letter can make look wrong.
+_MOVING: frozenset[Check] = frozenset({"stored", "dead_letters", "missing", "not_a_duplicate"})
+
+
+class Verifier:
+    """`window` and `limit` are those of the index of recent ids: seconds, and number of ids."""
+
+    def __init__(
+        self,
+        store: Store,
+        log: EventLog,
+        database: Database,
+        *,
+        window: float = 86400,
+        limit: int = 10_000_000,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._database = database
+        self._window = int(window * 1000)
+        self._limit = limit
+
+    async def run(self, start: int, end: int, workspace_id: str | None = None) -> Result:
+        """Compare the hours of receipt from `start` to `end` (ms, whole hours), of a workspace or of all.
+
+        Raises Retryable when a part does not answer, and Invalid when the range is no range, or the
+        store needs longer for it than it may.
+        """
+        if start % HOUR or end % HOUR or not start < end:
+            raise Invalid("a range goes from one full hour to a later one", field="start")
+        result = merge(
+            [
+                await self._chunk(first, min(first + CHUNK, end), workspace_id)
+                for first in range(start, end, CHUNK)
+            ]
+        )
+        found = await self._doubled_ids(start, end, workspace_id)
+        result.total += len(found)
+        result.findings = (result.findings + found)[:MOST_FINDINGS]
+        return result
+
+    async def _chunk(self, start: int, end: int, workspace_id: str | None) -> Result:
+        result, moving = await self._attempt(start, end, workspace_id)
+        for _ in range(_ATTEMPTS - 1):
+            if not moving or not result.total:
+                break
+            result, moving = await self._attempt(start, end, workspace_id)
+        if moving:
+            result.findings = [
+                each
+                for each in result.findings
+                if each.check not in _MOVING or (each.workspace_id, each.site_id, each.hour) not in moving
+            ]
+            result.total = len(result.findings)
+            result.notes.append("dead letters were being retried: hours with such were not compared")
+        result.findings = result.findings[:MOST_FINDINGS]
+        return result
+
+    async def _attempt(self, start: int, end: int, workspace_id: str | None) -> tuple[Result, set[Key]]:
+        """Compare once. Also: the hours whose dead letters changed meanwhile."""
+        books = await read_books(self._database, start, end, workspace_id)
+        rows = Rows(self._store, start, end, workspace_id)
+        open_from = {shard: books.first_open_seq(shard) for shard in books.closed}
+        by_hour = await rows.by_hour(open_from)
+        audit = LogAudit(self._log, self._store, books, start, end, workspace_id)
+        await audit.run()
+        doubled = await rows.doubled_positions(sum(closed + above for closed, above in by_hour.values()))
+        found = [*_balance(books), *_stored(books, by_hour), *audit.findings()]
+        found += [
+            finding("doubled_position", each.key, 1, each.rows, positions([each.position]))
+            for each in doubled
+        ]
+        open_records = await rows.open_records(open_from, _MOST_OPEN) if _any_open(by_hour) else {}
+        # Read after the rows: whatever was inserted then is planned or closed now.
+        later = await read_books(self._database, start, end, workspace_id)
+        found += _out_of_plan(later, open_records)
+        result = Result(
+            start=start,
+            end=end,
+            sites=figures(books.counts, by_hour, audit.figures),
+            findings=found,
+            total=len(found),
+            log_from=audit.complete_from,
+            notes=[],
+        )
+        return result, _moving(books, later)
+
+    async def _doubled_ids(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:
+        since = start - self._window
+        rows = Rows(self._store, since, end, workspace_id)
+        by_hour = await Rows(self._store, since, end, None).all_by_hour()
+        found: list[Finding] = []
+        between = _Between(by_hour)
+        for each in await rows.doubled_ids(start, sum(by_hour.values())):
+            promised = any(
+                later - earlier < self._window and between(earlier, later) <= self._limit
+                for earlier, later in _pairs(each)
+            )
+            key = (each.workspace_id, each.site_id, each.received_at[-1] // HOUR * HOUR)
+            found.append(
+                finding(
+                    "doubled_id",
+                    key,
+                    1,
+                    len(each.received_at),
+                    (each.event_id,),
+                    level="error" if promised else "warning",
+                )
+            )
+        return found
+
+
+class _Between:
+    """How many rows at most were received between two times: an index of so many ids held the first one."""
+
+    def __init__(self, by_hour: Mapping[int, int]) -> None:
+        self._hours = sorted(by_hour)
+        self._sums = [0, *accumulate(by_hour[hour] for hour in self._hours)]
+
+    def __call__(self, earlier: int, later: int) -> int:
+        first = bisect_left(self._hours, earlier // HOUR * HOUR)
+        last = bisect_right(self._hours, later // HOUR * HOUR)
+        return self._sums[last] - self._sums[first]
+
+
+def _pairs(doubled: DoubledId) -> Iterable[tuple[int, int]]:
+    return zip(doubled.received_at, doubled.received_at[1:], strict=False)
+
+
+def _balance(books: Books) -> list[Finding]:
+    found: list[Finding] = []
+    letters: Counter[Key] = Counter()
+    for letter in books.letters.values():
+        letters[letter.key] += letter.events
+    for key in sorted(books.counts.keys() | letters.keys()):
+        outcomes = books.counts.get(key, Counter[str]())
+        names = ("stored", "duplicate", "rejected", "dead_lettered", "dropped", "lost")
+        accounted = sum(outcomes[name] for name in names)
+        if outcomes["received"] != accounted:
+            found.append(finding("balance", key, outcomes["received"], accounted))
+        if outcomes["dead_lettered"] != letters[key]:
+            found.append(finding("dead_letters", key, outcomes["dead_lettered"], letters[key]))
+    return found
+
+
+def _stored(books: Books, by_hour: Mapping[Key, tuple[int, int]]) -> list[Finding]:
+    found: list[Finding] = []
+    for key in sorted(books.counts.keys() | by_hour.keys()):
+        expected = books.counts.get(key, Counter[str]())["stored"]
+        closed, _ = by_hour.get(key, (0, 0))
+        if expected != closed:
+            found.append(finding("stored", key, expected, closed))
+    return found
+
+
+def _any_open(by_hour: Mapping[Key, tuple[int, int]]) -> bool:
+    return any(above for _, above in by_hour.values())
+
+
+def _out_of_plan(books: Books, records: Mapping[tuple[int, int], Key]) -> list[Finding]:
+    places: dict[Key, list[tuple[int, int]]] = {}
+    for (shard, offset), key in records.items():
+        if not books.knows(shard, offset):
+            places.setdefault(key, []).append((shard, offset * SEQ_PER_RECORD))
+    return [
+        finding("out_of_plan", key, 0, len(found), positions(found)) for key, found in sorted(places.items())
+    ]
+
+
+def _moving(before: Books, after: Books) -> set[Key]:
+    """The hours of letters that the worker has, or that came or went in between."""
+
+    def of(books: Books) -> set[tuple[tuple[int, int], Key]]:
+        # A letter of a batch closed since is not part of what is compared.
+        return {
+            (position, letter.key)
+            for position, letter in books.letters.items()
+            if position[1] < before.first_open_seq(position[0])
+        }
+
+    having = {letter.key for books in (before, after) for letter in books.letters.values() if letter.moving}
+    return having | {key for _, key in of(before) ^ of(after)}

@@ -1,0 +1,235 @@
+"""The parts of an installation, each opened and closed: `async with parts.with_store(settings) as store`.
+
+Imported by the role that needs them, for the reason that `main.py` gives.
+"""
+# ruff: noqa: PLC0415 -- see above
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from footfall import runfile
+from footfall.alerts import EVERY, Alerts
+from footfall.background import every
+from footfall.database import Database
+from footfall.eventlog import open_log
+from footfall.eventlog.port import WORKER, EventLog
+from footfall.metrics import LOG_BACKLOG, LOG_OLDEST_SECONDS
+from footfall.settings import Settings
+from footfall.tenants.tables import open_metadata
+from footfall.tenants.tenants import Tenants
+
+if TYPE_CHECKING:
+    from footfall.state.salts import Salts
+    from footfall.store.port import Store
+    from footfall.tenants.directory import Directory
+    from footfall.worker.loop import Worker
+
+_TICK = 60.0
+_SALTS_EVERY = 3600.0
+_RETAIN_EVERY = 60.0
+_CONSOLE_KNOWS = (
+    "queue_depth",
+    "oldest_age",
+    "disk_free",
+    "store_down",
+    "worker_paused",
+    "dead_letters",
+    "imbalance",
+    "verify",
+)
+
+
+@asynccontextmanager
+async def with_eventlog(settings: Settings, shard: Literal["claim", "none"]) -> AsyncGenerator[EventLog]:
+    """The log, with retention running; `claim` to append to it."""
+    eventlog = await open_log(settings, shard=shard)
+
+    async def retain() -> None:
+        await eventlog.retain(time.time() - settings.log_retention)
+
+    try:
+        with every(_RETAIN_EVERY, retain):
+            yield eventlog
+    finally:
+        await eventlog.close()
+
+
+@asynccontextmanager
+async def with_tenants(settings: Settings) -> AsyncGenerator[Tenants]:
+    """Workspaces, sites, links and keys. Raises Misconfigured."""
+    database = open_metadata(settings.data / "meta.db")
+    try:
+        yield Tenants(database, settings)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def with_directory(
+    settings: Settings, tenants: Tenants, local: str | None = None
+) -> AsyncGenerator["Directory"]:
+    """The cache in front of the tenants.
+
+    At the console (`local` is not None) commands on this machine are known by their token: `local`, or
+    that of run.json.
+    """
+    from footfall.tenants.directory import Directory
+
+    def is_local(secret: str) -> bool:
+        return local is not None and runfile.is_token(settings.data, secret, local)
+
+    directory = Directory(tenants, settings, is_local)
+    await directory.start()
+    try:
+        yield directory
+    finally:
+        await directory.stop()
+
+
+@asynccontextmanager
+async def with_state(settings: Settings) -> AsyncGenerator[Database]:
+    """The state database. Raises Misconfigured."""
+    from footfall.state.tables import open_state
+
+    database = open_state(settings.data / "state.db")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def with_salts(settings: Settings) -> AsyncGenerator["Salts"]:
+    """The salts, kept current."""
+    from footfall.state.salts import Salts
+
+    async with with_state(settings) as state:
+        salts = Salts(state)
+
+        async def refresh() -> None:
+            await salts.refresh(time.time())
+
+        await refresh()
+        with every(_SALTS_EVERY, refresh):
+            yield salts
+
+
+@asynccontextmanager
+async def with_store(settings: Settings) -> AsyncGenerator["Store"]:
+    """The store. Raises Misconfigured when another process has the data directory."""
+    from footfall.store import open_store
+
+    store = await open_store(settings)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def with_worker(settings: Settings, eventlog: EventLog, store: "Store") -> AsyncGenerator["Worker"]:
+    """The worker, with its lease. Raises Conflict when there is another one."""
+    from footfall.worker.open import open_worker
+
+    async with with_state(settings) as state, open_worker(eventlog, store, state, settings) as worker:
+        yield worker
+
+
+@asynccontextmanager
+async def with_console(
+    settings: Settings, store: "Store", eventlog: EventLog, worker: "Worker | None", token: str = ""
+) -> AsyncGenerator[Any]:
+    """The console's application. Imports append to a shard of their own, claimed by the first one."""
+    from footfall.imports.open import open_imports
+    from footfall.jobs.measure import measure_books
+    from footfall.jobs.nightly import nightly_verify
+    from footfall.jobs.routes import verify_routes
+    from footfall.jobs.verify import Verifier
+    from footfall.local_token import only_from_here
+    from footfall.query.dead_letters import dead_letter_routes
+    from footfall.query.ledger import ledger_routes
+    from footfall.query.routes import create_app
+    from footfall.state.dead_letters import DeadLetters
+    from footfall.state.ledger import Ledger
+    from footfall.tenants.routes import tenant_routes
+    from footfall.worker.in_flight import InFlightCounter
+
+    async with AsyncExitStack() as stack:
+        tenants = await stack.enter_async_context(with_tenants(settings))
+        directory = await stack.enter_async_context(with_directory(settings, tenants, token))
+
+        async def open_shard() -> EventLog:
+            return await stack.enter_async_context(with_eventlog(settings, "claim"))
+
+        state = await stack.enter_async_context(with_state(settings))
+
+        async def measure() -> None:
+            await measure_log(eventlog)
+            await measure_books(state)
+
+        alerts = stack.enter_context(with_alerts(settings, _CONSOLE_KNOWS, measure))
+
+        async def ready() -> dict[str, object]:
+            await store.ping()
+            return await state_of(eventlog, alerts)
+
+        async def complete_through() -> datetime | None:
+            at = worker.complete_through if worker else 0.0
+            return datetime.fromtimestamp(at, UTC) if at else None
+
+        salts = await stack.enter_async_context(with_salts(settings))
+        imports = await stack.enter_async_context(
+            open_imports(open_shard, store, state, salts, tenants, directory, settings.geo_database)
+        )
+        verifier = Verifier(
+            store, eventlog, state, window=settings.recent_ids_window, limit=settings.recent_ids
+        )
+        stack.enter_context(every(_TICK, nightly_verify(verifier, settings.data).tick))
+        app = create_app(
+            store=store,
+            directory=directory,
+            find_link=tenants.link,
+            settings=settings,
+            ready=ready,
+            complete_through=complete_through,
+            routers=[
+                *tenant_routes(tenants, directory),
+                imports,
+                ledger_routes(Ledger(state), directory, InFlightCounter(eventlog), complete_through),
+                dead_letter_routes(DeadLetters(state), directory),
+                verify_routes(verifier, directory),
+            ],
+        )
+        yield only_from_here(app)
+
+
+@contextmanager
+def with_alerts(
+    settings: Settings, knows: Sequence[str], measure: Callable[[], Awaitable[None]]
+) -> Generator[Alerts]:
+    """The alert conditions that this process knows of, looked at every few seconds after `measure`."""
+    alerts = Alerts(settings, knows)
+
+    async def look() -> None:
+        await measure()
+        await alerts.look()
+
+    with every(EVERY, look):
+        yield alerts
+
+
+async def measure_log(eventlog: EventLog) -> None:
+    """Set the gauges of the backlog."""
+    backlog = await eventlog.backlog(WORKER)
+    LOG_BACKLOG.set(backlog.records)
+    LOG_OLDEST_SECONDS.set(backlog.oldest_age)
+
+
+async def state_of(eventlog: EventLog, alerts: Alerts) -> dict[str, object]:
+    """For /health/ready. Raises Retryable when the log does not answer."""
+    backlog = await eventlog.backlog(WORKER)
+    log = {"waiting_records": backlog.records, "oldest_seconds": round(backlog.oldest_age, 3)}
+    return alerts.health() | {"log": log}

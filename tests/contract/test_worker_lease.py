@@ -1,0 +1,102 @@
+"""Two workers: the one with the lease works, the other does no harm."""
+
+import asyncio
+import time
+
+import pytest
+
+from footfall.errors import Conflict
+from footfall.eventlog import BACKENDS
+from footfall.eventlog.port import WORKER
+from footfall.state.lease import Lease
+from footfall.worker import patience
+from footfall.worker.open import open_worker
+from tests.contract.installation import new_world, nothing, one_store, settled, stored, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    """One loop for the module, so that the engine starts once."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def store(tmp_path_factory):
+    async with one_store(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture(params=BACKENDS)
+async def world(request, tmp_path, store, monkeypatch):
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
+    async with new_world(request.param, tmp_path, store) as world:
+        yield world
+
+
+async def test_a_second_worker_is_refused_while_the_first_lives(world):
+    async with open_worker(world.reading, world.store, world.database, world.settings) as worker:
+        with pytest.raises(Conflict, match="held by"):
+            async with open_worker(world.reading, world.store, world.database, world.settings):
+                pass
+        await world.append(3)
+        assert await worker.drain() == 3
+    async with open_worker(world.reading, world.store, world.database, world.settings) as worker:
+        await world.append(4)
+        assert await worker.drain() == 4
+
+
+async def take_over(world):
+    """As a worker does that believes the other one dead: from a clock beyond the lease."""
+    lease = Lease(world.database, clock=lambda: time.time() + 3600)
+    world.fence = await lease.acquire(WORKER, "another", 30)
+
+
+async def test_a_worker_that_lost_its_lease_inserts_nothing_more(world):
+    worker = await world.worker()
+    await world.append(5)
+    assert await worker.drain() == 5
+    await take_over(world)
+    await world.append(6)
+    with pytest.raises(Conflict, match="taken over"):
+        await worker.drain()
+    assert tuple(await world.counts()) == (5, 5)
+    assert await world.batches.open_plans() == []
+
+
+async def test_a_worker_that_loses_its_lease_while_it_runs_stops(world):
+    running = asyncio.create_task((await world.worker()).run(asyncio.Event()))
+    await world.append(5)
+    await until(lambda: stored(world, 5))
+    await take_over(world)
+    await world.append(6)
+    with pytest.raises(Conflict, match="taken over"):
+        await asyncio.wait_for(running, 10)
+    assert tuple(await world.counts()) == (5, 5)
+
+
+async def test_a_worker_that_lost_its_lease_between_plan_and_insert_does_not_insert(world, monkeypatch):
+    worker = await world.worker()
+    monkeypatch.setattr(Lease, "holds", lambda *_: False)  # as after a long pause of the process
+    world.hooks["after batches.plan"] = lambda *_: take_over(world)
+    await world.append(5)
+    with pytest.raises(Conflict, match="taken over"):
+        await worker.drain()
+    assert tuple(await world.counts()) == (0, 0)
+    world.hooks.clear()
+    monkeypatch.undo()
+    await (await world.worker()).drain()
+    await settled(world, rows=5, received=5, stored=5)
+
+
+async def test_a_worker_that_lost_its_lease_during_an_insert_does_not_close(world):
+    world.store.after = lambda *_: take_over(world)
+    await world.append(5)
+    with pytest.raises(Conflict, match="taken over"):
+        await (await world.worker()).drain()
+    assert len(await world.batches.open_plans()) == 1
+    world.store.after = nothing
+    await (await world.worker()).drain()
+    await settled(world, rows=5, received=5, stored=5)

@@ -1,0 +1,165 @@
+"""What a batch comes to: its rows, its books, its letters, and the ids to remember."""
+
+from collections import Counter
+
+import pytest
+
+from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Tally, Visit
+from footfall.state.batches import Range
+from footfall.worker import prepare as module
+from footfall.worker.prepare import Preparer
+from footfall.worker.reader import Batch, Placed
+from footfall.worker.recent_ids import RecentIds
+from footfall.worker.recent_ids_runs import sort
+from footfall.worker.sessions import Sessions
+
+SHARD = 2**64 - 5
+AT = 1_790_000_000_000
+BAD = "https://acme.example/bad"
+
+
+@pytest.fixture
+def recent():
+    return RecentIds()
+
+
+@pytest.fixture
+def preparer(recent, monkeypatch):
+    table = module.table
+
+    def fail(columns):
+        if BAD in columns["page_url"]:
+            raise OverflowError("secret value")
+        return table(columns)
+
+    monkeypatch.setattr(module, "table", fail)
+    return Preparer(Sessions(timeout=1800, memory=1000), recent)
+
+
+def event(number, **fields):
+    return RawEvent(number.to_bytes(16, "big"), "click", AT, client_id=True, **fields)
+
+
+def record(*events, tallies=(), workspace="acme"):
+    return Record(1, AT, workspace, "api", list(events), [Visit("Firefox"), Visit()], list(tallies))
+
+
+def batch(*records):
+    """Of consecutive records; None for one that is damaged."""
+    placed = [
+        Placed(SHARD, offset, AT / 1000, 10, one, "" if one else "damaged")
+        for offset, one in enumerate(records)
+    ]
+    last = len(records) - 1
+    return Batch((Range(SHARD, 0, last, 0, last * SEQ_PER_RECORD + 4095),), placed)
+
+
+def books(prepared):
+    """The closing as {(outcome, reason): events}, its letters included."""
+    found = Counter()
+    for count in prepared.closing.ledger:
+        found[count.outcome, count.reason] += count.count
+    for letter in prepared.closing.dead_letters:
+        found["dead_lettered", letter.reason] += letter.events
+    return {key: count for key, count in found.items() if count}
+
+
+def seqs(prepared):
+    return prepared.rows["seq"].to_pylist()
+
+
+def test_every_received_event_has_one_outcome(preparer):
+    prepared = preparer.prepare(
+        batch(
+            record(
+                event(1), event(2), event(1), tallies=[Tally("s", "too_old", 4), Tally("s", "duplicate", 2)]
+            ),
+            None,
+            record(event(3, page_url=BAD), event(4, visit=0)),
+            record(event(5, visit=7), event(6)),
+        )
+    )
+    assert seqs(prepared) == [0, 1, 2 * SEQ_PER_RECORD + 1]
+    assert books(prepared) == {
+        ("received", ""): 14,
+        ("stored", ""): 3,
+        ("duplicate", ""): 3,
+        ("rejected", "too_old"): 4,
+        ("dead_lettered", "damaged"): 1,
+        ("dead_lettered", "unprocessable"): 3,
+    }
+    assert prepared.events == 8
+    assert prepared.plan.rows == prepared.rows.num_rows == len(prepared.ids.key) == 3
+    assert prepared.received_until == AT / 1000
+
+
+def test_a_letter_says_what_kind_of_error_it_was_and_nothing_of_the_value(preparer):
+    prepared = preparer.prepare(batch(record(event(1), event(2, page_url=BAD))))
+    (letter,) = prepared.closing.dead_letters
+    assert (letter.shard, letter.seq, letter.reason, letter.detail) == (
+        SHARD,
+        1,
+        "unprocessable",
+        "OverflowError",
+    )
+    assert [each.event_id for each in letter.record().events] == [(2).to_bytes(16, "big")]
+
+
+def test_the_ids_of_dead_letters_are_not_remembered(preparer, recent):
+    prepared = preparer.prepare(batch(record(event(1), event(2, page_url=BAD), event(3, visit=0))))
+    recent.enter(sort(prepared.ids), AT / 1000)
+    again = preparer.prepare(batch(record(event(1), event(2), event(3))))
+    assert seqs(again) == [1]
+
+
+def test_duplicates_of_the_batch_being_inserted(preparer):
+    first = preparer.prepare(batch(record(event(1), event(2))))
+    second = preparer.prepare(batch(record(event(2), event(3))), [sort(first.ids)])
+    assert seqs(second) == [1]
+    assert preparer.prepare(batch(record(event(2), event(3)))).rows.num_rows == 2, "they were never entered"
+
+
+def test_what_is_present_counts_whatever_the_index_knows(preparer, recent):
+    whole = batch(record(event(1), event(2), event(1)))
+    first = preparer.prepare(whole)
+    recent.enter(sort(first.ids), AT / 1000)
+    again = preparer.prepare(whole, (), first.plan, {(SHARD, 0)})
+    assert (again.plan, seqs(again)) == (first.plan, [0])
+    assert books(again) == {("received", ""): 3, ("stored", ""): 1, ("duplicate", ""): 2}
+
+
+def test_refused_events_are_set_aside_and_nothing_else_is_decided_anew(preparer, recent):
+    first = preparer.prepare(batch(record(event(1), event(2), event(1), event(3, page_url=BAD), event(4))))
+    recent.enter(sort(first.ids), AT / 1000)  # as if the index had learnt something meanwhile
+    again = preparer.set_aside(first, {(SHARD, 1)})
+    assert (again.plan, seqs(again)) == (first.plan, [0, 4])
+    assert len(again.ids.key) == 2
+    assert books(again) == {
+        ("received", ""): 5,
+        ("stored", ""): 2,
+        ("duplicate", ""): 1,
+        ("dead_lettered", "unprocessable"): 1,
+        ("dead_lettered", "refused_by_store"): 1,
+    }
+
+
+def test_a_letter_keeps_its_position_and_says_whether_its_id_is_known(preparer, recent, monkeypatch):
+    first = preparer.prepare(batch(record(event(1)), record(event(2), event(3, page_url=BAD))))
+    (letter,) = first.closing.dead_letters
+    with pytest.raises(OverflowError):
+        preparer.prepare_letter(letter)
+    monkeypatch.undo()
+    rows, known, ids = preparer.prepare_letter(letter)
+    assert (rows["shard"].to_pylist(), rows["seq"].to_pylist()) == ([SHARD], [SEQ_PER_RECORD + 1])
+    assert not known
+    recent.enter(sort(ids), AT / 1000)
+    rows, known, ids = preparer.prepare_letter(letter)
+    assert known
+    assert rows.num_rows == 1
+    assert len(ids.key) == 0
+
+
+def test_a_batch_of_nothing_but_damage(preparer):
+    prepared = preparer.prepare(batch(None, None))
+    assert prepared.rows.num_rows == prepared.plan.rows == 0
+    assert books(prepared) == {("received", ""): 2, ("dead_lettered", "damaged"): 2}
