@@ -22,12 +22,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from footfall import logs, parts
+from footfall.alerts import DOOR
 from footfall.background import first_to_end
 from footfall.settings import Settings
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
 _POLITE = 5
-_KNOWS = ("queue_depth", "oldest_age", "disk_free")  # of the alert conditions
 
 
 async def prepare(settings: Settings) -> str | None:
@@ -60,7 +60,7 @@ async def run_collect(settings: Settings) -> None:
         tenants = await stack.enter_async_context(parts.with_tenants(settings))
         directory = await stack.enter_async_context(parts.with_directory(settings, tenants))
         salts = await stack.enter_async_context(parts.with_salts(settings))
-        alerts = stack.enter_context(parts.with_alerts(settings, _KNOWS, lambda: parts.measure_log(eventlog)))
+        alerts = stack.enter_context(parts.with_alerts(settings, DOOR, lambda: parts.measure_log(eventlog)))
         tallies = await stack.enter_async_context(Tallies(eventlog, DEFAULT_WORKSPACE))
         clicks = await stack.enter_async_context(Clicks(eventlog, settings.redirect_cap))
         door = Door(

@@ -6,14 +6,14 @@ Imported by the role that needs them, for the reason that `main.py` gives.
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from footfall import runfile
-from footfall.alerts import EVERY, Alerts
+from footfall import alerts, runfile
 from footfall.background import every
 from footfall.database import Database
+from footfall.errors import Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.metrics import LOG_BACKLOG, LOG_OLDEST_SECONDS
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 _TICK = 60.0
 _SALTS_EVERY = 3600.0
 _RETAIN_EVERY = 60.0
-_CONSOLE_KNOWS = (
-    "queue_depth",
-    "oldest_age",
-    "disk_free",
-    "store_down",
-    "worker_paused",
-    "dead_letters",
-    "imbalance",
-    "verify",
-)
 
 
 @asynccontextmanager
@@ -166,15 +156,13 @@ async def with_console(
 
         state = await stack.enter_async_context(with_state(settings))
 
-        async def measure() -> None:
-            await measure_log(eventlog)
-            await measure_books(state)
-
-        alerts = stack.enter_context(with_alerts(settings, _CONSOLE_KNOWS, measure))
+        knows = alerts.DOOR if worker is None else alerts.WORKER
+        conditions = stack.enter_context(with_alerts(settings, knows, lambda: measure_log(eventlog)))
+        stack.enter_context(every(_TICK, lambda: measure_books(state)))
 
         async def ready() -> dict[str, object]:
             await store.ping()
-            return await state_of(eventlog, alerts)
+            return await state_of(eventlog, conditions)
 
         async def complete_through() -> datetime | None:
             at = worker.complete_through if worker else 0.0
@@ -209,16 +197,17 @@ async def with_console(
 @contextmanager
 def with_alerts(
     settings: Settings, knows: Sequence[str], measure: Callable[[], Awaitable[None]]
-) -> Generator[Alerts]:
+) -> Generator[alerts.Alerts]:
     """The alert conditions that this process knows of, looked at every few seconds after `measure`."""
-    alerts = Alerts(settings, knows)
+    conditions = alerts.Alerts(settings, knows)
 
     async def look() -> None:
-        await measure()
-        await alerts.look()
+        with suppress(Retryable):  # a full disk must not keep the alert about it from being seen
+            await measure()
+        await conditions.look()
 
-    with every(EVERY, look):
-        yield alerts
+    with every(alerts.EVERY, look):
+        yield conditions
 
 
 async def measure_log(eventlog: EventLog) -> None:
@@ -228,8 +217,8 @@ async def measure_log(eventlog: EventLog) -> None:
     LOG_OLDEST_SECONDS.set(backlog.oldest_age)
 
 
-async def state_of(eventlog: EventLog, alerts: Alerts) -> dict[str, object]:
+async def state_of(eventlog: EventLog, conditions: alerts.Alerts) -> dict[str, object]:
     """For /health/ready. Raises Retryable when the log does not answer."""
     backlog = await eventlog.backlog(WORKER)
     log = {"waiting_records": backlog.records, "oldest_seconds": round(backlog.oldest_age, 3)}
-    return alerts.health() | {"log": log}
+    return conditions.health() | {"log": log}
