@@ -69,21 +69,33 @@ class Lines:
     async def known(self, registry: Registry, owner: Owner) -> list[bool]:
         """For each line whether it was imported before. Raises Retryable."""
         known = [False] * len(self._lines)
-        probes: list[int] = self._starts if self._lines else []
+        await self._mark(known, self._starts if self._lines else [], registry, owner)
+        # A file that was put behind another begins inside one of our runs: the one before what is known.
+        ends = [*self._starts[1:], len(self._lines)]
+        inside = [
+            line
+            for start, end in zip(self._starts, ends, strict=True)
+            if end < len(known) and known[end] and not known[start]
+            for line in range(start + 1, end)
+        ]
+        await self._mark(known, inside, registry, owner)
+        return known
+
+    async def _mark(self, known: list[bool], probes: Sequence[int], registry: Registry, owner: Owner) -> None:
+        """Set what is `known` of the runs that begin at one of the `probes`."""
         while probes:
             names = {self._start(owner.secret, probe): probe for probe in probes}
             found = await registry.find(owner.workspace_id, owner.scope, list(names))
-            probes = list[int]()
+            further: list[int] = []
             for name, runs in found.items():
                 start = names[name]
-                end = start + max(
-                    (run.lines for run in runs if self._is(owner.secret, start, run)), default=0
-                )
+                same = (run.lines for run in runs if self._is(owner.secret, start, run))
+                end = start + max(same, default=0)
                 known[start:end] = [True] * (end - start)
                 # A chunk or a file ended there once: the next run begins in the middle of one of ours.
                 if start < end < len(known) and not known[end] and end not in self._starts:
-                    probes.append(end)
-        return known
+                    further.append(end)
+            probes = further
 
     def _is(self, secret: bytes, start: int, run: Run) -> bool:
         end = start + run.lines

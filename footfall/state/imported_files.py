@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.state.tables import imported_runs, insert
 
+_AT_ONCE = 500  # digests in one statement
+
 
 class Run(NamedTuple):
     """`lines` lines, the first of which has the digest `start`, all together `digest` (16 bytes each)."""
@@ -32,19 +34,20 @@ class ImportedFiles:
     async def find(
         self, workspace_id: str, scope: str, starts: Sequence[bytes]
     ) -> Mapping[bytes, Sequence[Run]]:
-        """The runs that begin with one of `starts` (at most 5,000), by it. Raises Retryable."""
+        """The runs that begin with one of `starts`, by it. Raises Retryable."""
 
         def read(connection: Connection) -> Mapping[bytes, Sequence[Run]]:
             found: defaultdict[bytes, list[Run]] = defaultdict(list)
-            rows = connection.execute(
-                sa.select(imported_runs.c.start, imported_runs.c.lines, imported_runs.c.digest).where(
-                    imported_runs.c.workspace_id == workspace_id,
-                    imported_runs.c.scope == scope,
-                    imported_runs.c.start.in_(starts),
+            for first in range(0, len(starts), _AT_ONCE):
+                rows = connection.execute(
+                    sa.select(imported_runs.c.start, imported_runs.c.lines, imported_runs.c.digest).where(
+                        imported_runs.c.workspace_id == workspace_id,
+                        imported_runs.c.scope == scope,
+                        imported_runs.c.start.in_(starts[first : first + _AT_ONCE]),
+                    )
                 )
-            )
-            for row in rows:
-                found[row.start].append(Run(row.start, row.lines, row.digest))
+                for row in rows:
+                    found[row.start].append(Run(row.start, row.lines, row.digest))
             return found
 
         return await self._database.read(read) if starts else {}

@@ -23,8 +23,8 @@ def test_kill_at_random_instants(install, check, rounds, chance):
         oracle.sent(at_least=chance.randint(1, 60))
         pids = children(server.pid)
         if chance.random() < 0.5:
-            site.in_an_insert()  # then it is not closed yet
-            time.sleep(chance.uniform(0, 0.06))
+            site.part_written()
+            time.sleep(chance.uniform(0, 0.01))
         else:
             time.sleep(chance.uniform(0, 0.3))
         killed = time.monotonic()

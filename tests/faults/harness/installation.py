@@ -205,13 +205,17 @@ class Installation:
 
     # Questions
 
-    def in_an_insert(self) -> None:
-        """Returns when the engine has just begun or ended to write a part (at most 2 s later)."""
+    def part_written(self) -> None:
+        """Returns when the engine has just put a new part into place, within 2 s at the most.
+
+        Its batch is not closed at this instant: the worst one for a worker to die at.
+        """
         tables = {path.parent for path in self.data.glob("store/store/*/*/detached")}
-        before = {table: table.stat().st_mtime_ns for table in tables}
+        before = {name for table in tables for name in os.listdir(table)}  # noqa: PTH208 - polled
         deadline = time.monotonic() + 2
         while time.monotonic() < deadline:
-            if any(table.stat().st_mtime_ns != at for table, at in before.items()):
+            now = {name for table in tables for name in os.listdir(table)}  # noqa: PTH208 - polled
+            if any(not name.startswith(("tmp", "delete")) for name in now - before):
                 return
             time.sleep(0.0005)
 

@@ -116,7 +116,7 @@ async def test_the_real_hour_is_imported_once_however_often_it_is_sent(tmp_path)
 
 
 async def test_lines_are_looked_at_again_when_asked_and_still_not_stored_or_counted_twice(tmp_path):
-    chunk = sample_chunks(5000)[0]
+    (chunk,) = sample_chunks(20_000)
     again = body(chunk.lines, chunk.occurrences) | {"again": True}
     async with console(tmp_path) as http:
         await send_all(http, [chunk])
