@@ -1,6 +1,7 @@
 """Runs of lines: what was imported is known again however the file is cut, and nothing else is."""
 
 import asyncio
+import itertools
 from collections import defaultdict
 
 from hypothesis import given
@@ -44,7 +45,7 @@ def test_lines_are_known_only_if_they_were_imported(bounds, gaps):
     async def check():
         registry, imported = Memory(), set()
         bounds.sort()
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in itertools.pairwise(bounds):
             if start in gaps:
                 continue
             chunk = names(start, end)
