@@ -29,6 +29,7 @@ def test_health_needs_no_key_and_tells_ready_from_alive(acme):
 def test_metrics_need_an_admin_key(acme):
     assert_problem(acme.console.get("/metrics"), 401)
     assert_problem(acme.console.get("/metrics", acme.key), 403)
+    assert acme.console.get("/api/v1/analytics/overview", acme.key).status_code == 200
     answer = acme.console.get("/metrics", acme.console.key(acme.acme, "admin"))
     assert answer.headers["content-type"].startswith("text/plain")
     assert 'footfall_query_seconds_count{report="overview"}' in answer.text
