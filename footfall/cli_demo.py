@@ -64,18 +64,18 @@ async def _demo(source: Path, *, as_is: bool, once: bool) -> int:
         missing = [each for each in arrivals if each.seen != each.sent]
         _show_urls(server)
         if not once:
-            say("Serving until Ctrl-C.")
-            await _interrupt()
+            await _serve_until_interrupted()
     if wrong:
         say(f"{wrong} figures differ.")
     return 1 if wrong or missing else 0
 
 
-async def _interrupt() -> None:
+async def _serve_until_interrupted() -> None:
     """Returns on Ctrl-C, which is the normal end here."""
     event = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, event.set)
+    say("Serving until Ctrl-C.")  # only now: who reads it may act at once
     await event.wait()
 
 
