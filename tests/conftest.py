@@ -1,6 +1,11 @@
 """What every test shares."""
 
+import signal
+
 import pytest
+
+# Under nohup, as CI may run us, SIGHUP would be ignored by every process that the tests start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
-from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -62,14 +62,16 @@ class Refusals:
     @property
     def counts(self) -> dict[str, int]:
         """How many for each reason."""
-        return dict(sorted(Counter(refused.reason.value for refused in self._refused.values()).items()))
+        counts = Counter(map(attrgetter("reason"), self._refused.values()))
+        return {reason.value: count for reason, count in sorted(counts.items())}
 
     @property
     def problems(self) -> list[Problem]:
         """The first ones of lines that should have been understood."""
-        bad = (item for item in sorted(self._refused.items()) if item[1].reason is Reason.BAD_LINE)
+        bad = [index for index, refused in self._refused.items() if refused.reason is Reason.BAD_LINE]
         return [
-            Problem(index, refused.reason.value, refused.detail) for index, refused in islice(bad, _EXPLAINED)
+            Problem(index, Reason.BAD_LINE.value, self._refused[index].detail)
+            for index in sorted(bad)[:_EXPLAINED]
         ]
 
     def tallies(self, site_id: str = "") -> list[Tally]:

@@ -64,6 +64,7 @@ def text(value: str, limit: int) -> str:
     return value if value.isprintable() else "".join(char for char in value if char.isprintable())
 
 
+@lru_cache(8192)
 def clf_time(written: str) -> int:
     """The ms of a time as the common log format writes it: `17/May/2015:10:05:03 +0000`.
 

@@ -65,15 +65,16 @@ def test_an_upgrade_with_records_of_other_versions_in_the_log(install, check):
 
 
 def test_poison(install, check):
-    """Records that are none, and single events among 10,000 that no step, table or engine can take."""
+    """Records that are none, and single events among 10,000 that no step or table can take."""
     site = install()
     good = site.hand.tokens(10_000)
+    bad = site.hand.tokens(3)
     site.hand.promise(*good)
+    site.hand.risk(*bad)
     poison = [
-        event(1, visit=77),
-        event(2, event_id=b"short"),
-        event(3, properties='{"no": json'),
-        event(4, occurred_at=1 << 62),
+        event(bad[0], visitor_id=-1),
+        event(bad[1], device_hash=-1),
+        event(bad[2], occurred_at=(1 << 64) - 1),
     ]
     records: list[bytes] = []
     for number in range(10):

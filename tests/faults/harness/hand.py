@@ -35,6 +35,10 @@ class Hand:
         self._writer.write("unnamed", *tokens)
         self._writer.write("safe", *tokens)
 
+    def risk(self, *tokens: int) -> None:
+        """These were put into the log by other means: they may be stored, but once at most."""
+        self._writer.write("unnamed", *tokens)
+
     def post(self, count: int = 5) -> int:
         """Send events, in turn with and without ids; returns the status, 0 without an answer."""
         self._named = not self._named
