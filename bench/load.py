@@ -45,7 +45,7 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
+        self.transport = transport  # type: ignore[assignment]  # of a TCP connection it is one
         self.run.idle(self)
 
     def send(self, request: bytes, due: float) -> None:

@@ -59,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None  # type: ignore[assignment]  # as Python itself does where there is none
         return 1
     return result if isinstance(result, int) else 0
 

@@ -3,6 +3,7 @@
 No question remembers more than a few million rows at once: where each row counts, they
 are asked in parts of the rows.
 """
+# ruff: noqa: S608 -- the statements are put together from constants of this file; values are parameters
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -57,8 +58,7 @@ class Rows:
         `open_from`: by shard the first seq that is not closed. A shard that is not named has none.
         """
         rows = await self._ask(
-            # S608: the text is put together from constants; values are parameters.
-            f"SELECT workspace_id, site_id, {_HOUR} AS hour, countIf(NOT ({_OPEN})), countIf({_OPEN})"  # noqa: S608
+            f"SELECT workspace_id, site_id, {_HOUR} AS hour, countIf(NOT ({_OPEN})), countIf({_OPEN})"
             f" FROM events WHERE {_RANGE} GROUP BY workspace_id, site_id, hour",
             **_limits(open_from),
         )
@@ -67,7 +67,7 @@ class Rows:
     async def open_records(self, open_from: dict[int, int], limit: int) -> dict[tuple[int, int], Key]:
         """The records (shard, offset) at or above `open_from` that have rows, at most `limit`."""
         rows = await self._ask(
-            f"SELECT shard, intDiv(seq, {SEQ_PER_RECORD}) AS record, any(workspace_id), any(site_id),"  # noqa: S608
+            f"SELECT shard, intDiv(seq, {SEQ_PER_RECORD}) AS record, any(workspace_id), any(site_id),"
             f" min({_HOUR}) FROM events WHERE {_RANGE} AND {_OPEN}"
             " GROUP BY shard, record ORDER BY shard, record LIMIT {limit:UInt32}",
             **_limits(open_from),
@@ -82,14 +82,14 @@ class Rows:
         for part in range(parts):
             where = f"{_RANGE} AND cityHash64(shard, seq) % {{parts:UInt32}} = {{part:UInt32}}"
             ((count, distinct),) = await self._ask(
-                f"SELECT count(), uniqExact(shard, seq) FROM events WHERE {where}",  # noqa: S608
+                f"SELECT count(), uniqExact(shard, seq) FROM events WHERE {where}",
                 parts=parts,
                 part=part,
             )
             if count == distinct:
                 continue
             listed = await self._ask(
-                f"SELECT any(workspace_id), any(site_id), min({_HOUR}), shard, seq, count() AS n"  # noqa: S608
+                f"SELECT any(workspace_id), any(site_id), min({_HOUR}), shard, seq, count() AS n"
                 f" FROM events WHERE {where} GROUP BY shard, seq HAVING n > 1"
                 f" ORDER BY shard, seq LIMIT {_MOST_LISTED}",
                 parts=parts,
@@ -108,14 +108,14 @@ class Rows:
         for part in range(parts):
             where = f"{_RANGE} AND cityHash64(event_id) % {{parts:UInt32}} = {{part:UInt32}}"
             ((count, distinct),) = await self._ask(
-                f"SELECT count(), uniqExact(workspace_id, event_id) FROM events WHERE {where}",  # noqa: S608
+                f"SELECT count(), uniqExact(workspace_id, event_id) FROM events WHERE {where}",
                 parts=parts,
                 part=part,
             )
             if count == distinct:
                 continue
             listed = await self._ask(
-                "SELECT workspace_id, any(site_id), toString(event_id),"  # noqa: S608
+                "SELECT workspace_id, any(site_id), toString(event_id),"
                 " arraySort(groupArray(1000)(toUnixTimestamp64Milli(received_at))) AS times"
                 f" FROM events WHERE {where} GROUP BY workspace_id, event_id"
                 " HAVING uniqExact(shard, seq) > 1 AND times[-1] >= {since:Int64}"
@@ -129,9 +129,7 @@ class Rows:
 
     async def all_by_hour(self) -> dict[int, int]:
         """How many rows there are by hour."""
-        rows = await self._ask(
-            f"SELECT {_HOUR} AS hour, count() FROM events WHERE {_RANGE} GROUP BY hour"  # noqa: S608
-        )
+        rows = await self._ask(f"SELECT {_HOUR} AS hour, count() FROM events WHERE {_RANGE} GROUP BY hour")
         return {hour: count for hour, count in rows}  # noqa: C416 -- dict() would not know the types
 
     async def _ask(self, text: str, **more: Any) -> Sequence[tuple[Any, ...]]:
@@ -146,7 +144,7 @@ async def at_positions(
     Within `seqs` and `occurred` (ms), both inclusive.
     """
     rows = await store.query(
-        f"SELECT intDiv(seq, {SEQ_PER_RECORD}) AS record, groupUniqArray(toUInt16(seq % {SEQ_PER_RECORD}))"  # noqa: S608
+        f"SELECT intDiv(seq, {SEQ_PER_RECORD}) AS record, groupUniqArray(toUInt16(seq % {SEQ_PER_RECORD}))"
         " FROM events WHERE shard = {shard:UInt64} AND seq BETWEEN {first:UInt64} AND {last:UInt64}"
         " AND occurred_at BETWEEN fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
         " AND fromUnixTimestamp64Milli({until:Int64}, 'UTC') GROUP BY record",
