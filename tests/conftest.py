@@ -4,8 +4,10 @@ import signal
 
 import pytest
 
-# Under nohup, as CI may run us, SIGHUP would be ignored by every process that the tests start.
+# Run under nohup or as a shell's background job, as CI may do, these signals would be ignored by
+# every process that the tests start.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
