@@ -43,6 +43,7 @@ RECENT_IDS_WINDOW_SECONDS = Gauge(
 
 # The console
 QUERY_SECONDS = Histogram("footfall_query_seconds", "One report.", ["report"], buckets=_FAST)
+QUERY_CACHE = Counter("footfall_query_cache_total", "Questions answered anew or from memory.", ["outcome"])
 
 # What is looked after; NaN where this process does not know
 LETTERS = Gauge("footfall_dead_letters", "Dead letters that are kept, of all workspaces.")

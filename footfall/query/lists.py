@@ -6,8 +6,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from msgspec import Struct
 
 from footfall.query.params import ListParams, P
+from footfall.query.question import is_
 from footfall.query.report import Answer, Context, Found, Report
-from footfall.query.sql import Filter
 
 Row = TypeVar("Row", bound=Struct)
 
@@ -29,7 +29,7 @@ class ClicksBy(NamedTuple, Generic[Row]):
                 "clicks",
                 "visitors",
                 by=self.dimensions,
-                filters=(Filter("event_type", ("click",)),),
+                filters=(is_("event_type", "click"),),
                 order_by=("-clicks", *self.order_by),
                 limit=limit,
                 offset=offset,

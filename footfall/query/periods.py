@@ -11,7 +11,7 @@ or 25 hours and in zones of half and quarter hours.
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from msgspec import Struct
 
 from footfall.errors import Invalid
+from footfall.model.calendar import instant, local, midnight
 
 Interval = Literal["hour", "day", "week", "month", "year"]
 
@@ -26,8 +27,6 @@ MAX_BUCKETS = 10_000
 DEFAULT_DAYS = 30
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _HOUR = 3_600_000
 _SHORTEST: dict[Interval, int] = {
     "hour": _HOUR,
@@ -49,7 +48,7 @@ class Period(Struct, frozen=True):
 
     def iso(self, at: int) -> str:
         """An instant as ISO 8601 with the offset it has in this zone; milliseconds if it has any."""
-        moment = _moment(at, ZoneInfo(self.timezone))
+        moment = local(at, ZoneInfo(self.timezone))
         return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds")
 
     def buckets(self, interval: Interval) -> list[int]:
@@ -69,6 +68,10 @@ class Period(Struct, frozen=True):
             del starts[0]
         return starts
 
+    def day_starts(self) -> list[int]:
+        """When each day begins, in order, however many; the first may begin before the period does."""
+        return _dates(self, ZoneInfo(self.timezone), "day")
+
 
 def resolve(
     start: str | None,
@@ -86,10 +89,10 @@ def resolve(
     start_at = None if start is None else _parse(start, zone, fields[0], whole_day=False)
     end_at = None if end is None else _parse(end, zone, fields[1], whole_day=True)
     if end_at is None:
-        end_at = _midnight(now.astimezone(zone).date() + timedelta(days=1), zone)
+        end_at = midnight(now.astimezone(zone).date() + timedelta(days=1), zone)
     if start_at is None:
-        last_day = _moment(end_at - 1, zone).date()
-        start_at = max(_midnight(last_day - timedelta(days=DEFAULT_DAYS - 1), zone), 0)
+        last_day = local(end_at - 1, zone).date()
+        start_at = max(midnight(last_day - timedelta(days=DEFAULT_DAYS - 1), zone), 0)
     if start_at >= end_at:
         tail = "" if end else f"; without {fields[1]} the range ends today"
         raise Invalid(f"{fields[0]} must lie before {fields[1]}{tail}", field=fields[0])
@@ -115,11 +118,11 @@ def _parse(text: str, zone: ZoneInfo, field: str, *, whole_day: bool) -> int:
         if len(text) <= len("2026-01-31") and "T" not in text:
             day = date.fromisoformat(text)
             year = day.year
-            at = _midnight(day + timedelta(days=1) if whole_day else day, zone)
+            at = midnight(day + timedelta(days=1) if whole_day else day, zone)
         else:
             moment = datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text))
             moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-            year, at = moment.year, _instant(moment)
+            year, at = moment.year, instant(moment)
         if not FIRST_YEAR <= year <= LAST_YEAR:
             raise ValueError("absurd year")
     except (ValueError, OverflowError):
@@ -131,28 +134,14 @@ def _parse(text: str, zone: ZoneInfo, field: str, *, whole_day: bool) -> int:
     return max(at, 0)
 
 
-def _instant(moment: datetime) -> int:
-    """Milliseconds since 1970, rounded up."""
-    return -((_EPOCH - moment) // _MILLISECOND)
-
-
-def _moment(at: int, zone: ZoneInfo) -> datetime:
-    return (_EPOCH + at * _MILLISECOND).astimezone(zone)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> int:
-    """When `day` begins: of two midnights the first; a midnight that is skipped is the skip."""
-    return _instant(datetime(day.year, day.month, day.day, tzinfo=zone))
-
-
 def _dates(period: Period, zone: ZoneInfo, interval: Interval) -> list[int]:
-    day = _moment(period.start, zone).date()
+    day = local(period.start, zone).date()
     if interval == "week":
         day -= timedelta(days=day.weekday())
     elif interval != "day":
         day = day.replace(day=1, month=1 if interval == "year" else day.month)
     starts: list[int] = []
-    while (at := _midnight(day, zone)) < period.end:
+    while (at := midnight(day, zone)) < period.end:
         if not starts or at > starts[-1]:  # a zone may skip a whole day (Apia, 2011-12-30)
             starts.append(at)
         day = _next(day, interval)
@@ -181,18 +170,18 @@ def _hours(period: Period, zone: ZoneInfo) -> list[int]:
 
 
 def _into_hour(at: int, zone: ZoneInfo) -> int:
-    moment = _moment(at, zone)
+    moment = local(at, zone)
     return (moment.minute * 60 + moment.second) * 1000 + moment.microsecond // 1000
 
 
 def _change_between(low: int, high: int, zone: ZoneInfo) -> int | None:
     """The instant in (low, high] from which on the offset is that of `high`; None if it never changed."""
-    target = _moment(high, zone).utcoffset()
-    if _moment(low, zone).utcoffset() == target:
+    target = local(high, zone).utcoffset()
+    if local(low, zone).utcoffset() == target:
         return None
     while high - low > 1:
         middle = (low + high) // 2
-        if _moment(middle, zone).utcoffset() == target:
+        if local(middle, zone).utcoffset() == target:
             high = middle
         else:
             low = middle

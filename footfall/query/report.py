@@ -6,24 +6,16 @@ its part of the API documentation derive from the `Report` it declares.
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec import Meta as Words
 
+from footfall.query.engine import Engine, Found, Source
+from footfall.query.metrics import UNIQUE_ERROR, UNIQUE_EXACT
 from footfall.query.params import FILTERS, P
 from footfall.query.periods import Period
-from footfall.query.sql import (
-    UNIQUE_ERROR,
-    UNIQUE_EXACT,
-    Filter,
-    Question,
-    Statement,
-    listing,
-    select,
-)
-from footfall.store.port import Store
+from footfall.query.question import All, Condition, Question, is_
 from footfall.tenants.model import Link
 
 T = TypeVar("T")
@@ -56,7 +48,12 @@ class Meta(Struct, frozen=True, kw_only=True):
         float | UnsetType,
         Words(description="Relative standard error of such an estimate, when there is one."),
     ] = UNSET
-    source: Literal["raw"]
+    source: Annotated[
+        Source,
+        Words(
+            description="Whether events were counted, or rollups of them, or rollups and the newest events."
+        ),
+    ]
     bots: Literal["excluded", "included"]
     complete_through: Annotated[
         str | None,
@@ -73,15 +70,6 @@ class Answer(Struct, Generic[T], frozen=True):
     meta: Meta
 
 
-class Found(NamedTuple):
-    """Rows of a question, and what `sql.select` says of all its groups."""
-
-    rows: Sequence[tuple[Any, ...]]
-    total: int
-    unidentified: int
-    known_for_a_day: int
-
-
 @dataclass(frozen=True, slots=True)
 class Context(Generic[P]):
     """One request: what was asked, by whom, and how to find out."""
@@ -90,14 +78,14 @@ class Context(Generic[P]):
     params: P
     period: Period
     warnings: tuple[str, ...]
-    complete_through: str | None
-    store: Store
+    complete_through: int | None
+    engine: Engine
     find_link: FindLink
     timeout: float
     path: Mapping[str, str]
-    only: tuple[Filter, ...] = ()
+    only: tuple[Condition, ...] = ()
 
-    def narrowed(self, *only: Filter) -> "Context[P]":
+    def narrowed(self, *only: Condition) -> "Context[P]":
         """The same request, about those of its events that pass `only` too."""
         return replace(self, only=(*self.only, *only))
 
@@ -105,7 +93,7 @@ class Context(Generic[P]):
         self,
         *metrics: str,
         by: Sequence[str] = (),
-        filters: Sequence[Filter] = (),
+        filters: Sequence[Condition] = (),
         bots: bool | None = None,
         buckets: Sequence[int] = (),
         order_by: Sequence[str] = (),
@@ -113,13 +101,13 @@ class Context(Generic[P]):
         offset: int = 0,
     ) -> Question:
         """A question about the events of this request: its range, its filters, and `filters`."""
-        asked = tuple(Filter(name, (value,)) for name, value in self._filters().items())
+        asked = tuple(is_(name, value) for name, value in self._filters().items())
         return Question(
             workspace_id=self.workspace_id,
             period=self.period,
             metrics=metrics,
             dimensions=tuple(by),
-            filters=(*asked, *self.only, *filters),
+            where=All((*asked, *self.only, *filters)),
             bots=bots if bots is not None or self.params.include_bots else False,
             buckets=buckets,
             order_by=tuple(order_by),
@@ -129,17 +117,11 @@ class Context(Generic[P]):
 
     async def ask(self, question: Question) -> Found:
         """Answer one question. Raises Invalid when it takes too long, StoreDown."""
-        rows = await self._query(select(question))
-        summary = rows[0] if rows else None
-        if not rows and question.offset:  # past the end: the totals stand in any other row
-            first = await self._query(select(msgspec.structs.replace(question, offset=0, limit=1)))
-            summary = first[0] if first else None
-        total, unidentified, known_for_a_day = summary[-3:] if summary else (0, 0, 0)
-        return Found([row[:-3] for row in rows], total, unidentified, known_for_a_day)
+        return await self.engine.find(question, self.timeout)
 
     async def events(self, question: Question, columns: Sequence[str]) -> Sequence[tuple[Any, ...]]:
         """The events of a question themselves, newest first."""
-        return await self._query(listing(question, columns))
+        return await self.engine.events(question, columns, self.timeout)
 
     def answer(
         self,
@@ -151,8 +133,7 @@ class Context(Generic[P]):
     ) -> Answer[T]:
         """Put `data` and what is to be said about it together.
 
-        `found`: where the visitors in it come from; `uniques`: all counts of visitors and
-        sessions in it.
+        `found`: all that was asked for it; `uniques`: all counts of visitors and sessions in it.
         """
         warnings = [*self.warnings, *warnings]
         unidentified = max((each.unidentified for each in found), default=0)
@@ -166,6 +147,15 @@ class Context(Generic[P]):
                 "visitors without an id of their own are recognised for one day (UTC): "
                 "over several days they add up"
             )
+        if any(each.sampled for each in found):
+            warnings.append(
+                "some of these events were sampled: each counts as often as its sample_weight says"
+            )
+        if gone := max((each.raw_from or 0 for each in found), default=0):
+            warnings.append(
+                f"events before {self.period.iso(gone)} are no longer kept one by one, "
+                "and the rollups do not have this combination: they are missing here"
+            )
         exact = all(unique <= UNIQUE_EXACT for unique in uniques)
         return Answer(
             data,
@@ -173,9 +163,9 @@ class Context(Generic[P]):
                 query=self._resolved(),
                 exact=exact,
                 error=UNSET if exact else UNIQUE_ERROR,
-                source="raw",
+                source=_source_of(found),
                 bots="included" if self.params.include_bots else "excluded",
-                complete_through=self.complete_through,
+                complete_through=self._complete_through(found),
                 warnings=warnings,
                 total=total,
             ),
@@ -198,8 +188,11 @@ class Context(Generic[P]):
             offset=getattr(params, "offset", UNSET),
         )
 
-    async def _query(self, statement: Statement) -> Sequence[tuple[Any, ...]]:
-        return await self.store.query(statement.text, statement.parameters, timeout=self.timeout)
+    def _complete_through(self, found: Sequence[Found]) -> str | None:
+        if self.complete_through is None:
+            return None
+        # An answer that is shown again knows nothing of what came later.
+        return self.period.iso(min(self.complete_through, *(int(each.at * 1000) for each in found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +210,8 @@ class Report(Generic[P]):
     params: type[P]
     data: Any
     run: Callable[[Context[P]], Awaitable[Answer[Any]]]
+
+
+def _source_of(found: Sequence[Found]) -> Source:
+    sources: set[Source] = {each.source for each in found}
+    return sources.pop() if len(sources) == 1 else "both" if sources else "raw"

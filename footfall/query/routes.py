@@ -16,6 +16,7 @@ from footfall import metrics
 from footfall.errors import NotFound
 from footfall.problems_litestar import exception_handlers
 from footfall.query import docs_page, documented
+from footfall.query.engine import Engine, Rollups
 from footfall.query.params import parse
 from footfall.query.report import Answer, Context, FindLink, Report
 from footfall.query.reports import REPORTS
@@ -46,9 +47,11 @@ def create_app(
     settings: Settings,
     ready: Ready,
     complete_through: Through | None = None,
+    rollups: Rollups | None = None,
     routers: Sequence[Router] = (),
 ) -> Litestar:
     """The console as an ASGI app. `routers` are those of the tenants."""
+    engine = Engine(store, rollups)
 
     async def allowed(request: Request[Any, Any, Any], scope: Scope) -> Key:
         key = await authenticate(request.scope["headers"], directory)
@@ -65,8 +68,8 @@ def create_app(
             params=asked.params,
             period=asked.period,
             warnings=asked.warnings,
-            complete_through=through and asked.period.iso(int(through.timestamp() * 1000)),
-            store=store,
+            complete_through=through and int(through.timestamp() * 1000),
+            engine=engine,
             find_link=find_link,
             timeout=settings.query_timeout,
             path=request.path_params,

@@ -105,6 +105,71 @@ import_salts = sa.Table(
     sa.Column("salt", sa.LargeBinary, nullable=False),
 )
 
+# Rollups (see builds.py). One row: `version` grows with each change of what an answer is made of.
+rollup_head = sa.Table(
+    "rollup_head",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("next_build", sa.BigInteger, nullable=False),
+    sa.Column("sliced_at", sa.BigInteger, nullable=False),
+)
+
+# Published parts of the rollups; `retired_at` (ms) is 0 while they count.
+rollup_entries = sa.Table(
+    "rollup_entries",
+    METADATA,
+    sa.Column("build", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("month", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("retired_at", sa.BigInteger, nullable=False),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("cubes", sa.Text, nullable=False),
+)
+
+# What is being built now, or was when a process ended: one JSON document.
+rollup_building = sa.Table(
+    "rollup_building",
+    METADATA,
+    sa.Column("build", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+# For each shard the last position that is in the rollups, but for those of letters.
+rollup_watermarks = sa.Table(
+    "rollup_watermarks",
+    METADATA,
+    sa.Column("shard", sa.String(16), primary_key=True),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+)
+
+# Positions at or below the watermark whose rows came later: of dead letters that were retried.
+rollup_late = sa.Table(
+    "rollup_late",
+    METADATA,
+    sa.Column("shard", sa.String(16), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+)
+
+# The zone whose days a site's rollups have, from its first slice on.
+rollup_zones = sa.Table(
+    "rollup_zones",
+    METADATA,
+    sa.Column("site_id", sa.String(64), primary_key=True),
+    sa.Column("timezone", sa.String(64), nullable=False),
+    sa.Column("step_ms", sa.Integer, nullable=False),
+)
+
+# Of these sites raw events that occurred before `at` (ms) were deleted.
+raw_from = sa.Table(
+    "raw_from",
+    METADATA,
+    sa.Column("site_id", sa.String(64), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
 
 def open_state(path: Path) -> Database:
     """Open or create the state database (`DATA/state.db`). Raises Misconfigured."""

@@ -7,7 +7,7 @@ import pytest
 
 from footfall.errors import Invalid, StoreDown
 from footfall.query.reports import REPORTS
-from footfall.query.sql import UNIQUE_ERROR
+from footfall.query.metrics import UNIQUE_ERROR
 from tests.console import open_console
 from tests.contract.acme import BY_NAME, DAY, FIRST, RANGE, Acme, assert_problem
 from tests.truth import columns_of, make_events

@@ -46,7 +46,7 @@ def _float(value: float, _zone: ZoneInfo) -> float | None:
 
 
 def _object(value: str, _zone: ZoneInfo) -> dict[str, Any]:
-    return msgspec.json.decode(value, type=dict[str, Any])
+    return msgspec.json.decode(value, type=dict[str, Any]) if value else {}
 
 
 _SHOWN: dict[str, Shown] = {

@@ -7,12 +7,12 @@ from msgspec import Meta, Struct
 
 from footfall.errors import NotFound
 from footfall.query.params import MAX_LIMIT, BucketParams
+from footfall.query.question import is_
 from footfall.query.report import Answer, Context, Report
 from footfall.query.reports.countries import COUNTRIES, Country
 from footfall.query.reports.devices import DEVICES, Device
 from footfall.query.reports.referers import REFERERS, Referer
 from footfall.query.reports.timeseries import Point, points
-from footfall.query.sql import Filter
 
 
 class LinkStats(Struct, frozen=True):
@@ -40,9 +40,9 @@ async def _run(ctx: Context[LinkParams]) -> Answer[LinkStats]:
     link = await ctx.find_link(ctx.workspace_id, ctx.path["id"])
     if link is None:
         raise NotFound("there is no such link")
-    ctx = ctx.narrowed(Filter("link_id", (link.id,)))
+    ctx = ctx.narrowed(is_("link_id", link.id))
     limit = ctx.params.limit
-    clicks = Filter("event_type", ("click",))
+    clicks = is_("event_type", "click")
     totals, series, countries, referers, devices = await asyncio.gather(
         ctx.ask(ctx.question("clicks", "visitors", "last_at", filters=(clicks,))),
         points(ctx, ctx.params.interval),

@@ -5,8 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from footfall.query.params import StatsListParams
+from footfall.query.question import is_, is_not
 from footfall.query.report import Answer, Context, Report
-from footfall.query.sql import Filter
 
 
 class Post(Struct, frozen=True):
@@ -27,13 +27,13 @@ class PostParams(StatsListParams, frozen=True, kw_only=True):
 async def _run(ctx: Context[PostParams]) -> Answer[list[Post]]:
     found = await ctx.ask(
         ctx.question(
-            "widget_impressions",
+            "impressions",
             "widget_clicks",
             "visitors",
             by=("post_id",),
             filters=(
-                Filter("event_type", ("widget_impression", "widget_click")),
-                Filter("post_id", ("",), negated=True),
+                is_("event_type", "widget_impression", "widget_click"),
+                is_not("post_id", ""),
             ),
             order_by=("-widget_clicks", "post_id"),
             limit=ctx.params.limit,

@@ -24,7 +24,7 @@ async def over_time(
 ) -> tuple[Found, list[tuple[Any, ...]]]:
     """Each bucket of the period, also the empty ones, as (start in ISO 8601, *metrics)."""
     buckets = ctx.period.buckets(interval)
-    found = await ctx.ask(ctx.question(*metrics, by=("bucket",), buckets=buckets, limit=len(buckets)))
+    found = await ctx.ask(ctx.question(*metrics, by=("time",), buckets=buckets, limit=len(buckets)))
     by_start = {row[0]: row[1:] for row in found.rows}
     nothing = (0,) * len(metrics)
     return found, [(ctx.period.iso(start), *by_start.get(start, nothing)) for start in buckets]

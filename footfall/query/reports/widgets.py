@@ -5,8 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from footfall.query.params import StatsListParams
+from footfall.query.question import is_, is_not
 from footfall.query.report import Answer, Context, Report
-from footfall.query.sql import Filter
 
 
 class Widget(Struct, frozen=True):
@@ -34,13 +34,13 @@ class WidgetParams(StatsListParams, frozen=True, kw_only=True):
 async def _run(ctx: Context[WidgetParams]) -> Answer[list[Widget]]:
     found = await ctx.ask(
         ctx.question(
-            "widget_impressions",
+            "impressions",
             "widget_clicks",
             "visitors",
             by=("mapping_id", "device_slug"),
             filters=(
-                Filter("event_type", ("widget_impression", "widget_click")),
-                Filter("mapping_id", ("",), negated=True),
+                is_("event_type", "widget_impression", "widget_click"),
+                is_not("mapping_id", ""),
             ),
             order_by=("-widget_clicks", "mapping_id", "device_slug"),
             limit=ctx.params.limit,

@@ -1,0 +1,61 @@
+"""When days begin, in any IANA zone: the one rule of reports and rollups.
+
+A day begins when its midnight first strikes (when the clock skips it: at the skip). A zone may
+skip a whole day. All of it is done with Python's zone data; stores are handed instants only.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from footfall.model.rollups import HOUR_MS, QUARTER_MS
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_DAY = timedelta(days=1)
+
+# The years whose offsets decide on the step of a zone.
+_STEP_YEARS = (2000, 2037)
+
+
+def instant(moment: datetime) -> int:
+    """Milliseconds since 1970 UTC, rounded up."""
+    return -((_EPOCH - moment) // _MILLISECOND)
+
+
+def local(at: int, zone: ZoneInfo) -> datetime:
+    """The instant `at` (ms) as the zone's clocks show it."""
+    return (_EPOCH + at * _MILLISECOND).astimezone(zone)
+
+
+def midnight(day: date, zone: ZoneInfo) -> int:
+    """When `day` begins: of two midnights the first; a midnight that is skipped is the skip."""
+    return instant(datetime(day.year, day.month, day.day, tzinfo=zone))
+
+
+def days(first: int, last: int, zone: ZoneInfo) -> Iterator[int]:
+    """When the days begin that hold the instants from `first` to `last` (ms), in order."""
+    day = local(first, zone).date()
+    before = None
+    while (at := midnight(day, zone)) <= last:
+        if at != before:  # else the whole day is skipped (Apia, 2011-12-30)
+            yield at
+        before = at
+        day += _DAY
+
+
+@lru_cache(maxsize=1024)
+def step_of(timezone: str) -> int:
+    """The longest step (ms) by which the zone's hours can be put together: an hour, or a quarter.
+
+    By its offsets of the years 2000 to 2037.
+    """
+    zone = ZoneInfo(timezone)
+    at = datetime(_STEP_YEARS[0], 1, 1, tzinfo=UTC)
+    while at.year <= _STEP_YEARS[1]:
+        offset = at.astimezone(zone).utcoffset()
+        if offset is not None and offset % timedelta(hours=1):
+            return QUARTER_MS
+        at += 7 * _DAY
+    return HOUR_MS

@@ -1,0 +1,71 @@
+"""Conditions as SQL: every value travels as a parameter."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from footfall.query.fields import KINDS, PROPERTY, Values
+from footfall.query.question import All, Any, Condition, HasDone, Not, Where
+
+_COMPARED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+class Conditions:
+    """Writes conditions for one statement.
+
+    `field` gives a field's SQL in the source at hand, `visitors` a SELECT of the visitors with an
+    event for which a condition holds.
+    """
+
+    def __init__(
+        self, values: Values, field: Callable[[str], str], visitors: Callable[[Condition], str]
+    ) -> None:
+        self._values = values
+        self._field = field
+        self._visitors = visitors
+
+    def sql(self, condition: Condition) -> str:
+        """In parentheses where that is needed to be joined with AND."""
+        match condition:
+            case Where():
+                return self._where(condition)
+            case All():
+                return " AND ".join(self.sql(part) for part in condition.parts) or "1"
+            case Any():
+                return f"({' OR '.join(f'({self.sql(part)})' for part in condition.parts) or '0'})"
+            case Not():
+                return f"NOT ({self.sql(condition.part)})"
+            case HasDone():
+                return f"(visitor_id != 0 AND visitor_id IN ({self._visitors(condition.part)}))"
+            case _:
+                assert_never(condition)
+
+    def _where(self, where: Where) -> str:
+        field, kind = self._field(where.field), KINDS.get(where.field, "text")
+        if where.operator in _COMPARED:
+            number = f"toFloat64OrNull({field})" if kind == "text" else f"toFloat64({field})"
+            bound = self._values.add(where.values[0], "Float64")
+            return f"ifNull({number} {_COMPARED[where.operator]} {bound}, 0)"
+        positive = self._one_of(where, field, kind)
+        return f"NOT ({positive})" if where.operator.endswith("_not") else f"({positive})"
+
+    def _one_of(self, where: Where, field: str, kind: str) -> str:
+        add = self._values.add
+        values = list(where.values)
+        if where.operator in ("contains", "contains_not"):
+            search = "multiSearchAny" if where.case_sensitive else "multiSearchAnyCaseInsensitiveUTF8"
+            return f"{search}({field}, {add(values, 'Array(String)')})"
+        if where.operator in ("matches", "matches_not"):
+            mode = "" if where.case_sensitive else "(?i)"
+            return " OR ".join(f"match({field}, {add(f'{mode}{value}', 'String')})" for value in values)
+        if kind == "number":
+            return f"toFloat64({field}) IN {add(values, 'Array(Float64)')}"
+        if kind == "bool":
+            return f"{field} IN {add([int(value is True) for value in values], 'Array(UInt8)')}"
+        if not where.case_sensitive:
+            return f"lowerUTF8({field}) IN {add([str(value).lower() for value in values], 'Array(String)')}"
+        return f"{field} IN {add(values, 'Array(String)')}"
+
+
+def is_property(name: str) -> bool:
+    """Whether a field is a property of any name."""
+    return name.startswith(PROPERTY)

@@ -1,0 +1,184 @@
+"""Answers questions: plans them, asks the store, and shares answers between those who ask the same."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from footfall import metrics
+from footfall.query.planner import SMALL, Rollup, plan, sites_asked
+from footfall.query.question import Question
+from footfall.query.sql import EXTRA, Statement, listing, select
+from footfall.state.manifest import Manifest
+from footfall.state.stored import Stored
+from footfall.store.port import Store
+
+Source = Literal["raw", "rollup", "both"]
+
+CLOSED_SECONDS = 30.0
+"""How long an answer about a range that is over may be shown though events were stored since."""
+
+_REMEMBERED = 500  # answers
+_LARGEST = 10_000  # rows of an answer that is remembered
+
+
+class Rollups(Protocol):
+    """What the engine asks of the state: see `state.builds` and `state.stored`."""
+
+    async def manifest(self) -> Manifest: ...  # noqa: D102 - said above
+
+    async def stored(self, workspace_id: str) -> Stored: ...  # noqa: D102 - said above
+
+
+class Found(NamedTuple):
+    """Rows of a question, and what `sql.select` says of all its groups.
+
+    `source`: where they come from; `at`: when they were looked for (Unix time). `raw_from`: events
+    are kept only from this time (ms) on, and the question was about earlier ones that no rollup
+    answers; None: nothing is missing.
+    """
+
+    rows: Sequence[tuple[Any, ...]]
+    total: int
+    unidentified: int
+    known_for_a_day: int
+    sampled: int
+    source: Source
+    at: float
+    raw_from: int | None = None
+
+
+class _Known(NamedTuple):
+    found: Found
+    state: object
+    at: float
+
+
+class Engine:
+    """One per console. `rollups`: None where there are none, and then nothing is remembered either."""
+
+    def __init__(self, store: Store, rollups: Rollups | None = None, *, small: int = SMALL) -> None:
+        self._store = store
+        self._rollups = rollups
+        self._small = small
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._flights: dict[bytes, _Flight] = {}
+
+    async def find(self, question: Question, timeout: float) -> Found:  # noqa: ASYNC109 - see the store's port
+        """Answer one question. Raises Invalid when it takes too long, StoreDown.
+
+        Who asks what is being answered already waits for that. An answer is given again as long
+        as nothing was stored since; one about a range that is over for CLOSED_SECONDS.
+        """
+        if self._rollups is None:
+            return await self._answer(question, None, None, timeout)
+        manifest = await self._rollups.manifest()
+        stored = await self._rollups.stored(question.workspace_id)
+        state = (manifest.version, stored.positions)
+        key = msgspec.msgpack.encode((question, manifest.version))
+        known = self._known.get(key)
+        if known and (known.state == state or _still_good(known, question)):
+            metrics.QUERY_CACHE.labels("hit").inc()
+            self._known.move_to_end(key)
+            return known.found
+        metrics.QUERY_CACHE.labels("miss").inc()
+        flight = self._flights.get(key)
+        if flight is None or flight.state != state:
+            flight = _Flight(state, self._answer(question, manifest, stored, timeout))
+            self._flights[key] = flight
+        try:
+            found = await flight.join()
+        finally:
+            if flight.over and self._flights.get(key) is flight:
+                del self._flights[key]
+        self._remember(key, _Known(found, state, time.monotonic()))
+        return found
+
+    async def events(
+        self,
+        question: Question,
+        columns: Sequence[str],
+        timeout: float,  # noqa: ASYNC109 - see the store's port
+    ) -> Sequence[tuple[Any, ...]]:
+        """The events of a question themselves, newest first."""
+        return await self._query(listing(question, columns), timeout)
+
+    async def _answer(
+        self, question: Question, manifest: Manifest | None, stored: Stored | None, seconds: float
+    ) -> Found:
+        at = time.time()
+        rollup = plan(question, manifest, stored, self._small) if manifest and stored else None
+        rows = await self._query(select(question, rollup), seconds)
+        summary = rows[0] if rows else None
+        if not rows and question.offset:  # past the end: the totals stand in any other row
+            first = msgspec.structs.replace(question, offset=0, limit=1)
+            summary = next(iter(await self._query(select(first, rollup), seconds)), None)
+        extra = 1 + len(EXTRA)
+        return Found(
+            [row[:-extra] for row in rows],
+            *(summary[-extra:] if summary else (0,) * extra),
+            source=_source(rollup),
+            at=at,
+            raw_from=_missing(question, manifest, rollup),
+        )
+
+    def _remember(self, key: bytes, known: _Known) -> None:
+        if len(known.found.rows) > _LARGEST:
+            return
+        self._known[key] = known
+        self._known.move_to_end(key)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+    async def _query(self, statement: Statement, seconds: float) -> Sequence[tuple[Any, ...]]:
+        return await self._store.query(statement.text, statement.parameters, timeout=seconds)
+
+
+class _Flight:
+    """A question on its way; it ends when nobody waits for it any more."""
+
+    def __init__(self, state: object, answer: Any) -> None:
+        self.state = state
+        self._task: asyncio.Task[Found] = asyncio.ensure_future(answer)
+        self._waiting = 0
+
+    @property
+    def over(self) -> bool:
+        return self._task.done() or not self._waiting
+
+    async def join(self) -> Found:
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not self._task.done():
+                self._task.cancel()
+
+
+def _still_good(known: _Known, question: Question) -> bool:
+    over = question.period.end < (time.time() - 60) * 1000
+    return over and time.monotonic() - known.at < CLOSED_SECONDS
+
+
+def _source(rollup: Rollup | None) -> Source:
+    if rollup is None:
+        return "raw"
+    return "both" if rollup.edges or rollup.watermarks else "rollup"
+
+
+def _missing(question: Question, manifest: Manifest | None, rollup: Rollup | None) -> int | None:
+    """From when on the events are complete that a question needed and were not there for it."""
+    if manifest is None:
+        return None
+    asked = sites_asked(question)
+    kept = [at for site, at in manifest.raw_from.items() if asked is None or site in asked]
+    latest = max(kept, default=0)
+    needed = question.period.start
+    if rollup is not None:
+        starts = [cover.start for cover in rollup.covers]
+        needed = question.period.start if max(starts) > question.period.start and rollup.edges else latest
+    return latest if needed < latest else None

@@ -1,0 +1,245 @@
+"""What can be counted: the ONE list of metrics, which the documentation is made from too.
+
+A metric is an expression over the measures of `model.rollups`, so that it is the same of events
+and of rollups.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from footfall.model.rollups import MEASURES
+
+# 2^17 registers: exact up to 4096 different values; above, 200 sets of 5,000 to 100,000 values had
+# a standard error of 0.20 to 0.23 %, sets of a million one of 0.31 %, none was off by 1 %. (With
+# 2^14 it is 0.8 %, and 2^15 overestimates 100,000 by 1 %.)
+UNIQUE_ERROR = 0.003
+# An estimate may fall below 4096 when the truth is above: a figure up to here is exact.
+UNIQUE_EXACT = 4000
+
+Unit = Literal["count", "uniques", "ratio", "seconds", "number", "money", "time"]
+
+CONVERSION = "event_type = 'conversion'"
+IMPRESSION = "event_type = 'widget_impression'"
+WIDGET_CLICK = "event_type = 'widget_click'"
+
+
+class Measured(Protocol):
+    """The SQL of a measure in the source at hand, of the rows where `only` holds."""
+
+    def __call__(self, name: str, only: str = "") -> str: ...  # noqa: D102 - said above
+
+
+Expression = Callable[[Measured], str]
+"""A metric's SQL, made of measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure.
+
+    `meaning` and `differs` are for the documentation: what is counted, and how Plausible, Umami
+    or Google Analytics 4 count otherwise. `sql` is None for what is not an expression over
+    measures: the figures of whole sessions (`over_sessions`), and `percentage`.
+    `whatever_bots`: it is about bots, so it is not restricted to what is none.
+    """
+
+    name: str
+    unit: Unit
+    meaning: str
+    differs: str
+    sql: Expression | None
+    over_sessions: str = ""
+    whatever_bots: bool = False
+    only_of_events: bool = False
+
+
+def _count(only: str = "") -> Expression:
+    return lambda m: f"toUInt64(round({m('events', only)}))"
+
+
+def _ratio(above: str, below: str) -> str:
+    return f"if({below} = 0, NULL, {above} / {below})"
+
+
+def _visitors(m: Measured) -> str:
+    return m("visitors")
+
+
+_LIST = (
+    Metric(
+        "events",
+        "count",
+        "Events of all types, each as many times as its `sample_weight` says (1 unless a client samples).",
+        "Plausible counts page views and custom events; GA4's event count includes its automatic events.",
+        _count(),
+    ),
+    Metric(
+        "clicks",
+        "count",
+        "Events of type `click`: visits to short links. HEAD requests and prefetches are not counted.",
+        "Dub counts a visitor's repeated clicks within an hour once; here each one counts, see `visitors`.",
+        _count("event_type = 'click'"),
+    ),
+    Metric(
+        "pageviews",
+        "count",
+        "Events of type `page_view`.",
+        "The same in Plausible, Umami (views) and GA4 (views).",
+        _count("event_type = 'page_view'"),
+    ),
+    Metric(
+        "impressions",
+        "count",
+        "Events of type `widget_impression`.",
+        "None of the three has it.",
+        _count(IMPRESSION),
+    ),
+    Metric(
+        "viewable_impressions",
+        "count",
+        "Impressions of which `viewport_percent` was at least 50. Impressions that do not say count as not.",
+        "None of the three has it; the threshold is that of the Media Rating Council.",
+        lambda m: f"toUInt64(round({m('viewable')}))",
+    ),
+    Metric(
+        "widget_clicks",
+        "count",
+        "Events of type `widget_click`.",
+        "None of the three has it.",
+        _count(WIDGET_CLICK),
+    ),
+    Metric(
+        "ctr",
+        "ratio",
+        "widget_clicks / impressions; null without impressions. 0.05 is 5 %.",
+        "None of the three has it.",
+        lambda m: _ratio(m("events", WIDGET_CLICK), m("events", IMPRESSION)),
+    ),
+    Metric(
+        "visitors",
+        "uniques",
+        "Different visitors. Without an id of its own a visitor is a device (address and browser, hashed "
+        "with a salt of the day): over several days such visitors add up, which `meta.warnings` says.",
+        "Plausible adds daily visitors up too, without saying so; Umami's salt lives a month; GA4 counts "
+        "users by cookie.",
+        _visitors,
+    ),
+    Metric(
+        "sessions",
+        "uniques",
+        "Different visits with at least one event here: a visit ends after 30 minutes without an event. "
+        "One that touches two groups (two days, two pages) counts in both.",
+        "Plausible and Umami call it visits; Umami's last up to an hour of the clock; GA4 starts one only "
+        "with its session_start event.",
+        lambda m: m("sessions"),
+    ),
+    Metric(
+        "views_per_session",
+        "number",
+        "Page views per visit, of visits with at least one event here; null without visits.",
+        "As Plausible's views_per_visit; GA4 divides by sessions with an engagement.",
+        None,
+        over_sessions="avg(views)",
+    ),
+    Metric(
+        "bounce_rate",
+        "ratio",
+        "Share of visits with exactly one event, be it a click or a page view; null without visits.",
+        "Plausible: visits with one page view and no interactive custom event, in percent; GA4: sessions "
+        "that were not engaged (10 s, two views or a key event); Umami: visits with one view.",
+        None,
+        over_sessions="avg(events = 1)",
+    ),
+    Metric(
+        "session_duration",
+        "seconds",
+        "Mean time between the first and the last event of a visit within the range; a visit with one "
+        "event lasts 0 s; null without visits.",
+        "As Plausible's visit_duration and Umami's average visit time; GA4 shows engaged time.",
+        None,
+        over_sessions="avg(seconds)",
+    ),
+    Metric(
+        "conversions",
+        "count",
+        "Events of type `conversion`.",
+        "Plausible's goals count any event that was made a goal; GA4 calls them key events.",
+        _count(CONVERSION),
+    ),
+    Metric(
+        "conversion_rate",
+        "ratio",
+        "Visitors with a conversion / visitors; null without visitors.",
+        "As Plausible, which shows percent; GA4 has a rate by session and one by user.",
+        lambda m: _ratio(m("visitors", CONVERSION), m("visitors")),
+    ),
+    Metric(
+        "revenue",
+        "money",
+        "Sum of `value_minor` of conversions, by currency, in the currency's minor unit: "
+        '{"EUR": 1250} is 12.50 euro. Currencies are never added up or converted.',
+        "Plausible and GA4 convert to one currency of the site.",
+        lambda m: m("revenue"),
+    ),
+    Metric(
+        "bot_share",
+        "ratio",
+        "Events of bots / events of bots and others, whether the answer includes bots or not.",
+        "The three drop bots and cannot tell.",
+        lambda m: _ratio(m("events", "is_bot"), m("events")),
+        whatever_bots=True,
+    ),
+    Metric(
+        "unique_countries",
+        "uniques",
+        "Different countries of these events; unknown is none.",
+        "None of the three has it as a figure.",
+        lambda m: m("countries"),
+    ),
+    Metric(
+        "unique_referrers",
+        "uniques",
+        "Different referring hosts of these events; direct is none.",
+        "None of the three has it as a figure.",
+        lambda m: m("referrers"),
+    ),
+    Metric(
+        "links",
+        "uniques",
+        "Links with at least one click.",
+        "Only Dub has links.",
+        lambda m: m("links"),
+    ),
+    Metric(
+        "percentage",
+        "ratio",
+        "Visitors of this row / visitors of all rows together (each visitor counted once).",
+        "As Plausible, which shows percent.",
+        None,
+    ),
+    Metric(
+        "last_at",
+        "time",
+        "When the last of these events occurred.",
+        "None of the three has it as a figure.",
+        lambda _: "maxOrNull(toUnixTimestamp64Milli(occurred_at))",
+        only_of_events=True,
+    ),
+)
+
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _LIST}
+"""Every metric by its name."""
+
+
+def measures_of(metric: Metric) -> tuple[str, ...]:
+    """The measures that a metric is made of."""
+    used: list[str] = []
+
+    def note(name: str, only: str = "") -> str:  # noqa: ARG001 - of the protocol
+        used.append(MEASURES[name].name)
+        return "0"
+
+    if metric.sql:
+        metric.sql(note)
+    return tuple(dict.fromkeys(used))

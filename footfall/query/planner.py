@@ -1,0 +1,173 @@
+"""Where an answer comes from: the events, the rollups, or both.
+
+A rollup answers for the part of the range that is whole buckets of it, as far as the log was
+sliced. Everything else is taken from the events themselves: the edges of the range, what is not
+sliced yet, and sites whose days are not those of the question. The sum is the same as if all
+had come from the events.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import groupby
+
+from msgspec import Struct
+
+from footfall.model.rollups import CUBES, HOUR_MS, KEYS, Cube
+from footfall.query.fields import fields_of
+from footfall.query.metrics import METRICS, measures_of
+from footfall.query.periods import Period
+from footfall.query.question import TIME, Question, Where, always, fields_in, has_behaviour
+from footfall.state.manifest import Entry, Manifest, Zone
+from footfall.state.stored import Stored
+
+SMALL = 200_000
+"""Events of the sites asked about up to which reading them beats reading rollups."""
+
+_WIDGET_TYPES = frozenset({"widget_impression", "widget_click", "device_page_view"})
+_DAY = 86_400_000
+_NO_SITE = Zone("UTC", HOUR_MS)
+
+
+class Cover(Struct, frozen=True):
+    """What rollups say of these sites from `start` up to `end` (ms) is complete, as far as sliced."""
+
+    sites: tuple[str, ...]
+    start: int
+    end: int
+
+
+class Rollup(Struct, frozen=True):
+    """A part of the answer comes from this cube of these builds, each with a month it stands for.
+
+    `watermarks`: for each shard the last seq that is sliced, -1 for none; `late`: positions below
+    them that are not. `edges`: whether the range has events outside of `covers`.
+    """
+
+    cube: Cube
+    builds: tuple[tuple[int, int], ...]
+    covers: tuple[Cover, ...]
+    watermarks: dict[int, int]
+    late: tuple[tuple[int, int], ...]
+    edges: bool
+
+
+def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SMALL) -> Rollup | None:
+    """The rollup to be used for a question; None when the events answer better or alone can.
+
+    `stored`: of the question's workspace; `small`: see SMALL.
+    """
+    if not manifest.entries or has_behaviour(question.where):
+        return None
+    if any(METRICS[name].only_of_events for name in question.metrics):
+        return None
+    asked = sites_asked(question)
+    sites = {site: count for site, count in stored.sites.items() if asked is None or site in asked}
+    if sum(sites.values()) <= small:
+        return None
+    zones = {site: manifest.zones[site] for site in sites if site in manifest.zones}
+    if "" in sites:  # events without a site
+        zones[""] = _NO_SITE
+    for cube in _cubes(question):
+        covers = tuple(_covers(question, cube, zones))
+        if not covers:
+            continue
+        start, end = min(cover.start for cover in covers), max(cover.end for cover in covers)
+        entries = [entry for entry in manifest.entries if entry.first < end and entry.last >= start]
+        if all(cube.name in entry.cubes for entry in entries):
+            return Rollup(
+                cube=cube,
+                builds=tuple((entry.month, entry.build) for entry in entries),
+                covers=covers,
+                watermarks=dict.fromkeys(stored.shards, -1) | manifest.watermarks,
+                late=manifest.late,
+                edges=_edges(question, covers, entries),
+            )
+    return None
+
+
+def sites_asked(question: Question) -> frozenset[str] | None:
+    """The sites that a question is about; None for all of the workspace."""
+    asked: frozenset[str] | None = None
+    for where in always(question.where):
+        if where.field == "site_id" and where.operator == "is" and where.case_sensitive:
+            named = frozenset(str(value) for value in where.values)
+            asked = named if asked is None else asked & named
+    return asked
+
+
+def _cubes(question: Question) -> list[Cube]:
+    """The cubes that have all the question is about, those with the fewest rows first."""
+    fields = {field for name in question.dimensions if name != TIME for field in fields_of(name)}
+    fields |= set(fields_in(question.where))
+    measures = {measure for name in question.metrics for measure in measures_of(METRICS[name])}
+    found = [
+        cube
+        for cube in CUBES
+        if fields <= {*cube.fields, *KEYS}
+        and measures <= set(cube.measures)
+        and _implies(question, cube.only)
+    ]
+    return sorted(found, key=lambda cube: (bool(cube.fields), cube.grain == "hour", len(cube.fields)))
+
+
+def _implies(question: Question, only: str) -> bool:
+    """Whether every event that the question is about is one of those that the cube holds."""
+    if not only:
+        return True
+    return any(_names(where, only) for where in always(question.where) if where.case_sensitive)
+
+
+def _names(where: Where, only: str) -> bool:
+    if only == "widget":
+        return where.field == "event_type" and where.operator == "is" and set(where.values) <= _WIDGET_TYPES
+    if where.field != "link_id":
+        return False
+    return (
+        "" in where.values
+        if where.operator == "is_not"
+        else where.operator == "is" and "" not in where.values
+    )
+
+
+def _covers(question: Question, cube: Cube, zones: dict[str, Zone]) -> Iterable[Cover]:
+    kinds = sorted(zones, key=lambda site: (zones[site].timezone, zones[site].step))
+    for (timezone, step), sites in groupby(kinds, key=lambda site: (zones[site].timezone, zones[site].step)):
+        whole = _whole_days(question, timezone) if cube.grain == "day" else _whole_steps(question, step)
+        if whole:
+            yield Cover(tuple(sites), *whole)
+
+
+def _whole_steps(question: Question, step: int) -> tuple[int, int] | None:
+    start, end = -(-question.period.start // step) * step, question.period.end // step * step
+    if start >= end or any(at % step for at in question.buckets if start < at < end):
+        return None
+    return start, end
+
+
+def _whole_days(question: Question, timezone: str) -> tuple[int, int] | None:
+    days = day_starts(question.period.start, question.period.end, timezone)
+    inside = [at for at in days if question.period.start <= at <= question.period.end]
+    if len(inside) < 2:
+        return None
+    start, end = inside[0], inside[-1]
+    known = set(inside)
+    if any(at not in known for at in question.buckets if start < at < end):
+        return None
+    return start, end
+
+
+@lru_cache(maxsize=256)
+def day_starts(start: int, end: int, timezone: str) -> Sequence[int]:
+    """When the days of a zone begin, from that of `start` to that after `end`."""
+    return Period(start, end + 2 * _DAY, timezone).day_starts()
+
+
+def _edges(question: Question, covers: Sequence[Cover], entries: Sequence[Entry]) -> bool:
+    """Whether events outside of the covers may be asked for."""
+    if not entries:
+        return True
+    asked = sites_asked(question)
+    covered = {site for cover in covers for site in cover.sites}
+    if asked is None or not asked <= covered:
+        return True
+    return any((cover.start, cover.end) != (question.period.start, question.period.end) for cover in covers)

@@ -1,0 +1,206 @@
+"""Where rows are read from: the events, or rollups together with the events they lack."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from footfall.model.rollups import MEASURES, Measure, columns_of
+from footfall.query.conditions import Conditions
+from footfall.query.fields import SESSION_FIELDS, Values, dimension_sql, fields_of, over_events
+from footfall.query.planner import Cover, Rollup
+from footfall.query.question import TIME, Condition, Question, fields_in
+
+KEYS = ("event_type", "is_bot")
+"""What metrics ask of rows beside the dimensions."""
+
+_SLICED_TO_NOTHING = -1
+
+
+class Events:
+    """The events of a question.
+
+    `whatever_bots`: the metrics themselves tell bots from others.
+    """
+
+    def __init__(self, question: Question, values: Values, *, whatever_bots: bool = False) -> None:
+        self.question = question
+        self.values = values
+        self.bots = None if whatever_bots else question.bots
+        self._fields: dict[str, str] = {}
+        used = {field for name in question.dimensions for field in fields_of(name)}
+        self._visits = bool(SESSION_FIELDS & (used | set(fields_in(question.where))))
+
+    def field(self, name: str) -> str:
+        """A field's SQL."""
+        if name not in self._fields:
+            self._fields[name] = over_events(name, self.values)
+        return self._fields[name]
+
+    def dimensions(self) -> list[str]:
+        """The SQL of each dimension."""
+        return _dimensions(self.question, self.field, "toUnixTimestamp64Milli(occurred_at)", self.values)
+
+    def base(self) -> str:
+        """The condition of the workspace, the range, and bots."""
+        period, add = self.question.period, self.values.add
+        return " AND ".join(
+            [
+                f"workspace_id = {add(self.question.workspace_id, 'String')}",
+                f"occurred_at >= {self._time(period.start)}",
+                f"occurred_at < {self._time(period.end)}",
+                *_bots(only=self.bots),
+            ]
+        )
+
+    def where(self) -> str:
+        """All conditions of the question."""
+        return f"{self.base()} AND {self.condition(self.field)}"
+
+    def condition(self, field: Callable[[str], str]) -> str:
+        """The question's own condition, over a source with these fields."""
+        return Conditions(self.values, field, self._visitors).sql(self.question.where)
+
+    def relation(self, *more: str) -> str:
+        """What follows FROM; `more` are further conditions."""
+        return f"events{self._joined()} WHERE {' AND '.join((self.where(), *more))}"
+
+    def measure(self, name: str, only: str = "") -> str:
+        """A measure, finished."""
+        return _aggregate(MEASURES[name], only)
+
+    def covered(self, covers: Sequence[Cover]) -> str:
+        """Whether an event is one that the covers are about."""
+        return _any_of(
+            f"site_id IN {self.values.add(list(cover.sites), 'Array(String)')}"
+            f" AND occurred_at >= {self._time(cover.start)} AND occurred_at < {self._time(cover.end)}"
+            for cover in covers
+        )
+
+    def unsliced(self, rollup: Rollup) -> str:
+        """Whether an event is not in any published build."""
+        add = self.values.add
+        above = [
+            f"shard = {add(shard, 'UInt64')}"
+            + ("" if seq <= _SLICED_TO_NOTHING else f" AND seq > {add(seq, 'UInt64')}")
+            for shard, seq in sorted(rollup.watermarks.items())
+        ]
+        late = (
+            [f"(shard, seq) IN {add(list(rollup.late), 'Array(Tuple(UInt64, UInt64))')}"]
+            if rollup.late
+            else []
+        )
+        return _any_of([*above, *late])
+
+    def _joined(self) -> str:
+        if not self._visits:
+            return ""
+        return (
+            " INNER JOIN (SELECT session_id, argMin(page_path, (occurred_at, seq)) AS entry_page,"
+            f" argMax(page_path, (occurred_at, seq)) AS exit_page FROM events WHERE {self.base()}"
+            " AND event_type = 'page_view' AND session_id != 0 GROUP BY session_id) AS visit"
+            " USING (session_id)"
+        )
+
+    def _visitors(self, condition: Condition) -> str:
+        having = Conditions(self.values, self.field, self._visitors).sql(condition)
+        return f"SELECT visitor_id FROM events WHERE {self.base()} AND visitor_id != 0 AND ({having})"
+
+    def _time(self, at: int) -> str:
+        return f"fromUnixTimestamp64Milli({self.values.add(at, 'Int64')}, 'UTC')"
+
+
+def merged_measure(name: str, only: str = "") -> str:
+    """A measure, merged from the rows of `union` and finished."""
+    measure = MEASURES[name]
+    if not measure.state:
+        return f"sumIf({name}, {only})" if only else f"sum({name})"
+    base, parameters = _split(measure.function)
+    return f"{base}MergeIf{parameters}({name}, {only})" if only else f"{base}Merge{parameters}({name})"
+
+
+def union(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
+    """What follows FROM: rows with d0, d1, ..., KEYS and these measures, to be merged."""
+    covered = events.covered(rollup.covers)
+    parts = [
+        _from_rollups(events, rollup, measures),
+        _from_events(events, measures, covered, events.unsliced(rollup)),
+    ]
+    if rollup.edges:
+        parts.append(_from_events(events, measures, f"NOT {covered}"))
+    return f"({' UNION ALL '.join(parts)})"
+
+
+def _from_rollups(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
+    question, add = events.question, events.values.add
+    columns = columns_of(rollup.cube)
+
+    def field(name: str) -> str:
+        column = columns.get(name, name)
+        return f"toUInt32OrZero({column})" if name == "asn" else column
+
+    dimensions = _dimensions(question, field, "(toInt64(toUnixTimestamp(at)) * 1000)", events.values)
+    covered = _any_of(
+        f"site_id IN {add(list(cover.sites), 'Array(String)')}"
+        f" AND at >= toDateTime({add(cover.start // 1000, 'Int64')}, 'UTC')"
+        f" AND at < toDateTime({add(cover.end // 1000, 'Int64')}, 'UTC')"
+        for cover in rollup.covers
+    )
+    conditions = [
+        f"workspace_id = {add(question.workspace_id, 'String')}",
+        f"cube = {add(rollup.cube.name, 'String')}",
+        f"build IN {add(sorted({build for _, build in rollup.builds}), 'Array(UInt64)')}",
+        f"(toYYYYMM(at), build) IN {add(list(rollup.builds), 'Array(Tuple(UInt32, UInt64))')}",
+        covered,
+        *_bots(only=events.bots),
+        events.condition(field),
+    ]
+    outputs = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
+    return f"SELECT {', '.join([*outputs, *KEYS, *measures])} FROM rollups WHERE {' AND '.join(conditions)}"
+
+
+def _from_events(events: Events, measures: Sequence[str], *more: str) -> str:
+    dimensions = events.dimensions()
+    outputs = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
+    figures = [f"{_state(MEASURES[name])} AS {name}" for name in measures]
+    keys = [*(f"d{number}" for number in range(len(dimensions))), *KEYS]
+    return (
+        f"SELECT {', '.join([*outputs, *KEYS, *figures])} FROM {events.relation(*more)}"
+        f" GROUP BY {', '.join(keys)}"
+    )
+
+
+def _dimensions(
+    question: Question, field: Callable[[str], str], milliseconds: str, values: Values
+) -> list[str]:
+    return [
+        f"roundDown({milliseconds}, {values.add(list(question.buckets), 'Array(Int64)')})"
+        if name == TIME
+        else dimension_sql(name, field, values)
+        for name in question.dimensions
+    ]
+
+
+def _bots(*, only: bool | None) -> list[str]:
+    return [] if only is None else ["is_bot" if only else "NOT is_bot"]
+
+
+def _any_of(conditions: Iterable[str]) -> str:
+    joined = " OR ".join(f"({condition})" for condition in conditions)
+    return f"({joined or '0'})"
+
+
+def _split(function: str) -> tuple[str, str]:
+    """The name of an aggregate function and its parameters in parentheses."""
+    name, opening, rest = function.partition("(")
+    return name, opening + rest
+
+
+def _aggregate(measure: Measure, only: str = "", suffix: str = "") -> str:
+    conditions = " AND ".join(f"({part})" for part in (measure.condition, only) if part)
+    name, parameters = _split(measure.function.removesuffix("If"))
+    if not conditions:
+        return f"{name}{suffix}{parameters}({measure.arguments})"
+    arguments = ", ".join(part for part in (measure.arguments, conditions) if part)
+    return f"{name}{suffix}If{parameters}({arguments})"
+
+
+def _state(measure: Measure) -> str:
+    return _aggregate(measure, suffix="State" if measure.state else "")

@@ -1,0 +1,175 @@
+"""What the manifest of the rollups consists of, and how it is read. Written by builds.py."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from footfall.state.tables import (
+    dead_letters,
+    raw_from,
+    rollup_building,
+    rollup_entries,
+    rollup_head,
+    rollup_late,
+    rollup_watermarks,
+    rollup_zones,
+)
+
+Position = tuple[int, int]
+"""Shard and seq."""
+
+
+class Entry(Struct, frozen=True):
+    """The part of a build in one month: a partition of `rollups`.
+
+    `month`: YYYYMM of `at` in UTC. `first` and `last`: bounds of `at` in ms since 1970 UTC, both
+    inclusive. `cubes`: those it was made with; it holds nothing of others.
+    """
+
+    build: int
+    month: int
+    level: int
+    rows: int
+    first: int
+    last: int
+    cubes: tuple[str, ...]
+
+
+class Zone(Struct, frozen=True):
+    """The zone of a site's days in the rollups; `step`: ms of a bucket of an "hour" cube."""
+
+    timezone: str
+    step: int
+
+
+class Manifest(Struct, frozen=True):
+    """What answers are made of, at one moment. `version` differs when anything else does.
+
+    `watermarks`: by shard the last seq that is in the builds. `late`: positions at or below it
+    that are not, and perhaps some above it. `zones` by site id; of a site without one nothing is
+    in the builds. `raw_from` by site id: raw events are complete only from this occurred_at (ms)
+    on; absent: all are there.
+    """
+
+    version: int
+    entries: tuple[Entry, ...]
+    watermarks: dict[int, int]
+    late: tuple[Position, ...]
+    zones: dict[str, Zone]
+    raw_from: dict[str, int]
+
+
+class Part(Struct, frozen=True):
+    """The positions of one shard from `after` (exclusive) to `upto` (inclusive)."""
+
+    shard: int
+    after: int
+    upto: int
+
+
+class Building(Struct, frozen=True):
+    """A build at work.
+
+    A `slice` takes the rows of `parts` and those at the positions `late`; a `rebuild` those of
+    `parts`, of one month; both but for those at `without`. A `merge` takes `sources` (builds) of
+    one month.
+    """
+
+    build: int
+    kind: Literal["slice", "merge", "rebuild"]
+    parts: tuple[Part, ...] = ()
+    late: tuple[Position, ...] = ()
+    without: tuple[Position, ...] = ()
+    month: int = 0
+    sources: tuple[int, ...] = ()
+
+
+class Partition(NamedTuple):
+    """A partition of `rollups`."""
+
+    month: int
+    build: int
+
+
+class Books(NamedTuple):
+    """All partitions that must be in the store, and what is open. `retired` with when (ms)."""
+
+    published: frozenset[Partition]
+    retired: Mapping[Partition, int]
+    building: tuple[Building, ...]
+    sliced_at: int
+
+
+def read_manifest(connection: Connection, version: int) -> Manifest:
+    """The manifest as it stands; `version` is the one of this moment."""
+    return Manifest(
+        version,
+        tuple(entries(connection)),
+        watermarks(connection),
+        tuple(late(connection)),
+        {row.site_id: Zone(row.timezone, row.step_ms) for row in connection.execute(sa.select(rollup_zones))},
+        {row.site_id: row.at for row in connection.execute(sa.select(raw_from))},
+    )
+
+
+def read_books(connection: Connection) -> Books:
+    """Everything there is."""
+    rows = connection.execute(
+        sa.select(rollup_entries.c.month, rollup_entries.c.build, rollup_entries.c.retired_at)
+    ).all()
+    return Books(
+        frozenset(Partition(row.month, row.build) for row in rows if not row.retired_at),
+        {Partition(row.month, row.build): row.retired_at for row in rows if row.retired_at},
+        tuple(buildings(connection)),
+        connection.scalar(sa.select(rollup_head.c.sliced_at)) or 0,
+    )
+
+
+def entries(connection: Connection) -> list[Entry]:
+    """What is published, by month and build."""
+    columns = [rollup_entries.c[name] for name in Entry.__struct_fields__]
+    rows = connection.execute(
+        sa.select(*columns)
+        .where(rollup_entries.c.retired_at == 0)
+        .order_by(rollup_entries.c.month, rollup_entries.c.build)
+    )
+    return [
+        Entry(row.build, row.month, row.level, row.rows, row.first, row.last, tuple(row.cubes.split()))
+        for row in rows
+    ]
+
+
+def watermarks(connection: Connection) -> dict[int, int]:
+    """By shard the last seq that is in the builds."""
+    return {int(row.shard, 16): row.seq for row in connection.execute(sa.select(rollup_watermarks))}
+
+
+def late(connection: Connection) -> list[Position]:
+    """The positions whose rows came after their slice."""
+    rows = connection.execute(sa.select(rollup_late).order_by(rollup_late.c.shard, rollup_late.c.seq))
+    return [(int(row.shard, 16), row.seq) for row in rows]
+
+
+def buildings(connection: Connection) -> list[Building]:
+    """The builds at work, or left open."""
+    bodies = connection.scalars(sa.select(rollup_building.c.body).order_by(rollup_building.c.build))
+    return [msgspec.json.decode(body, type=Building) for body in bodies]
+
+
+def letters(connection: Connection, parts: Iterable[Part]) -> tuple[Position, ...]:
+    """The open letters within `parts`: their rows may come at any moment, so a build leaves them out."""
+    found: set[Position] = set()
+    for part in parts:
+        seqs = connection.scalars(
+            sa.select(dead_letters.c.seq).where(
+                dead_letters.c.shard == f"{part.shard:016x}",
+                dead_letters.c.seq > part.after,
+                dead_letters.c.seq <= part.upto,
+            )
+        )
+        found |= {(part.shard, seq) for seq in seqs}
+    return tuple(sorted(found))

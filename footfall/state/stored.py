@@ -1,0 +1,64 @@
+"""What is in the store, roughly: for choosing how to read it."""
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from footfall.database import Database
+from footfall.state.batches import Plan
+from footfall.state.ledger import closed_positions
+from footfall.state.tables import ledger, plans
+
+_REMEMBERED = 60.0  # seconds
+
+
+class Stored(Struct, frozen=True):
+    """What there is of a workspace.
+
+    `sites`: events stored of each of its sites, as of up to a minute ago. `positions`: how far
+    each shard is done. `shards`: all that may have events, also those of batches that are not done.
+    """
+
+    sites: Mapping[str, int]
+    positions: Mapping[int, int]
+    shards: frozenset[int]
+
+
+class StoredEvents:
+    """Reads them from the books of the worker."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sites: dict[str, tuple[float, Mapping[str, int]]] = {}
+
+    async def of(self, workspace_id: str) -> Stored:
+        """What is stored of a workspace. Positions and shards are those of this moment."""
+        until, sites = self._sites.get(workspace_id, (0.0, {}))
+        if until < time.monotonic():
+            sites = await self._database.read(lambda connection: _sites(connection, workspace_id))
+            self._sites[workspace_id] = (time.monotonic() + _REMEMBERED, sites)
+        positions, shards = await self._database.read(_shards)
+        return Stored(sites, positions, shards)
+
+
+def _sites(connection: Connection, workspace_id: str) -> dict[str, int]:
+    rows = connection.execute(
+        sa.select(ledger.c.site_id, sa.func.sum(ledger.c.count))
+        .where(ledger.c.workspace_id == workspace_id, ledger.c.outcome == "stored")
+        .group_by(ledger.c.site_id)
+    )
+    return {site: int(count) for site, count in rows}
+
+
+def _shards(connection: Connection) -> tuple[dict[int, int], frozenset[int]]:
+    positions = closed_positions(connection)
+    planned = (
+        part.shard
+        for body in connection.scalars(sa.select(plans.c.body))
+        for part in msgspec.json.decode(body, type=Plan).ranges
+    )
+    return positions, frozenset({*positions, *planned})

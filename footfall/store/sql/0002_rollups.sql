@@ -1,0 +1,41 @@
+-- Rollups: one row a site, event type, bucket of time and values of a cube's fields. The cubes and
+-- measures are those of footfall/model/rollups.py; docs/decisions/0008-rollups.md has the reasons
+-- and the measurements.
+--
+-- A build is what one slice of the log, or one compaction, made. Only builds that the state
+-- database has published count. A partition is one build's month, so that leftovers and builds
+-- that were compacted are dropped whole.
+
+CREATE TABLE IF NOT EXISTS rollups
+(
+    build UInt64,
+    workspace_id LowCardinality(String),
+    site_id LowCardinality(String),
+    cube LowCardinality(String),
+    link_id String,
+    at DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    event_type LowCardinality(String),
+    is_bot Bool,
+    v1 String,
+    v2 String,
+    v3 String,
+    events Float64,
+    sampled UInt64,
+    unidentified UInt64,
+    known_for_a_day UInt64,
+    visitors AggregateFunction(uniqCombined64(17), UInt64),
+    sessions AggregateFunction(uniqCombined64(17), UInt64),
+    links AggregateFunction(uniqCombined64(17), String),
+    countries AggregateFunction(uniqCombined64(17), String),
+    referrers AggregateFunction(uniqCombined64(17), String),
+    viewable Float64,
+    revenue AggregateFunction(sumMap, Map(String, Int64))
+)
+ENGINE = MergeTree
+PARTITION BY (toYYYYMM(at), build)
+ORDER BY (workspace_id, site_id, cube, link_id, at, event_type, is_bot, v1, v2, v3)
+SETTINGS
+    default_compression_codec = 'ZSTD(1)',
+    fsync_after_insert = 1,
+    fsync_part_directory = 1,
+    min_rows_to_fsync_after_merge = 1;
