@@ -144,6 +144,7 @@ async def with_console(
     from footfall.query.routes import create_app
     from footfall.state.dead_letters import DeadLetters
     from footfall.state.ledger import Ledger
+    from footfall.state.stored import StateOfRollups
     from footfall.tenants.routes import tenant_routes
     from footfall.worker.in_flight import InFlightCounter
 
@@ -183,6 +184,8 @@ async def with_console(
             settings=settings,
             ready=ready,
             complete_through=complete_through,
+            rollups=StateOfRollups(state),
+            tags_of=tenants.tagged_links,
             routers=[
                 *tenant_routes(tenants, directory),
                 imports,

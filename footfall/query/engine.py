@@ -11,7 +11,7 @@ import msgspec
 from footfall import metrics
 from footfall.query.planner import SMALL, Rollup, plan, sites_asked
 from footfall.query.question import Question
-from footfall.query.sql import EXTRA, Statement, listing, select
+from footfall.query.sql import EXTRA, Statement, first_events, listing, select
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored
 from footfall.store.port import Store
@@ -21,6 +21,7 @@ Source = Literal["raw", "rollup", "both"]
 CLOSED_SECONDS = 30.0
 """How long an answer about a range that is over may be shown though events were stored since."""
 
+_FIRST_SECONDS = 10.0
 _REMEMBERED = 500  # answers
 _LARGEST = 10_000  # rows of an answer that is remembered
 
@@ -105,6 +106,13 @@ class Engine:
     ) -> Sequence[tuple[Any, ...]]:
         """The events of a question themselves, newest first."""
         return await self._query(listing(question, columns), timeout)
+
+    async def first_event(self, workspace_id: str) -> int | None:
+        """When the first event that anything is known of occurred (ms), or its hour or day began."""
+        found: list[tuple[Any, ...]] = []
+        for statement in first_events(workspace_id):
+            found += await self._query(statement, _FIRST_SECONDS)
+        return min((at for at, count in found if count), default=None)
 
     async def _answer(
         self, question: Question, manifest: Manifest | None, stored: Stored | None, seconds: float

@@ -14,6 +14,7 @@ from footfall.errors import Invalid
 from footfall.model.columns import COLUMNS
 from footfall.model.rollups import PROPERTY_FIELDS, property_text
 from footfall.query.countries import UNKNOWN, country_names
+from footfall.query.question import TAG
 
 Kind = Literal["text", "number", "bool"]
 
@@ -104,6 +105,8 @@ SAID_OF_FIELDS: Mapping[str, Dimension] = {
 
 def fields_of(dimension: str) -> tuple[str, ...]:
     """The fields that a dimension is made of."""
+    if dimension == TAG:
+        return ("link_id",)
     return SAID_OF_FIELDS[dimension].fields if dimension in SAID_OF_FIELDS else (dimension,)
 
 

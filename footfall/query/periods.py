@@ -5,7 +5,7 @@ only. So one rule holds for ranges, buckets, labels and empty buckets, also on d
 or 25 hours and in zones of half and quarter hours.
 
 - A day begins when its midnight first strikes (when the clock skips it: at the skip).
-- Weeks begin on Monday (ISO 8601).
+- Weeks begin on Monday (ISO 8601) unless another day is asked for.
 - An hour never spans a change of the clock: an hour that strikes twice makes two buckets,
   which differ in their offset.
 """
@@ -13,7 +13,7 @@ or 25 hours and in zones of half and quarter hours.
 import re
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec import Struct
@@ -22,6 +22,8 @@ from footfall.errors import Invalid
 from footfall.model.calendar import instant, local, midnight
 
 Interval = Literal["hour", "day", "week", "month", "year"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+_WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 MAX_BUCKETS = 10_000
 DEFAULT_DAYS = 30
@@ -51,7 +53,7 @@ class Period(Struct, frozen=True):
         moment = local(at, ZoneInfo(self.timezone))
         return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds")
 
-    def buckets(self, interval: Interval) -> list[int]:
+    def buckets(self, interval: Interval, week_start: Weekday = "monday") -> list[int]:
         """When each bucket begins, in order; the first may begin before the period does.
 
         Raises Invalid when there would be more than MAX_BUCKETS.
@@ -63,10 +65,24 @@ class Period(Struct, frozen=True):
                 field="interval",
             )
         zone = ZoneInfo(self.timezone)
-        starts = _hours(self, zone) if interval == "hour" else _dates(self, zone, interval)
+        starts = _hours(self, zone) if interval == "hour" else _dates(self, zone, interval, week_start)
         while len(starts) > 1 and starts[1] <= self.start:
             del starts[0]
         return starts
+
+    def before(self) -> "Period":
+        """As long a period that ends where this one begins: as many days, if it is whole days."""
+        zone = ZoneInfo(self.timezone)
+        first, last = local(self.start, zone).date(), local(self.end, zone).date()
+        if midnight(first, zone) == self.start and midnight(last, zone) == self.end:
+            return Period(max(midnight(first - (last - first), zone), 0), self.start, self.timezone)
+        return Period(max(2 * self.start - self.end, 0), self.start, self.timezone)
+
+    def year_before(self) -> "Period":
+        """The same dates and times of day, a year ago; 29 February becomes the 28th."""
+        zone = ZoneInfo(self.timezone)
+        start, end = (instant(_year_ago(local(at, zone))) for at in (self.start, self.end))
+        return Period(max(start, 0), max(end, 1), self.timezone)
 
     def day_starts(self) -> list[int]:
         """When each day begins, in order, however many; the first may begin before the period does."""
@@ -134,10 +150,10 @@ def _parse(text: str, zone: ZoneInfo, field: str, *, whole_day: bool) -> int:
     return max(at, 0)
 
 
-def _dates(period: Period, zone: ZoneInfo, interval: Interval) -> list[int]:
+def _dates(period: Period, zone: ZoneInfo, interval: Interval, week_start: Weekday = "monday") -> list[int]:
     day = local(period.start, zone).date()
     if interval == "week":
-        day -= timedelta(days=day.weekday())
+        day -= timedelta(days=(day.weekday() - _WEEKDAYS.index(week_start)) % 7)
     elif interval != "day":
         day = day.replace(day=1, month=1 if interval == "year" else day.month)
     starts: list[int] = []
@@ -146,6 +162,13 @@ def _dates(period: Period, zone: ZoneInfo, interval: Interval) -> list[int]:
             starts.append(at)
         day = _next(day, interval)
     return starts
+
+
+def _year_ago(moment: datetime) -> datetime:
+    try:
+        return moment.replace(year=moment.year - 1)
+    except ValueError:
+        return moment.replace(year=moment.year - 1, day=28)
 
 
 def _next(day: date, interval: Interval) -> date:

@@ -1,6 +1,6 @@
 """A question as the rest of `query` understands it, whoever asked it and however."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -96,7 +96,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """Metrics by dimensions, over the events of one workspace in a period.
 
     `bots`: False leaves them out, True counts them only, None makes no difference.
-    `buckets`: for the dimension `time`, when each begins (ms). `order_by`: names of metrics and
+    `buckets`: for the dimension `time`, when each begins (ms). `tags`: for the dimension `tag`,
+    the links that carry each. `order_by`: names of metrics and
     dimensions, "-" in front for descending.
     """
 
@@ -107,6 +108,7 @@ class Question(Struct, frozen=True, kw_only=True):
     where: Condition = All()
     bots: bool | None = False
     buckets: Sequence[int] = ()
+    tags: Mapping[str, tuple[str, ...]] = {}
     order_by: tuple[str, ...] = ()
     limit: int = 1
     offset: int = 0
@@ -114,3 +116,6 @@ class Question(Struct, frozen=True, kw_only=True):
 
 TIME = "time"
 """The dimension of buckets."""
+
+TAG = "tag"
+"""The dimension of links' tags: an event counts for each tag of its link."""

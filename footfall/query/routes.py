@@ -3,7 +3,7 @@
 Every report is scoped to the workspace of the key that asks; no parameter can widen that.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from footfall.problems_litestar import exception_handlers
 from footfall.query import docs_page, documented
 from footfall.query.engine import Engine, Rollups
 from footfall.query.params import parse
+from footfall.query.query_routes import TagsOf, query_routes
 from footfall.query.report import Answer, Context, FindLink, Report
 from footfall.query.reports import REPORTS
 from footfall.settings import Settings
@@ -48,6 +49,7 @@ def create_app(
     ready: Ready,
     complete_through: Through | None = None,
     rollups: Rollups | None = None,
+    tags_of: TagsOf | None = None,
     routers: Sequence[Router] = (),
 ) -> Litestar:
     """The console as an ASGI app. `routers` are those of the tenants."""
@@ -58,17 +60,27 @@ def create_app(
         require(key, scope)
         return key
 
+    async def reader(request: Request[Any, Any, Any]) -> str:
+        return (await allowed(request, "read")).workspace_id
+
+    async def through() -> int | None:
+        at = await complete_through() if complete_through else None
+        return at and int(at.timestamp() * 1000)
+
+    async def no_tags(_: str) -> Mapping[str, Sequence[str]]:
+        return {}
+
     async def answer(report: Report[Any], request: Request[Any, Any, Any]) -> Answer[Any]:
         key = await allowed(request, "read")
         asked = parse(report.params, request.query_params.multi_items(), datetime.now(UTC))
         # Taken before the question is asked, so that what it promises is in the answer.
-        through = await complete_through() if complete_through else None
+        at = await through()
         context = Context(
             workspace_id=key.workspace_id,
             params=asked.params,
             period=asked.period,
             warnings=asked.warnings,
-            complete_through=through and int(through.timestamp() * 1000),
+            complete_through=at,
             engine=engine,
             find_link=find_link,
             timeout=settings.query_timeout,
@@ -106,6 +118,7 @@ def create_app(
             is_ready,
             scrape,
             events_elsewhere,
+            query_routes(engine, reader, tags_of or no_tags, through, settings.query_timeout),
             docs_page.home,
             docs_page.openapi_document,
             *routers,

@@ -6,7 +6,7 @@ from footfall.model.rollups import MEASURES, Measure, columns_of
 from footfall.query.conditions import Conditions
 from footfall.query.fields import SESSION_FIELDS, Values, dimension_sql, fields_of, over_events
 from footfall.query.planner import Cover, Rollup
-from footfall.query.question import TIME, Condition, Question, fields_in
+from footfall.query.question import TAG, TIME, Condition, Question, fields_in
 
 KEYS = ("event_type", "is_bot")
 """What metrics ask of rows beside the dimensions."""
@@ -170,12 +170,16 @@ def _from_events(events: Events, measures: Sequence[str], *more: str) -> str:
 def _dimensions(
     question: Question, field: Callable[[str], str], milliseconds: str, values: Values
 ) -> list[str]:
-    return [
-        f"roundDown({milliseconds}, {values.add(list(question.buckets), 'Array(Int64)')})"
-        if name == TIME
-        else dimension_sql(name, field, values)
-        for name in question.dimensions
-    ]
+    def sql(name: str) -> str:
+        if name == TIME:
+            return f"roundDown({milliseconds}, {values.add(list(question.buckets), 'Array(Int64)')})"
+        if name == TAG:
+            tags = values.add(list(question.tags), "Array(String)")
+            links = values.add([list(links) for links in question.tags.values()], "Array(Array(String))")
+            return f"arrayJoin(arrayFilter((tag, links) -> has(links, {field('link_id')}), {tags}, {links}))"
+        return dimension_sql(name, field, values)
+
+    return [sql(name) for name in question.dimensions]
 
 
 def _bots(*, only: bool | None) -> list[str]:

@@ -73,6 +73,19 @@ def listing(question: Question, columns: Sequence[str]) -> Statement:
     return Statement(text, events.values.parameters)
 
 
+def first_events(workspace_id: str) -> tuple[Statement, Statement]:
+    """When the first of a workspace's events occurred (ms) and how many there are; the same of rollups."""
+    where, parameters = "WHERE workspace_id = {workspace_id:String}", {"workspace_id": workspace_id}
+    return (
+        Statement(
+            f"SELECT toUnixTimestamp64Milli(min(occurred_at)), count() FROM events {where}", parameters
+        ),
+        Statement(
+            f"SELECT toInt64(toUnixTimestamp(min(at))) * 1000, count() FROM rollups {where}", parameters
+        ),
+    )
+
+
 def _page(question: Question, metrics: Sequence[Metric], relation: str) -> str:
     """The rows of the page, in order."""
     names = (*question.dimensions, *question.metrics)

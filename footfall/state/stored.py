@@ -10,7 +10,9 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.state.batches import Plan
+from footfall.state.builds import Builds
 from footfall.state.ledger import closed_positions
+from footfall.state.manifest import Manifest
 from footfall.state.tables import ledger, plans
 
 _REMEMBERED = 60.0  # seconds
@@ -43,6 +45,22 @@ class StoredEvents:
             self._sites[workspace_id] = (time.monotonic() + _REMEMBERED, sites)
         positions, shards = await self._database.read(_shards)
         return Stored(sites, positions, shards)
+
+
+class StateOfRollups:
+    """What the query layer asks of the state."""
+
+    def __init__(self, database: Database) -> None:
+        self._builds = Builds(database)
+        self._stored = StoredEvents(database)
+
+    async def manifest(self) -> Manifest:
+        """What counts now."""
+        return await self._builds.manifest()
+
+    async def stored(self, workspace_id: str) -> Stored:
+        """What is stored of a workspace."""
+        return await self._stored.of(workspace_id)
 
 
 def _sites(connection: Connection, workspace_id: str) -> dict[str, int]:

@@ -22,6 +22,8 @@ from footfall.tenants.targets import check_target, names_of, with_port
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MAX_TAGGED = 10_000  # links whose tags answers can group by
+
 
 class Tenants:
     """All reads and writes. Every method raises Retryable when the database is busy or its disk fails."""
@@ -139,6 +141,10 @@ class Tenants:
     ) -> Page[Link]:
         """Newest first; on `domain` only, with `search` in code, URL or title only. Raises Invalid."""
         return await self._read(links.page, workspace_id, self._own, domain, search, limit, offset)
+
+    async def tagged_links(self, workspace_id: str) -> dict[str, list[str]]:
+        """For each tag the ids of the links that carry it (of the newest 10,000 links with a tag)."""
+        return await self._read(links.tagged, workspace_id, MAX_TAGGED)
 
     async def link(self, workspace_id: str, link_id: str) -> Link | None:
         """The link, if the workspace has it."""

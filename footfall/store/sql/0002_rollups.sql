@@ -12,30 +12,34 @@ CREATE TABLE IF NOT EXISTS rollups
     workspace_id LowCardinality(String),
     site_id LowCardinality(String),
     cube LowCardinality(String),
-    link_id String,
+    link_id LowCardinality(String),
     at DateTime('UTC') CODEC(Delta, ZSTD(1)),
     event_type LowCardinality(String),
     is_bot Bool,
-    v1 String,
-    v2 String,
-    v3 String,
+    v1 LowCardinality(String),
+    v2 LowCardinality(String),
+    v3 LowCardinality(String),
     events Float64,
     sampled UInt64,
     unidentified UInt64,
     known_for_a_day UInt64,
-    visitors AggregateFunction(uniqCombined64(17), UInt64),
-    sessions AggregateFunction(uniqCombined64(17), UInt64),
-    links AggregateFunction(uniqCombined64(17), String),
-    countries AggregateFunction(uniqCombined64(17), String),
-    referrers AggregateFunction(uniqCombined64(17), String),
+    visitors AggregateFunction(uniqCombined(17), UInt64),
+    sessions AggregateFunction(uniqCombined(17), UInt64),
+    links AggregateFunction(uniqCombined(17), String),
+    countries AggregateFunction(uniqCombined(17), String),
+    referrers AggregateFunction(uniqCombined(17), String),
     viewable Float64,
     revenue AggregateFunction(sumMap, Map(String, Int64))
 )
 ENGINE = MergeTree
 PARTITION BY (toYYYYMM(at), build)
-ORDER BY (workspace_id, site_id, cube, link_id, at, event_type, is_bot, v1, v2, v3)
+ORDER BY (cube, workspace_id, site_id, link_id, at)
 SETTINGS
     default_compression_codec = 'ZSTD(1)',
     fsync_after_insert = 1,
     fsync_part_directory = 1,
-    min_rows_to_fsync_after_merge = 1;
+    min_rows_to_fsync_after_merge = 1,
+    -- One file a part, as for events.
+    min_bytes_for_wide_part = 134217728,
+    -- Compaction merges, and whole builds; the engine only puts the tiny parts of a build together.
+    max_bytes_to_merge_at_max_space_in_pool = 2097152;

@@ -1,0 +1,168 @@
+"""`POST /v1/query`: one composable question."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, Router, post
+from litestar.params import JSONBody
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from footfall import metrics
+from footfall.problems_litestar import refusals
+from footfall.query.answers import Asker, Row, Table
+from footfall.query.documented import SECURITY
+from footfall.query.engine import Engine, Source
+from footfall.query.explain import complete_through, explain
+from footfall.query.language import Query, Understood, compared_period, period_of, understand
+from footfall.query.periods import Period
+from footfall.query.question import TAG
+
+Allowed = Callable[[Request[Any, Any, Any]], Awaitable[str]]
+"""The workspace whose key the request carries. Raises Denied."""
+
+TagsOf = Callable[[str], Awaitable[Mapping[str, Sequence[str]]]]
+"""For each tag of a workspace the links that carry it."""
+
+Now = Callable[[], Awaitable[int | None]]
+"""Everything acknowledged before this time (ms) is stored; None as long as that is not known."""
+
+
+_NO_TAGS: Mapping[str, Sequence[str]] = {}
+
+
+class QueryMeta(Struct, frozen=True, kw_only=True):
+    """What the numbers are worth."""
+
+    exact: Annotated[bool, Meta(description="False when a count of different things is an estimate.")]
+    error: Annotated[float | UnsetType, Meta(description="Relative standard error of such a count.")] = UNSET
+    source: Annotated[
+        Source, Meta(description="Whether events were counted, or rollups of them, or both together.")
+    ]
+    timezone: str
+    bots: Literal["excluded", "included"]
+    salt_period: Annotated[
+        Literal["day"],
+        Meta(description="A visitor without an id of its own is recognised for one day (UTC)."),
+    ] = "day"
+    sampled: Annotated[
+        bool, Meta(description="Events stand for more than one; each counts as its sample_weight says.")
+    ]
+    complete_through: Annotated[
+        str | None, Meta(description="All events acknowledged before are in the answer; null when unknown.")
+    ]
+    warnings: list[str]
+    partial: Annotated[
+        list[str] | UnsetType,
+        Meta(description="Buckets that the range cuts off, or that are not over yet."),
+    ] = UNSET
+    total_rows: int | UnsetType = UNSET
+    time_labels: list[str] | UnsetType = UNSET
+    compared_with: Annotated[
+        tuple[str, str] | UnsetType, Meta(description="The range compared with; its end is exclusive.")
+    ] = UNSET
+
+
+class QueryAnswer(Struct, frozen=True):
+    """Rows in the order asked for; `query` is the question with all defaults, its range resolved."""
+
+    results: list[Row]
+    meta: QueryMeta
+    query: dict[str, Any]
+
+
+def query_routes(engine: Engine, allowed: Allowed, tags_of: TagsOf, through: Now, timeout: float) -> Router:
+    """The route. `timeout`: seconds a question may take."""
+
+    @post(
+        "/v1/query",
+        status_code=200,
+        operation_id="query",
+        summary="Metrics by dimensions",
+        description="Any metrics by any dimensions, filtered, compared and ordered, in the grammar of "
+        "Plausible's Stats API v2. See the guide for all metrics and dimensions.",
+        tags=["Query"],
+        security=SECURITY,
+        responses=refusals(
+            {
+                400: "The question names something unknown, or takes too long; `field` says what.",
+                401: "There is no key, or nobody knows it.",
+                403: "The key may not read.",
+                503: "The store does not answer; try again after `Retry-After` seconds.",
+            }
+        ),
+    )
+    async def query(request: Request[Any, Any, Any], data: JSONBody[Query]) -> QueryAnswer:
+        workspace_id = await allowed(request)
+        now = datetime.now(UTC)
+        at = await through()
+        with metrics.QUERY_SECONDS.labels("query").time():
+            first = await engine.first_event(workspace_id) if data.date_range == "all" else None
+            period = period_of(data, now, first)
+            tags = await tags_of(workspace_id) if _uses_tags(data) else _NO_TAGS
+            asked = understand(data, workspace_id, period, tags)
+            other = compared_period(data, period, now)
+            before = understand(data, workspace_id, other, tags) if other else None
+            table = await Asker(engine, asked, before, timeout).table()
+        return QueryAnswer(table.rows, _meta(data, asked, before, table, at, now), _resolved(data, asked))
+
+    return Router(path="/", route_handlers=[query])
+
+
+def _uses_tags(query: Query) -> bool:
+    return TAG in query.dimensions or f'"{TAG}"' in msgspec.json.encode(query.filters).decode()
+
+
+def _meta(
+    query: Query, asked: Understood, before: Understood | None, table: Table, at: int | None, now: datetime
+) -> QueryMeta:
+    period = asked.question.period
+    told = explain(period, table.found, table.uniques)
+    through = complete_through(at, table.found)
+    other = before.question.period if before else None
+    return QueryMeta(
+        exact=told.exact,
+        error=UNSET if told.error is None else told.error,
+        source=told.source,
+        timezone=query.timezone,
+        bots="included" if query.include.bots else "excluded",
+        sampled=told.sampled,
+        complete_through=None if through is None else period.iso(through),
+        warnings=told.warnings,
+        partial=_partial(asked, now) if asked.interval else UNSET,
+        total_rows=table.total if query.include.total_rows else UNSET,
+        time_labels=table.buckets if query.include.time_labels and asked.interval else UNSET,
+        compared_with=(period.iso(other.start), period.iso(other.end)) if other else UNSET,
+    )
+
+
+def _partial(asked: Understood, now: datetime) -> list[str]:
+    """The buckets that are not whole: the range begins or ends within them, or now is in them."""
+    question, period = asked.question, asked.question.period
+    if not question.buckets or asked.interval is None:
+        return []
+    found: list[int] = []
+    if question.buckets[0] < period.start:
+        found.append(question.buckets[0])
+    last = question.buckets[-1]
+    ends = Period(last, period.end + 400 * 86_400_000, period.timezone).buckets(
+        asked.interval, asked.week_start
+    )
+    end_of_last = ends[1]
+    now_ms = int(now.timestamp() * 1000)
+    if (end_of_last > period.end or last <= now_ms < end_of_last) and last not in found:
+        found.append(last)
+    return [period.iso(bucket) for bucket in found]
+
+
+def _resolved(query: Query, asked: Understood) -> dict[str, Any]:
+    """The question as it was understood, to be asked again."""
+    period = asked.question.period
+    return msgspec.to_builtins(query) | {
+        "date_range": [period.iso(period.start), period.iso(period.end)],
+        "dimensions": [
+            f"time:{asked.interval}" if name == "time" and asked.interval else name
+            for name in asked.dimensions
+        ],
+    }
