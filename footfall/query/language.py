@@ -13,8 +13,8 @@ from footfall.errors import Invalid
 from footfall.query.fields import KINDS, SAID_OF_FIELDS
 from footfall.query.filters import Filters, find_field_with_hint, hint
 from footfall.query.metrics import METRICS
-from footfall.query.periods import DEFAULT_DAYS, Interval, Period, Weekday, find_zone, resolve
-from footfall.query.presets import Preset, resolve_preset
+from footfall.query.periods import DEFAULT_DAYS, Interval, Period, Weekday, resolve
+from footfall.query.presets import PRESETS, preset
 from footfall.query.question import TAG, TIME, All, Question, is_
 
 MAX_METRICS = 20
@@ -23,7 +23,6 @@ MAX_ROWS = 10_000
 
 Comparison = Literal["previous_period", "year_over_year"]
 
-PRESETS: tuple[Preset, ...] = get_args(Preset)
 _INTERVALS: tuple[Interval, ...] = get_args(Interval)
 _AUTOMATIC: tuple[tuple[int, Interval], ...] = (
     (2, "hour"),
@@ -147,10 +146,9 @@ def compared_period(query: Query, period: Period, now: datetime) -> Period | Non
 
 def _period(given: str | list[str], timezone: str, now: datetime, field: str, first: int | None) -> Period:
     if isinstance(given, str):
-        for name in PRESETS:
-            if name == given:
-                return Period(*resolve_preset(name, now, find_zone(timezone), first), timezone)
-        raise Invalid(f"{field} must be one of {', '.join(PRESETS)}, or two dates or times", field=field)
+        if given not in PRESETS:
+            raise Invalid(f"{field} must be one of {', '.join(PRESETS)}, or two dates or times", field=field)
+        return preset(given, now, timezone, first)
     if len(given) != 2:
         raise Invalid(f"{field} must be two dates or times: [from, to]", field=field)
     return resolve(given[0], given[1], timezone, now, (f"{field}[0]", f"{field}[1]"))
