@@ -85,7 +85,7 @@ class Batches:
         return await self._database.read(_open_plans)
 
     async def plan(self, plan: Plan) -> None:
-        """Remember `plan`; durable on return.
+        """Remember `plan`; durable on return. Doing it again changes nothing, as with `close`.
 
         Raises Conflict when the lease was taken over, or a record of the plan is closed already or
         part of another open one: somebody else works on this shard, and inserting would store
@@ -94,7 +94,10 @@ class Batches:
 
         def write(connection: Connection) -> None:
             lease.check(connection, self._fence)
-            _check_free(plan, closed_positions(connection), _open_plans(connection))
+            others = _open_plans(connection)
+            if plan in others:
+                return
+            _check_free(plan, closed_positions(connection), others)
             # Their order is that of planning, also within a millisecond and when the clock jumps back.
             latest = connection.scalar(sa.select(sa.func.max(plans.c.created_at))) or 0
             connection.execute(

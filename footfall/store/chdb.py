@@ -11,18 +11,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import pyarrow as pa
+import structlog
 
 from footfall.errors import FootfallError, Invalid, Misconfigured, StoreDown
 from footfall.settings import Settings
 from footfall.store import migrate
 from footfall.store.chdb_handles import Handle, Handles, open_handles
+from footfall.store.chdb_parts import Part
+
+log = structlog.get_logger(__name__)
 
 _OPEN_FILES = 65_536  # merging wide parts opens thousands
 _KILL_EVERY = 0.2  # seconds
+_LOOK_EVERY = 10.0  # seconds between looks at what merges wrote; their sources are kept for much longer
 
 T = TypeVar("T")
 
@@ -39,15 +45,21 @@ class ChdbStore:
             self._idle.put_nowait(reader)
         self._writing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
+        self._unsure = False  # whether there may be a broken part of an insert
         self._closed = False
+        self._looking: asyncio.Task[None] | None = None
         # Its own threads: a slow question must not keep the log or the state waiting for one.
-        self._threads = ThreadPoolExecutor(len(handles.readers) + 2, thread_name_prefix="footfall-store")
+        self._threads = ThreadPoolExecutor(len(handles.readers) + 3, thread_name_prefix="footfall-store")
 
     async def insert(self, rows: pa.Table, query_id: str) -> None:
         """One block, so one part a month: each is stored whole or not at all."""
+        await self._write(self._handles.writer.insert, rows, query_id)
+
+    async def settle(self) -> None:
+        """Takes out the parts that an insert has left broken."""
         async with self._writing:
             self._check_open()
-            await _to_its_end(self._in_thread(self._handles.writer.insert, rows, query_id))
+            await self._settle()
 
     async def query(
         self,
@@ -87,6 +99,9 @@ class ChdbStore:
         if self._closed:
             return
         self._closed = True
+        if self._looking:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
         async with self._writing:  # a running insert ends first,
             for _ in self._handles.readers:  # and every question
                 await self._idle.get()
@@ -94,12 +109,71 @@ class ChdbStore:
         self._threads.shutdown()
         self._lock.close()
 
+    def look_after_merges(self) -> None:
+        """Begin to look at what merges write, until `close`."""
+        self._looking = asyncio.get_running_loop().create_task(self._look_after_merges())
+
+    async def look(self) -> None:
+        """Look at what merges wrote since the last time. Raises StoreDown."""
+        parts, checker = self._handles.parts, self._handles.checker
+        looking = self._in_thread(parts.broken, checker, inserted=False)
+        try:
+            await asyncio.wait({looking})
+        except asyncio.CancelledError:
+            await self._end_of(checker, looking)
+            raise
+        if broken := looking.result():
+            async with self._writing:
+                await self._take_out(broken)
+
+    async def _look_after_merges(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            try:
+                await self.look()
+            except FootfallError as error:
+                log.warning("could not look at what merges wrote", problem=str(error))
+
+    async def _write(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Run what makes parts, to its end. Raises StoreDown also when they are not whole: then they are gone."""
+        async with self._writing:
+            self._check_open()
+            await self._settle()
+            self._unsure = True
+            await _to_its_end(self._in_thread(call, *arguments))
+            parts, writer = self._handles.parts, self._handles.writer
+            broken = await _to_its_end(self._in_thread(parts.broken_inserts, writer))
+            await self._take_out(broken)
+            self._unsure = False
+        if broken:
+            raise StoreDown("an insert was not written whole")
+
+    async def _settle(self) -> None:
+        if self._unsure:
+            parts, writer = self._handles.parts, self._handles.writer
+            await self._take_out(await _to_its_end(self._in_thread(parts.broken, writer, inserted=True)))
+            self._unsure = False
+
+    async def _take_out(self, broken: Sequence[Part]) -> None:
+        """For a moment there is no table, so nobody may ask it anything."""
+        if not broken:
+            return
+        self._unsure = True
+        readers: list[Handle] = []
+        try:
+            for _ in self._handles.readers:
+                readers.append(await self._idle.get())  # noqa: PERF401 -- what was taken goes back, also if this is cancelled
+            await _to_its_end(self._in_thread(self._handles.parts.take_out, self._handles.writer, broken))
+        finally:
+            for reader in readers:
+                self._idle.put_nowait(reader)
+
     def _check_open(self) -> None:
         if self._closed:
             raise StoreDown("the store is closed")
 
-    def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
-        return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+    def _in_thread(self, call: Callable[..., T], *arguments: Any, **named: Any) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *arguments, **named))
 
     async def _take(self, limit: float) -> Handle:
         self._check_open()
@@ -115,13 +189,16 @@ class ChdbStore:
         task.add_done_callback(self._ending.discard)
 
     async def _kill(self, reader: Handle, running: "asyncio.Future[Any]") -> None:
+        await self._end_of(reader, running)
+        self._idle.put_nowait(reader)
+
+    async def _end_of(self, handle: Handle, running: "asyncio.Future[Any]") -> None:
         # Again and again, because the engine may not have begun it yet.
         while not running.done():
-            with suppress(FootfallError):  # max_execution_time of the handle ends it in any case
-                await self._in_thread(self._handles.commands.kill, reader.name)
+            with suppress(FootfallError):  # max_execution_time of a reader ends it in any case
+                await self._in_thread(self._handles.commands.kill, handle.name)
             await asyncio.wait({running}, timeout=_KILL_EVERY)
         running.exception()  # its caller has gone
-        self._idle.put_nowait(reader)
 
 
 async def open_chdb(settings: Settings) -> ChdbStore:
@@ -129,7 +206,9 @@ async def open_chdb(settings: Settings) -> ChdbStore:
 
     Raises Misconfigured when another process has it, or the engine cannot open it.
     """
-    return await asyncio.to_thread(_open, settings)
+    store = await asyncio.to_thread(_open, settings)
+    store.look_after_merges()
+    return store
 
 
 def _open(settings: Settings) -> ChdbStore:

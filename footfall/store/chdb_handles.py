@@ -1,7 +1,8 @@
 """The handles of a chDB engine: how they are opened, set up and used. Everything here blocks.
 
 A handle runs one statement at a time and belongs to one thread at a time. There are several:
-readers (limited, then read-only for good), one for commands, and one for inserts.
+readers (limited, then read-only for good), one for commands, one for inserts, and one that
+looks at what merges wrote.
 
 Inserts never go through chDB's `send_insert`: in chdb-core 26.9.0 it answers OK with the number
 of rows when the engine has stored none of them, for example on a full disk.
@@ -24,6 +25,7 @@ from clickhouse_connect.driver.exceptions import Error
 
 from footfall.errors import FootfallError, Misconfigured, StoreDown
 from footfall.settings import Settings
+from footfall.store.chdb_parts import Parts
 from footfall.store.failures import brief, of_insert, of_query
 
 DATABASE = "footfall"
@@ -112,7 +114,10 @@ class Writer(Handle):
     """The handle for inserts."""
 
     def insert(self, rows: pa.Table, query_id: str) -> None:
-        """Insert into `events`. Raises StoreDown, which says nothing about what is stored."""
+        """Insert into `events`. Raises StoreDown, which says nothing about what is stored.
+
+        Without an error, what it wrote is durable if it is whole: see chdb_parts.py.
+        """
         if not _ID.fullmatch(query_id):
             raise ValueError(f"query_id {query_id!r}: letters, digits, - and _ only")
         rows = rows.combine_chunks()
@@ -134,15 +139,17 @@ class Writer(Handle):
 
 
 class Handles(NamedTuple):
-    """All handles of one engine."""
+    """All handles of one engine, and what is known of its parts."""
 
     commands: Handle
     writer: Writer
+    checker: Handle
     readers: tuple[Reader, ...]
+    parts: Parts
 
     def close(self) -> None:
         """Close them all, and with the last one the engine."""
-        for handle in (*self.readers, self.writer, self.commands):
+        for handle in (*self.readers, self.checker, self.writer, self.commands):
             handle.close()
 
 
@@ -150,12 +157,14 @@ def open_handles(settings: Settings, path: Path) -> Handles:
     """Open the engine on the directory `path`. Raises Misconfigured."""
     opened: list[Handle] = []
     options = _engine_options(settings.store_memory)
+    parts = Parts(path)
     try:
         opened.append(commands := Handle("footfall-commands", path, options, database=None))
         commands.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         commands.command(f"USE {DATABASE}")
         opened.append(writer := Writer("footfall-writer", path, options))
         writer.set(_WRITER)
+        opened.append(checker := Handle("footfall-checker", path, options))
         readers: list[Reader] = []
         for number in range(READERS):
             readers.append(reader := Reader(f"footfall-reader-{number}", path, options, _limits(settings)))
@@ -165,7 +174,7 @@ def open_handles(settings: Settings, path: Path) -> Handles:
             with suppress(Exception):
                 handle.close()
         raise Misconfigured(f"cannot open the store in {path}: {brief(str(error))}") from error
-    return Handles(commands, writer, tuple(readers))
+    return Handles(commands, writer, checker, tuple(readers), parts)
 
 
 def _engine_options(memory: int) -> Values:

@@ -18,6 +18,13 @@ class Store(Protocol):
         """
         ...
 
+    async def settle(self) -> None:
+        """After an insert that raised: returns when what questions see of it is durable.
+
+        Raises StoreDown.
+        """
+        ...
+
     async def query(
         self,
         sql: str,

@@ -80,6 +80,7 @@ async def missing(store: Store, rows: pa.Table) -> pa.Table:
     """Those of `rows` whose position is not in the store. Raises StoreDown."""
     if not rows.num_rows:
         return rows
+    await store.settle()
     shards, seqs = np.asarray(rows["shard"]), np.asarray(rows["seq"])
     occurred_at = np.asarray(rows["occurred_at"].cast(pa.int64()))
     there = np.zeros(rows.num_rows, np.bool_)
@@ -99,6 +100,7 @@ async def missing(store: Store, rows: pa.Table) -> pa.Table:
 
 async def present(store: Store, plan: Plan) -> set[tuple[int, int]]:
     """Shard and seq of what is in the store of a plan. Raises StoreDown."""
+    await store.settle()
     return {
         (part.shard, seq)
         for part in plan.ranges

@@ -114,6 +114,19 @@ async def test_closing_twice_is_closing_once(database: Database):
     assert {line.outcome: line.events for line in books.lines} == {"received": 20, "stored": 20}
 
 
+async def test_planning_again_is_planning_once(database: Database):
+    batches = Batches(database)
+    one = plan((BIG, 0, 6), (3, 2, 5))
+    await batches.plan(one)
+    await batches.plan(one)
+    assert await batches.open_plans() == [one]
+    with pytest.raises(Conflict, match=one.id):
+        await batches.plan(msgspec.structs.replace(one, rows=21))
+    await batches.close(one, Closing())
+    with pytest.raises(Conflict, match="closed up to record"):
+        await batches.plan(one)
+
+
 async def test_what_is_closed_or_planned_cannot_be_planned_again(database: Database):
     batches = Batches(database)
     done, waiting = plan((1, 0, 6)), plan((1, 10, 20))

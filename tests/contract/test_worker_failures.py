@@ -6,10 +6,22 @@ import time
 
 import pytest
 
-from footfall.errors import StoreDown
+from footfall.errors import Retryable, StoreDown
 from footfall.eventlog import BACKENDS
+from footfall.model.ids import uuid7
 from footfall.worker import patience
-from tests.contract.installation import MINUTE, NOW, new_world, nothing, one_store, stored, until
+from tests.contract.installation import (
+    MINUTE,
+    NOW,
+    event,
+    new_world,
+    nothing,
+    one_store,
+    record,
+    settled,
+    stored,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +84,20 @@ async def test_an_insert_of_unknown_outcome_is_asked_about_before_it_is_repeated
     assert await world.batches.open_plans() == []
 
 
+@pytest.mark.parametrize("step", ["batches.plan", "batches.close"])
+async def test_a_transaction_whose_answer_got_lost_is_not_taken_for_another_worker(world, step):
+    lost = iter([True, False, True])
+
+    async def lose(*_):
+        if next(lost, False):
+            raise Retryable("committed, but the disk failed afterwards")
+
+    world.hooks[f"after {step}"] = lose
+    await world.append(*[10] * 9)
+    assert await (await world.worker(batch_rows=30)).drain() == 90
+    await settled(world, rows=90, received=90, stored=90)
+
+
 async def test_while_the_store_is_down_no_position_moves_and_stopping_needs_no_store(world):
     down = asyncio.Event()
 
@@ -94,6 +120,24 @@ async def test_while_the_store_is_down_no_position_moves_and_stopping_needs_no_s
     assert await (await world.worker(batch_rows=30)).drain() == 50
     assert tuple(await world.counts()) == (50, 50)
     assert len(world.store.inserted[0]) == plan.rows == 20, "the open plan first, as it was planned"
+
+
+async def test_ids_are_saved_although_the_worker_stops_while_the_store_is_down(world):
+    await world.append_raw(record([event(event_id=uuid7(), client_id=True)]))
+    stop, down = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task((await world.worker()).run(stop))
+    await until(lambda: stored(world, 1))
+
+    async def fail(*_):
+        down.set()
+        raise StoreDown("gone")
+
+    world.store.before = fail
+    await world.append(1)
+    await down.wait()
+    stop.set()
+    await running
+    assert (world.settings.data / "recent-ids").exists()
 
 
 async def test_a_crash_between_insert_and_close_is_finished_by_the_next_start(world):

@@ -1,0 +1,171 @@
+"""chDB answers OK although a write of a part failed. Nothing of that is ever counted or lost.
+
+A file that is emptied between a statement and the look at what it wrote stands for the failed
+write; `tests/faults/test_injection.py` makes the real one.
+"""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from footfall.errors import StoreDown
+from footfall.settings import Settings
+from footfall.store.chdb import open_chdb
+from tests.contract.test_store import NOON, count, opened, rows
+
+pytestmark = pytest.mark.anyio
+
+# Each file of a part; the last three are covered by no checksum.
+FILES = (
+    "data.bin", "data.cmrk4", "primary.cidx", "skp_idx.packed", "partition.dat", "minmax_occurred_at.idx",
+    "count.txt", "serialization.json", "columns.txt", "checksums.txt",
+    "columns_substreams.txt", "metadata_version.txt", "default_compression_codec.txt",
+)  # fmt: skip
+
+
+@pytest.fixture
+async def store(tmp_path):
+    async with opened(Settings(data=tmp_path)) as store:
+        yield store
+
+
+async def parts(store):
+    """The directories of the active parts of `events`, by name."""
+    found = await store.query(
+        "SELECT name, path FROM system.parts WHERE table = 'events' AND active AND rows > 0"
+    )
+    return {name: Path(path) for name, path in found}
+
+
+async def command(store, sql):
+    await asyncio.to_thread(store._handles.commands.command, sql)
+
+
+def breaking(store, file, *, keep=0, only="2026", fail=False):
+    """The next insert leaves `keep` bytes of a file of each part of `only` it makes, and may `fail` too."""
+    writer, directory = store._handles.writer, Path(store._lock.name).parent
+    insert, pattern = writer.insert, f"store/store/*/*/{only}*/{file}"
+    before = set(directory.glob(pattern))
+
+    def broken(*arguments):
+        writer.insert = insert
+        insert(*arguments)
+        for path in set(directory.glob(pattern)) - before:
+            path.write_bytes(path.read_bytes()[:keep])
+        if fail:
+            raise StoreDown("the answer got lost")
+
+    writer.insert = broken
+
+
+@pytest.mark.parametrize("file", FILES)
+async def test_an_insert_that_was_not_written_whole_fails_and_can_be_repeated(store, file):
+    await store.insert(rows(10), "before")
+    breaking(store, file)
+    with pytest.raises(StoreDown):
+        await store.insert(rows(1000, first=10), "broken")
+    assert await count(store) == 10
+    await store.insert(rows(1000, first=10), "again")
+    assert await count(store) == 1010
+
+
+async def test_a_list_of_columns_that_was_cut_off_is_found(store):
+    breaking(store, "columns_substreams.txt", keep=1000)
+    with pytest.raises(StoreDown):
+        await store.insert(rows(10), "broken")
+    assert await count(store) == 0
+
+
+async def test_of_an_insert_only_the_broken_months_are_taken_out(store):
+    breaking(store, "data.bin", only="202604")
+    april = 31 * 86_400_000
+    data = rows(30, occurred_at=[NOON + (n % 3 == 0) * april for n in range(30)])
+    with pytest.raises(StoreDown):
+        await store.insert(data, "months")
+    assert await count(store) == 20
+
+
+async def test_after_an_error_only_whole_rows_are_seen_once_it_is_settled(store):
+    await store.insert(rows(10), "before")
+    breaking(store, "primary.cidx", fail=True)
+    with pytest.raises(StoreDown):
+        await store.insert(rows(1000, first=10), "broken")
+    await store.settle()
+    assert await count(store) == 10
+
+
+async def test_an_insert_after_an_error_settles_that_first(store):
+    breaking(store, "primary.cidx", fail=True)
+    with pytest.raises(StoreDown):
+        await store.insert(rows(1000), "broken")
+    await store.insert(rows(10), "next")
+    assert await count(store) == 10
+
+
+@pytest.mark.parametrize("file", ["data.bin", "count.txt", "metadata_version.txt"])
+async def test_a_merge_that_was_not_written_whole_is_undone(store, file):
+    await merged(store)
+    [path] = (await parts(store)).values()
+    (path / file).write_bytes(b"")
+    await store.look()
+    assert len(await parts(store)) == 3
+    assert await count(store) == 30
+    assert not path.exists()
+    await store.insert(rows(10, first=30), "next")
+    await command(store, "OPTIMIZE TABLE events FINAL")
+    await store.look()
+    assert await count(store) == 40
+
+
+async def test_a_damaged_part_whose_sources_are_gone_stays(store):
+    await merged(store)
+    [path] = (await parts(store)).values()
+    await command(store, "DETACH TABLE events")
+    for source in path.parent.glob("202603_*_0"):
+        shutil.rmtree(source)
+    await command(store, "ATTACH TABLE events")
+    (path / "metadata_version.txt").write_bytes(b"")
+    await store.look()
+    assert await count(store) == 30
+
+
+async def test_questions_wait_while_a_part_is_taken_out(store):
+    await store.insert(rows(10), "before")
+    asking = True
+
+    async def ask():
+        while asking:
+            assert await count(store) in {10, 1010}
+
+    asked = [asyncio.create_task(ask()) for _ in range(8)]
+    for number in range(5):
+        breaking(store, "count.txt")
+        with pytest.raises(StoreDown):
+            await store.insert(rows(1000, first=10), f"broken-{number}")
+    asking = False
+    await asyncio.gather(*asked)
+    assert await count(store) == 10
+
+
+async def test_what_was_there_before_is_not_looked_at_again(tmp_path):
+    settings = Settings(data=tmp_path)
+    async with opened(settings) as store:
+        await store.insert(rows(10), "before")
+    store = await open_chdb(settings)
+    try:
+        looked = []
+        store._handles.parts._check = lambda _, part: looked.append(part) or True
+        await store.insert(rows(10, first=10), "after")
+        assert len(looked) == 1
+    finally:
+        await store.close()
+
+
+async def merged(store):
+    """Three inserts, merged into one part."""
+    for number in range(3):
+        await store.insert(rows(10, first=10 * number), f"source-{number}")
+    await command(store, "OPTIMIZE TABLE events FINAL")
+    assert len(await parts(store)) == 1
