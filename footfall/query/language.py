@@ -23,7 +23,7 @@ MAX_ROWS = 10_000
 
 Comparison = Literal["previous_period", "year_over_year"]
 
-_INTERVALS: tuple[Interval, ...] = get_args(Interval)
+INTERVALS: tuple[Interval, ...] = get_args(Interval)
 _AUTOMATIC: tuple[tuple[int, Interval], ...] = (
     (2, "hour"),
     (92, "day"),
@@ -188,10 +188,10 @@ def _dimensions(names: Sequence[str], period: Period) -> tuple[tuple[str, ...], 
 
 def _interval(name: str, period: Period) -> Interval:
     wanted = name.removeprefix("time:")
-    if wanted in _INTERVALS:
+    if wanted in INTERVALS:
         return wanted
     if name != TIME:
-        choices = ", ".join(f"time:{interval}" for interval in _INTERVALS)
+        choices = ", ".join(f"time:{interval}" for interval in INTERVALS)
         raise Invalid(f"dimensions: {name[:50]!r} must be one of time, {choices}", field="dimensions")
     days = (period.end - period.start) / 86_400_000
     for most, automatic in _AUTOMATIC:
