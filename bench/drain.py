@@ -2,10 +2,11 @@
 
     python -m bench.drain [--events 500000]
 
-Three processes, each with data of its own. One appends requests of 20 events, made from the
-real clicks, to a SQLite log. One drains it. One does the worker's stages one after the other,
-so that each can be timed; its inserts, of the same tables with nothing beside them but
-merges, are the baseline. A run whose store does not hold every event exactly once has no result.
+Processes of their own. One appends requests of 20 events, made from the real clicks, to a SQLite
+log. One drains it. One does the worker's stages one after the other, so that each can be timed;
+its inserts, of the same tables with nothing beside them but merges, are the baseline. Two more do
+the first two of a storm: every second request comes again. A run whose store does not hold every
+event exactly once has no result.
 """
 
 import argparse
@@ -18,9 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -46,15 +48,18 @@ EVENTS = 500_000
 PER_REQUEST = 20
 VISITORS = 200_000
 STEP_MS = 5  # between requests
+LATE = 500  # requests that wait to come again
 
 
 def run(events: int = EVENTS) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="footfall-drain-") as directory:
-        filled, copy = Path(directory) / "filled", Path(directory) / "copy"
+        filled, copy, storm = (Path(directory) / name for name in ("filled", "copy", "storm"))
         append = _child("fill", filled, events)
         shutil.copytree(filled, copy)
         drained = _child("drain", filled, events)
         staged = _child("stages", copy, events)
+        _child("fill", storm, events, "--resent")
+        stormed = _child("drain", storm, events)
     stages = staged["stages"]
     python = sum(us for stage, us in stages.items() if stage not in ("insert", "plan and close"))
     return {
@@ -62,6 +67,10 @@ def run(events: int = EVENTS) -> dict[str, object]:
         "log bytes/event": round(append["bytes"] / events),
         "drain, events/s": round(events / drained["seconds"]),
         "baseline: inserts alone, events/s": round(events / staged["insert_seconds"]),
+        "storm, events received/s": round(events * 1.5 / stormed["seconds"]),
+        "storm: received/s, share of the drain without": round(
+            1.5 * drained["seconds"] / stormed["seconds"], 2
+        ),
         "share of the baseline": round(staged["insert_seconds"] / drained["seconds"], 2),
         "drain, CPU us/event": round(drained["cpu"] / events * 1e6, 2),
         **{f"{stage}, CPU us/event": round(us, 2) for stage, us in stages.items()},
@@ -112,11 +121,24 @@ def requests(events: int, seed: int = 1) -> Iterator[bytes]:
         yield encode(Record(1, now, "default", "api", made, [visit]))
 
 
-async def fill(settings: Settings, events: int) -> dict[str, float]:
+def with_resent(records: Iterator[bytes]) -> Iterator[bytes]:
+    """Every second record comes again, a thousand records later."""
+    late: deque[bytes] = deque()
+    for number, data in enumerate(records):
+        yield data
+        if number % 2 == 0:
+            late.append(data)
+        if len(late) > LATE:
+            yield late.popleft()
+    yield from late
+
+
+async def fill(settings: Settings, events: int, *, resent: bool = False) -> dict[str, float]:
     log = await open_log(settings)
     size = 0
     pending: set[asyncio.Task[None]] = set()
-    for data in requests(events):
+    records = requests(events)
+    for data in with_resent(records) if resent else records:
         size += len(data)
         pending.add(asyncio.create_task(log.append(Entry("bench", data))))
         if len(pending) >= 500:
@@ -214,9 +236,20 @@ async def stages(settings: Settings, events: int) -> dict[str, object]:
         return {"stages": stages, "insert_seconds": seconds}
 
 
-def _child(part: str, data: Path, events: int) -> dict[str, object]:
+def _child(part: str, data: Path, events: int, *more: str) -> dict[str, object]:
     """Run one part in a process of its own, so that each has its own engine, caches and clock."""
-    command = [sys.executable, "-m", "bench.drain", "--part", part, "--data", data, "--events", str(events)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.drain",
+        "--part",
+        part,
+        "--data",
+        data,
+        "--events",
+        str(events),
+        *more,
+    ]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
 
 
@@ -225,12 +258,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--part", choices=("fill", "drain", "stages"), help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--resent", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.part is None:
         for figure, value in run(asked.events).items():
             print(f"{figure:45} {value}")
         return
-    part = {"fill": fill, "drain": drain, "stages": stages}[asked.part]
+    part = {"fill": partial(fill, resent=asked.resent), "drain": drain, "stages": stages}[asked.part]
     print(json.dumps(uvloop.run(part(Settings(data=asked.data), asked.events))))
 
 

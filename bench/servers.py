@@ -94,9 +94,12 @@ class Footfall:
 
 
 @contextlib.contextmanager
-def footfall(**settings: str) -> Generator[Footfall]:
-    """Run Footfall with the given FOOTFALL_* settings until the block ends."""
-    data = Path(tempfile.mkdtemp(prefix="footfall-bench-"))
+def footfall(existing: Path | None = None, **settings: str) -> Generator[Footfall]:
+    """Run Footfall with the given FOOTFALL_* settings until the block ends.
+
+    On a data directory that exists and stays, or on a fresh one.
+    """
+    data = existing or Path(tempfile.mkdtemp(prefix="footfall-bench-"))
     port, console_port = _free_port(), _free_port()
     environment = os.environ | {f"FOOTFALL_{name.upper()}": value for name, value in settings.items()}
     environment |= {"FOOTFALL_ADMIN_KEY": KEY}
@@ -114,8 +117,9 @@ def footfall(**settings: str) -> Generator[Footfall]:
         yield Footfall(data, port, console_port, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        shutil.rmtree(data)
+        process.wait(60)
+        if existing is None:
+            shutil.rmtree(data)
 
 
 _BARE = """
