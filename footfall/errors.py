@@ -8,6 +8,7 @@
     ├── Conflict       the thing exists already, or belongs to somebody else
     ├── Retryable      the same call may succeed later
     │   ├── LogFull        the log cannot take more now
+    │   ├── TooMany        this key asks too much at once
     │   └── StoreDown      the store did not answer, or the outcome of an insert is unknown
     │       └── RowRefused     the store refuses a row of the batch, now and later
     └── Misconfigured  this installation cannot run as it is set up
@@ -67,6 +68,10 @@ class Retryable(FootfallError):
 
 class LogFull(Retryable):
     """The log refuses records (disk full, size cap, queue full). Nothing of the append is safe."""
+
+
+class TooMany(Retryable):
+    """The caller asks too much at once."""
 
 
 class StoreDown(Retryable):

@@ -90,6 +90,7 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
         worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
+        await stack.enter_async_context(parts.with_rollups(settings, store, worker))
         if not with_query:
             await worker.run(stop)
             return
@@ -124,6 +125,7 @@ async def own_console(settings: Settings, token: str) -> AsyncGenerator[Any]:
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
         worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
+        await stack.enter_async_context(parts.with_rollups(settings, store, worker))
         await worker.drain()
         app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, worker, token))
         stop = asyncio.Event()

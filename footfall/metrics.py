@@ -41,9 +41,23 @@ RECENT_IDS_WINDOW_SECONDS = Gauge(
     "footfall_recent_ids_window_seconds", "How far back every client-supplied id is remembered."
 )
 
+# Rollups
+ROLLUP_WAITING = Gauge("footfall_rollup_waiting_events", "Events stored that no rollup has yet.")
+ROLLUP_TIMESTAMP = Gauge("footfall_rollup_timestamp_seconds", "When the last slice was published, Unix time.")
+ROLLUP_BUILDS = Counter("footfall_rollup_builds", "Builds published, by kind.", ["kind"])
+ROLLUP_SECONDS = Histogram(
+    "footfall_rollup_seconds",
+    "Making one build, by kind.",
+    ["kind"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+
 # The console
 QUERY_SECONDS = Histogram("footfall_query_seconds", "One report.", ["report"], buckets=_FAST)
 QUERY_CACHE = Counter("footfall_query_cache_total", "Questions answered anew or from memory.", ["outcome"])
+HANG_UPS = Counter("footfall_query_hang_ups", "Questions whose client went before the answer.")
+EXPORT_ROWS = Counter("footfall_export_rows", "Rows exported.", ["format"])
+EXPORT_BYTES = Counter("footfall_export_bytes", "Bytes exported, before compression on the way.", ["format"])
 
 # What is looked after; NaN where this process does not know
 LETTERS = Gauge("footfall_dead_letters", "Dead letters that are kept, of all workspaces.")
@@ -56,5 +70,13 @@ VERIFY_TIMESTAMP = Gauge("footfall_verify_timestamp_seconds", "When verify last 
 ALERT = Gauge(
     "footfall_alert", "1 while an alert condition holds (docs/operations.md), else 0.", ["condition"]
 )
-for _gauge in (LETTERS, LEDGER_IMBALANCES, DISK_FREE_BYTES, VERIFY_FINDINGS, VERIFY_TIMESTAMP):
+for _gauge in (
+    ROLLUP_WAITING,
+    ROLLUP_TIMESTAMP,
+    LETTERS,
+    LEDGER_IMBALANCES,
+    DISK_FREE_BYTES,
+    VERIFY_FINDINGS,
+    VERIFY_TIMESTAMP,
+):
     _gauge.set(float("nan"))

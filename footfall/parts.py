@@ -22,6 +22,7 @@ from footfall.tenants.tables import open_metadata
 from footfall.tenants.tenants import Tenants
 
 if TYPE_CHECKING:
+    from footfall.jobs.rollups import Rollups
     from footfall.state.salts import Salts
     from footfall.store.port import Store
     from footfall.tenants.directory import Directory
@@ -126,6 +127,17 @@ async def with_worker(settings: Settings, eventlog: EventLog, store: "Store") ->
 
     async with with_state(settings) as state, open_worker(eventlog, store, state, settings) as worker:
         yield worker
+
+
+@asynccontextmanager
+async def with_rollups(settings: Settings, store: "Store", worker: "Worker") -> AsyncGenerator["Rollups"]:
+    """Rollups of what the worker stores, kept current."""
+    from footfall.jobs.rollups import Rollups, kept
+
+    async with with_state(settings) as state, with_tenants(settings) as tenants:
+        rollups = Rollups(store, state, worker.fence, tenants.timezones, settings)
+        async with kept(rollups):
+            yield rollups
 
 
 @asynccontextmanager

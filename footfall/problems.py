@@ -8,7 +8,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
-from footfall.errors import Conflict, Denied, Invalid, Misconfigured, NotFound, Retryable, TooLarge
+from footfall.errors import Conflict, Denied, Invalid, Misconfigured, NotFound, Retryable, TooLarge, TooMany
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST_DETAIL = 1000  # a detail may quote what the caller sent
@@ -29,6 +29,8 @@ def status_of(error: BaseException) -> int:
             return 404
         case Conflict():
             return 409
+        case TooMany():
+            return 429
         case Retryable():
             return 503
         case _:

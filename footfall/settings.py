@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     geo_database: Path | None = Field(
         default=None, description="A MaxMind or DB-IP mmdb; default: the CC0 country data of the package."
     )
+    asn_database: Path | None = Field(
+        default=None,
+        description="An mmdb of networks (GeoLite2 ASN, DB-IP ASN), for names of organisations.",
+    )
 
     # The log
     log: Literal["sqlite", "memory"] = "sqlite"
@@ -98,7 +102,26 @@ class Settings(BaseSettings):
         default=10_000_000, ge=100_000, description="Client ids remembered, by which resends are recognised."
     )
     recent_ids_window: float = Field(default=86400, gt=0, description="How long they are remembered at most.")
-    query_timeout: float = Field(default=30, gt=0)
+    query_timeout: float = Field(default=30, gt=0, description="Seconds one question may take.")
+    query_memory: int = Field(
+        default=1 << 30,
+        ge=64 << 20,
+        description="Memory one question may use, at most half of store_memory; beyond half of that, large "
+        "groupings go to disk.",
+    )
+    query_rows: int = Field(
+        default=0, ge=0, description="Rows one question may read; 0: as many as it can in query_timeout."
+    )
+    query_concurrency: int = Field(
+        default=8, ge=1, description="Questions of one key answered at once; others wait, then get 429."
+    )
+    export_concurrency: int = Field(default=2, ge=1, description="The same of exports.")
+    query_cache: int = Field(default=500, ge=0, description="Answers that are remembered.")
+    slice_rows: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Events waiting at which rollups are made of them; at the latest daily.",
+    )
 
     # Alerts: see docs/operations.md
     alert_queue_depth: int = Field(

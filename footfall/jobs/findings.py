@@ -20,6 +20,7 @@ Check = Literal[
     "out_of_plan",  # rows at positions that no closed record and no open plan has
     "received",  # received by the ledger, and events and refusals in the log
     "missing",  # duplicates and discarded events, and events of the log that are not stored
+    "rollups",  # events, or visitors, of a bucket by the events and by the rollups
     "not_a_duplicate",  # events that were left out, though no other with their id is stored
 ]
 

@@ -4,7 +4,8 @@
 - the store against the ledger: rows = stored, no position twice, no client's id twice within
   the window, no row outside the closed records and the open plans;
 - the log, as far back as it goes, against both: all that was received is in the ledger, and every
-  event is stored, a dead letter, or was left out for a reason that was counted.
+  event is stored, a dead letter, or was left out for a reason that was counted;
+- the rollups against the store, for what occurred in the range: verify_rollups.py.
 
 It runs beside the worker: all of it looks at what was closed at one moment. It changes nothing.
 """
@@ -31,7 +32,9 @@ from footfall.jobs.findings import (
 )
 from footfall.jobs.log_audit import LogAudit
 from footfall.jobs.rows import DoubledId, Rows
+from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.state.builds import Builds
 from footfall.state.ledger import HOUR
 from footfall.store.port import Store
 
@@ -64,6 +67,7 @@ class Verifier:
         self._database = database
         self._window = int(window * 1000)
         self._limit = limit
+        self._rollups = RollupVerifier(store, Builds(database))
 
     async def run(self, start: int, end: int, workspace_id: str | None = None) -> Result:
         """Compare the hours of receipt from `start` to `end` (ms, whole hours), of a workspace or of all.
@@ -80,6 +84,7 @@ class Verifier:
             ]
         )
         found = await self._doubled_ids(start, end, workspace_id)
+        found += await self._rollups.run(start, end, workspace_id)
         result.total += len(found)
         result.findings = (result.findings + found)[:MOST_FINDINGS]
         return result

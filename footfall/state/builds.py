@@ -62,6 +62,20 @@ class Builds:
         """Everything there is, for housekeeping."""
         return await self._database.read(manifest.read_books)
 
+    async def sliced(self) -> tuple[Manifest, Building]:
+        """The manifest, and the events that its builds hold: all below the watermarks but what is late.
+
+        Open letters are left out too: their rows may come at any moment.
+        """
+
+        def read(connection: Connection) -> tuple[Manifest, Building]:
+            found = manifest.read_manifest(
+                connection, connection.scalar(sa.select(rollup_head.c.version)) or 0
+            )
+            return found, _held(connection, 0)
+
+        return await self._database.read(read)
+
     async def begin_slice(self, upto: Mapping[int, int]) -> Building:
         """Begin to build what is closed, above the watermarks, up to the seq `upto` of each shard.
 
@@ -80,7 +94,11 @@ class Builds:
             )
             if any(part.upto >= (closed.get(part.shard, -1) + 1) * SEQ_PER_RECORD for part in parts):
                 raise ValueError("only what is closed may be sliced")
-            late = tuple(manifest.late(connection))
+            passed = marks | {part.shard: part.upto for part in parts}
+            # A build that was given up may have reached further: what is late for it only comes later.
+            late = tuple(
+                (shard, seq) for shard, seq in manifest.late(connection) if seq <= passed.get(shard, -1)
+            )
             without = manifest.letters(connection, parts)
             return _open(connection, Building(build, "slice", parts, late, without))
 
@@ -100,15 +118,9 @@ class Builds:
 
         def write(connection: Connection) -> Building:
             build = self._next(connection)
-            parts = tuple(
-                Part(shard, -1, seq) for shard, seq in sorted(manifest.watermarks(connection).items())
-            )
-            # What is late stays so.
-            without = tuple(sorted({*manifest.letters(connection, parts), *manifest.late(connection)}))
+            held = _held(connection, build)
             sources = tuple(entry.build for entry in manifest.entries(connection) if entry.month == month)
-            return _open(
-                connection, Building(build, "rebuild", parts, without=without, month=month, sources=sources)
-            )
+            return _open(connection, msgspec.structs.replace(held, month=month, sources=sources))
 
         return await self._database.run(write)
 
@@ -198,6 +210,13 @@ def note_late(connection: Connection, positions: Iterable[Position]) -> None:
         _changed(connection)
 
 
+def _held(connection: Connection, build: int) -> Building:
+    """A rebuild of all that the builds hold. What is late stays so."""
+    parts = tuple(Part(shard, -1, seq) for shard, seq in sorted(manifest.watermarks(connection).items()))
+    without = {*manifest.letters(connection, parts), *manifest.late(connection)}
+    return Building(build, "rebuild", parts, without=tuple(sorted(without)))
+
+
 def _changed(connection: Connection) -> None:
     connection.execute(rollup_head.update().values(version=rollup_head.c.version + 1))
 
@@ -235,7 +254,10 @@ def _advance(connection: Connection, building: Building) -> None:
                 index_elements=[rollup_watermarks.c.shard], set_={"seq": row.excluded.seq}
             )
         )
-    for shard, seq in building.late:
+    if building.late:
         connection.execute(
-            rollup_late.delete().where(rollup_late.c.shard == f"{shard:016x}", rollup_late.c.seq == seq)
+            rollup_late.delete().where(
+                rollup_late.c.shard == sa.bindparam("of_shard"), rollup_late.c.seq == sa.bindparam("of_seq")
+            ),
+            [{"of_shard": f"{shard:016x}", "of_seq": seq} for shard, seq in building.late],
         )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping
 
 from footfall.database import Database
 from footfall.errors import Conflict, NotFound, Retryable
-from footfall.state import lease, ledger
+from footfall.state import builds, lease, ledger
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, Outcome
 from footfall.state.letters import MAX_DETAIL, DeadLetter, format_position
@@ -222,6 +222,7 @@ def _settle(connection: Connection, results: Sequence[Settled]) -> None:
     # As they stand now: a letter that was settled before is gone, or waits again.
     open_now = {(letter.shard, letter.seq): letter for letter in (_letter(row) for row in rows.mappings())}
     gone: list[DeadLetter] = []
+    stored: list[tuple[int, int]] = []
     moved: list[LedgerCount] = []
     for result in results:
         letter = open_now.get((result.letter.shard, result.letter.seq))
@@ -242,7 +243,10 @@ def _settle(connection: Connection, results: Sequence[Settled]) -> None:
         else:
             gone.append(letter)
             moved += _moved(letter, result.outcome)
+            if result.outcome == "stored":
+                stored.append((letter.shard, letter.seq))
     _remove(connection, gone)
+    builds.note_late(connection, stored)
     ledger.add(connection, moved)
 
 

@@ -10,13 +10,14 @@ from sqlalchemy import Connection
 
 from footfall.state.tables import (
     dead_letters,
-    raw_from,
+    raw_deleted,
     rollup_building,
     rollup_entries,
     rollup_head,
     rollup_late,
     rollup_watermarks,
     rollup_zones,
+    rollups_deleted,
 )
 
 Position = tuple[int, int]
@@ -52,7 +53,7 @@ class Manifest(Struct, frozen=True):
     `watermarks`: by shard the last seq that is in the builds. `late`: positions at or below it
     that are not, and perhaps some above it. `zones` by site id; of a site without one nothing is
     in the builds. `raw_from` by site id: raw events are complete only from this occurred_at (ms)
-    on; absent: all are there.
+    on; absent: all are there. `rollups_from` (ms): builds are complete only from this `at` on.
     """
 
     version: int
@@ -61,6 +62,7 @@ class Manifest(Struct, frozen=True):
     late: tuple[Position, ...]
     zones: dict[str, Zone]
     raw_from: dict[str, int]
+    rollups_from: int = 0
 
 
 class Part(Struct, frozen=True):
@@ -112,7 +114,8 @@ def read_manifest(connection: Connection, version: int) -> Manifest:
         watermarks(connection),
         tuple(late(connection)),
         {row.site_id: Zone(row.timezone, row.step_ms) for row in connection.execute(sa.select(rollup_zones))},
-        {row.site_id: row.at for row in connection.execute(sa.select(raw_from))},
+        {row.site_id: row.at for row in connection.execute(sa.select(raw_deleted))},
+        connection.scalar(sa.select(rollups_deleted.c.at)) or 0,
     )
 
 

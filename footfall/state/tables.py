@@ -162,12 +162,30 @@ rollup_zones = sa.Table(
     sa.Column("step_ms", sa.Integer, nullable=False),
 )
 
-# Of these sites raw events that occurred before `at` (ms) were deleted.
-raw_from = sa.Table(
-    "raw_from",
+# Of these sites retention deleted raw events that occurred before `at`; none received since `received`
+# (both ms).
+raw_deleted = sa.Table(
+    "raw_deleted",
     METADATA,
     sa.Column("site_id", sa.String(64), primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("received", sa.BigInteger, nullable=False),
+)
+
+# One row: retention deleted rollups whose bucket begins before `at` (ms).
+rollups_deleted = sa.Table(
+    "rollups_deleted",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+# How many days raw events of a site are kept, where that is not as in the settings; 0: for ever.
+raw_days = sa.Table(
+    "raw_days",
+    METADATA,
+    sa.Column("site_id", sa.String(64), primary_key=True),
+    sa.Column("days", sa.Integer, nullable=False),
 )
 
 

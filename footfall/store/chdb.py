@@ -7,21 +7,23 @@ import asyncio
 import fcntl
 import os
 import resource
+import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import structlog
 
-from footfall.errors import FootfallError, Invalid, Misconfigured, StoreDown
+from footfall.errors import FootfallError, Invalid, Misconfigured, Retryable, StoreDown
 from footfall.settings import Settings
 from footfall.store import migrate
-from footfall.store.chdb_handles import Handle, Handles, open_handles
+from footfall.store.chdb_handles import Handle, Handles, Reader, open_handles
 from footfall.store.chdb_parts import Part
 
 log = structlog.get_logger(__name__)
@@ -40,16 +42,17 @@ class ChdbStore:
         self._handles = handles
         self._lock = lock
         self._timeout = query_timeout
-        self._idle: asyncio.Queue[Handle] = asyncio.Queue()
+        self._idle: asyncio.Queue[Reader] = asyncio.Queue()
         for reader in handles.readers:
             self._idle.put_nowait(reader)
         self._writing = asyncio.Lock()
+        self._building = asyncio.Lock()  # taken with or without the one above, never before it
         self._ending: set[asyncio.Task[None]] = set()
         self._unsure = False  # whether there may be a broken part of an insert
         self._closed = False
         self._looking: asyncio.Task[None] | None = None
         # Its own threads: a slow question must not keep the log or the state waiting for one.
-        self._threads = ThreadPoolExecutor(len(handles.readers) + 3, thread_name_prefix="footfall-store")
+        self._threads = ThreadPoolExecutor(len(handles.readers) + 4, thread_name_prefix="footfall-store")
 
     async def insert(self, rows: pa.Table, query_id: str) -> None:
         """One block, so one part a month: each is stored whole or not at all."""
@@ -61,6 +64,16 @@ class ChdbStore:
             self._check_open()
             await self._settle()
 
+    async def build(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Ends with a look at the parts that the statement made."""
+        async with self._building:
+            self._check_open()
+            broken = await self._build(sql, parameters)
+        if broken:
+            async with self._writing:
+                await self._take_out(broken)
+            raise StoreDown("a statement was not written whole")
+
     async def query(
         self,
         sql: str,
@@ -69,20 +82,17 @@ class ChdbStore:
         timeout: float | None = None,  # noqa: ASYNC109 - see the port
     ) -> Sequence[tuple[Any, ...]]:
         """Takes one of the readers; waiting for one counts as time of the question."""
-        limit = self._timeout if timeout is None else min(timeout, self._timeout)
-        until = time.monotonic() + limit
-        reader = await self._take(limit)
-        running = self._in_thread(reader.rows, sql, parameters)
-        try:
-            await asyncio.wait({running}, timeout=max(0.0, until - time.monotonic()))
-        except asyncio.CancelledError:
-            self._end(reader, running)
-            raise
-        if not running.done():
-            self._end(reader, running)
-            raise Invalid(f"the question takes longer than {limit:g} s; ask for a shorter range")
-        self._idle.put_nowait(reader)
-        return running.result()
+        return await self._ask(lambda reader: reader.rows(sql, parameters), timeout)
+
+    async def arrow(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - see the port
+    ) -> pa.Table:
+        """As `query`. The reader is free again before anybody looks at the rows."""
+        return await self._ask(lambda reader: reader.arrow(sql, parameters), timeout)
 
     async def migrate(self) -> Sequence[str]:
         """No insert runs meanwhile; questions do."""
@@ -102,7 +112,7 @@ class ChdbStore:
         if self._looking:
             self._looking.cancel()
             await asyncio.wait({self._looking})
-        async with self._writing:  # a running insert ends first,
+        async with self._writing, self._building:  # a running insert ends first,
             for _ in self._handles.readers:  # and every question
                 await self._idle.get()
             await _to_its_end(self._in_thread(self._handles.close))
@@ -116,7 +126,7 @@ class ChdbStore:
     async def look(self) -> None:
         """Look at what merges wrote since the last time. Raises StoreDown."""
         parts, checker = self._handles.parts, self._handles.checker
-        looking = self._in_thread(parts.broken, checker, inserted=False)
+        looking = self._in_thread(parts.broken_merges, checker)
         try:
             await asyncio.wait({looking})
         except asyncio.CancelledError:
@@ -135,7 +145,7 @@ class ChdbStore:
                 log.warning("could not look at what merges wrote", problem=str(error))
 
     async def _write(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Run what makes parts, to its end. Raises StoreDown also when they are not whole: then they are gone."""
+        """Run what makes parts, to its end. Raises StoreDown also when they were not whole, and are gone."""
         async with self._writing:
             self._check_open()
             await self._settle()
@@ -148,10 +158,29 @@ class ChdbStore:
         if broken:
             raise StoreDown("an insert was not written whole")
 
+    async def _build(self, sql: str, parameters: Mapping[str, Any] | None) -> Sequence[Part]:
+        builder = self._handles.builder
+        running = self._in_thread(self._run_and_check, sql, parameters)
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError:
+            await _to_its_end(asyncio.ensure_future(self._end_of(builder, running)))
+            raise
+        return running.result()
+
+    def _run_and_check(self, sql: str, parameters: Mapping[str, Any] | None) -> Sequence[Part]:
+        try:
+            self._handles.builder.command(sql, parameters)
+            return self._handles.parts.broken_inserts(self._handles.builder)
+        except Retryable:
+            raise
+        except FootfallError as error:
+            raise StoreDown(f"a statement failed: {error}") from error
+
     async def _settle(self) -> None:
         if self._unsure:
             parts, writer = self._handles.parts, self._handles.writer
-            await self._take_out(await _to_its_end(self._in_thread(parts.broken, writer, inserted=True)))
+            await self._take_out(await _to_its_end(self._in_thread(parts.broken, writer)))
             self._unsure = False
 
     async def _take_out(self, broken: Sequence[Part]) -> None:
@@ -159,11 +188,12 @@ class ChdbStore:
         if not broken:
             return
         self._unsure = True
-        readers: list[Handle] = []
+        readers: list[Reader] = []
         try:
             for _ in self._handles.readers:
                 readers.append(await self._idle.get())  # noqa: PERF401 -- what was taken goes back, also if this is cancelled
-            await _to_its_end(self._in_thread(self._handles.parts.take_out, self._handles.writer, broken))
+            async with self._building:
+                await _to_its_end(self._in_thread(self._handles.parts.take_out, self._handles.writer, broken))
         finally:
             for reader in readers:
                 self._idle.put_nowait(reader)
@@ -172,23 +202,39 @@ class ChdbStore:
         if self._closed:
             raise StoreDown("the store is closed")
 
-    def _in_thread(self, call: Callable[..., T], *arguments: Any, **named: Any) -> "asyncio.Future[T]":
-        return asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *arguments, **named))
+    def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
-    async def _take(self, limit: float) -> Handle:
+    async def _ask(self, call: Callable[[Reader], T], given: float | None) -> T:
+        limit = self._timeout if given is None else min(given, self._timeout)
+        until = time.monotonic() + limit
+        reader = await self._take(limit)
+        running = self._in_thread(call, reader)
+        try:
+            await asyncio.wait({running}, timeout=max(0.0, until - time.monotonic()))
+        except asyncio.CancelledError:
+            self._end(reader, running)
+            raise
+        if not running.done():
+            self._end(reader, running)
+            raise Invalid(f"the question takes longer than {limit:g} s; ask for a shorter range")
+        self._idle.put_nowait(reader)
+        return running.result()
+
+    async def _take(self, limit: float) -> Reader:
         self._check_open()
         try:
             return await asyncio.wait_for(self._idle.get(), limit)
         except TimeoutError:
             raise StoreDown("the store is busy with other questions") from None
 
-    def _end(self, reader: Handle, running: "asyncio.Future[Any]") -> None:
+    def _end(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
         """Kill what `reader` runs, then give it back; nobody waits for that."""
         task = asyncio.get_running_loop().create_task(self._kill(reader, running))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _kill(self, reader: Handle, running: "asyncio.Future[Any]") -> None:
+    async def _kill(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
         await self._end_of(reader, running)
         self._idle.put_nowait(reader)
 
@@ -222,11 +268,25 @@ def _open(settings: Settings) -> ChdbStore:
         raise Misconfigured(f"data: cannot write to {path.parent}: {error.strerror}") from error
     try:
         _raise_file_limit()
-        pa.array([0])  # the first array of a process imports pandas: 0.7 s that no insert should wait for
+        _without_pandas()
         return ChdbStore(open_handles(settings, path), lock, settings.query_timeout)
     except BaseException:
         lock.close()
         raise
+
+
+def _without_pandas() -> None:
+    """Pyarrow imports pandas with its first array: 0.7 s of every start. A very old one it leaves alone."""
+    if "pandas" in sys.modules:
+        return
+    old = ModuleType("pandas")
+    vars(old)["__version__"] = "0"
+    sys.modules["pandas"] = old
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            pa.array([0])
+    finally:
+        del sys.modules["pandas"]
 
 
 def _take_lock(path: Path) -> IO[str]:

@@ -1,8 +1,12 @@
 """The handles of a chDB engine: how they are opened, set up and used. Everything here blocks.
 
 A handle runs one statement at a time and belongs to one thread at a time. There are several:
-readers (limited, then read-only for good), one for commands, one for inserts, and one that
-looks at what merges wrote.
+readers (limited, then read-only for good), one for commands, one for inserts, one for what
+builds rollups, and one that looks at what merges wrote.
+
+A statement that fails, or is killed, leaves in its handle what it had put out by then, and the next
+answer of that handle begins with it (chdb-core 26.9.0): rows of somebody else. So after a failure
+a handle is emptied before it is used again.
 
 Inserts never go through chDB's `send_insert`: in chdb-core 26.9.0 it answers OK with the number
 of rows when the engine has stored none of them, for example on a full disk.
@@ -14,7 +18,7 @@ which refuses what those still let through: SYSTEM, KILL, INTO OUTFILE and the f
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,12 +38,20 @@ READERS = 4
 _CONFIG = Path(__file__).with_name("chdb.xml")
 _QUESTION = re.compile(r"\s*(?:SELECT|WITH|EXPLAIN)\b", re.IGNORECASE)
 _OUTSIDE = re.compile(r"\bINTO\s+OUTFILE\b|\bfile\s*\(", re.IGNORECASE)
+_ONE = b"1\n"  # what SELECT 1 answers
+_ATTEMPTS = 10
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 Values = Mapping[str, str | int]
 
 # The same on every handle: answers do not depend on the machine's zone.
 _COMMON: Values = {"session_timezone": "UTC"}
+
+# Of answers in Arrow: repeating text as dictionaries, as in the table, and nothing compressed.
+_ARROW: Values = {
+    "output_format_arrow_low_cardinality_as_dictionary": 1,
+    "output_format_arrow_compression_method": "none",
+}
 
 # One insert is one block, so that it is one part a month: written whole or not at all.
 # Nothing is deduplicated by the engine, see docs/decisions/0005-events-table.md.
@@ -55,11 +67,27 @@ _WRITER: Values = {
 }
 
 
+# Rollups. One thread: inserts and questions come first. A part a statement and month, unless it
+# would be larger.
+_BUILDER: Values = {
+    "async_insert": 0,
+    "insert_deduplicate": 0,
+    "deduplicate_insert": "disable",
+    "max_threads": 1,
+    "max_insert_threads": 1,
+    "max_block_size": 8192,
+    "min_insert_block_size_rows": 1_000_000,
+    "min_insert_block_size_bytes": 0,
+    "max_partitions_per_insert_block": 0,
+}
+
+
 class Handle:
     """One client of the engine. `name` is its log_comment, by which `kill` finds what it runs."""
 
     def __init__(self, name: str, path: Path, options: Values, database: str | None = DATABASE) -> None:
         self.name = name
+        self._leftovers = False
         # The import of chdb behind this starts the engine's threads: no other process may do it.
         self._client: Any = clickhouse_connect.get_client(  # pyright: ignore[reportUnknownMemberType] - untyped **kwargs
             interface="chdb", path=str(path), database=database, tz_mode="aware", chdb_options=dict(options)
@@ -73,18 +101,11 @@ class Handle:
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that answers nothing. Raises as `Store.query` does."""
-        try:
-            self._client.command(sql, parameters=dict(parameters) if parameters else None)
-        except Error as error:
-            raise of_query(str(error)) from error
+        self._ask(self._client.command, sql, parameters)
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[tuple[Any, ...]]:
         """The rows of a SELECT. Raises as `Store.query` does."""
-        try:
-            found = self._client.query(sql, parameters=dict(parameters) if parameters else None)
-        except Error as error:
-            raise of_query(str(error)) from error
-        return found.result_rows
+        return self._ask(self._client.query, sql, parameters).result_rows
 
     def kill(self, name: str) -> None:
         """End what the handle `name` runs now, if the engine has begun it."""
@@ -93,6 +114,30 @@ class Handle:
     def close(self) -> None:
         """Waits for the statement that runs."""
         self._client.close()
+
+    def _ask(
+        self, call: Callable[..., Any], sql: str, parameters: Mapping[str, Any] | None, **how: Any
+    ) -> Any:
+        if self._leftovers:
+            self._empty()
+        try:
+            return call(sql, parameters=dict(parameters) if parameters else None, **how)
+        except Exception as error:
+            self._leftovers = True
+            with suppress(StoreDown):  # then before the next statement
+                self._empty()
+            if isinstance(error, Error):
+                raise of_query(str(error)) from error
+            raise
+
+    def _empty(self) -> None:
+        """Take out what a failed statement left. Raises StoreDown."""
+        for _ in range(_ATTEMPTS):  # the first answer has it; and who kills the statement may hit these
+            with suppress(Error):
+                if self._client.raw_query("SELECT 1") == _ONE:
+                    self._leftovers = False
+                    return
+        raise StoreDown("a failed statement has left something in the engine")
 
 
 class Reader(Handle):
@@ -105,9 +150,13 @@ class Reader(Handle):
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Sequence[tuple[Any, ...]]:
         """The rows of a SELECT (or EXPLAIN); any other statement is refused."""
-        if not _QUESTION.match(sql) or _OUTSIDE.search(sql):
-            raise FootfallError("a question is one SELECT, and reads nothing but the store")
+        _check(sql)
         return super().rows(sql, parameters)
+
+    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The same as columns."""
+        _check(sql)
+        return pa.ipc.open_file(self._ask(self._client.raw_query, sql, parameters, fmt="Arrow")).read_all()
 
 
 class Writer(Handle):
@@ -143,13 +192,14 @@ class Handles(NamedTuple):
 
     commands: Handle
     writer: Writer
+    builder: Handle
     checker: Handle
     readers: tuple[Reader, ...]
     parts: Parts
 
     def close(self) -> None:
         """Close them all, and with the last one the engine."""
-        for handle in (*self.readers, self.checker, self.writer, self.commands):
+        for handle in (*self.readers, self.checker, self.builder, self.writer, self.commands):
             handle.close()
 
 
@@ -164,6 +214,8 @@ def open_handles(settings: Settings, path: Path) -> Handles:
         commands.command(f"USE {DATABASE}")
         opened.append(writer := Writer("footfall-writer", path, options))
         writer.set(_WRITER)
+        opened.append(builder := Handle("footfall-builder", path, options))
+        builder.set({**_BUILDER, **_memory(settings)})
         opened.append(checker := Handle("footfall-checker", path, options))
         readers: list[Reader] = []
         for number in range(READERS):
@@ -174,7 +226,12 @@ def open_handles(settings: Settings, path: Path) -> Handles:
             with suppress(Exception):
                 handle.close()
         raise Misconfigured(f"cannot open the store in {path}: {brief(str(error))}") from error
-    return Handles(commands, writer, checker, tuple(readers), parts)
+    return Handles(commands, writer, builder, checker, tuple(readers), parts)
+
+
+def _check(sql: str) -> None:
+    if not _QUESTION.match(sql) or _OUTSIDE.search(sql):
+        raise FootfallError("a question is one SELECT, and reads nothing but the store")
 
 
 def _engine_options(memory: int) -> Values:
@@ -194,9 +251,19 @@ def _engine_options(memory: int) -> Values:
 def _limits(settings: Settings) -> Values:
     return {
         "max_execution_time": f"{settings.query_timeout:g}",
-        "max_memory_usage": settings.store_memory // 2,
-        "max_bytes_before_external_group_by": settings.store_memory // 4,
-        "max_bytes_before_external_sort": settings.store_memory // 4,
+        "max_rows_to_read": settings.query_rows,
+        **_memory(settings, settings.query_memory),
+        **_ARROW,
+    }
+
+
+def _memory(settings: Settings, most: int | None = None) -> Values:
+    half = settings.store_memory // 2
+    allowed = half if most is None else min(most, half)
+    return {
+        "max_memory_usage": allowed,
+        "max_bytes_before_external_group_by": allowed // 2,
+        "max_bytes_before_external_sort": allowed // 2,
     }
 
 

@@ -77,21 +77,17 @@ class Parts:
         self._detached: set[str] = set()
 
     def broken_inserts(self, handle: Handle) -> list[Part]:
-        """Inserted parts that are new, and broken. Raises as `Store.query` does."""
-        return [part for part in self._new(handle) if part.inserted and not self._check(handle, part)]
+        """Inserted parts that are new, and broken. Raises StoreDown."""
+        return self._broken(handle, inserts=True, others=False)
 
-    def broken(self, handle: Handle, *, inserted: bool) -> list[Part]:
-        """Parts that are new, and broken; those `inserted` too, if certainly nothing is being inserted.
+    def broken_merges(self, handle: Handle) -> list[Part]:
+        """Parts that merges (or mutations) made, that are new, and broken. Raises StoreDown."""
+        return self._broken(handle, inserts=False, others=True)
 
-        Raises as `Store.query` does, and StoreDown.
-        """
-        if inserted:
-            self.attach(handle)
-        return [
-            part
-            for part in self._new(handle)
-            if (inserted or not part.inserted) and not self._check(handle, part)
-        ]
+    def broken(self, handle: Handle) -> list[Part]:
+        """All parts that are new, and broken; nothing may be inserted meanwhile. Raises StoreDown."""
+        self.attach(handle)
+        return self._broken(handle, inserts=True, others=True)
 
     def take_out(self, handle: Handle, broken: Sequence[Part]) -> None:
         """Without these parts, each table is what it was before them. No statement may be running on it.
@@ -99,17 +95,13 @@ class Parts:
         A merged part whose sources are gone stays: some of it may be readable. Raises StoreDown.
         """
         gone = [part for part in broken if part.inserted or self._has_sources(handle, part)]
-        for table in {part.table for part in gone}:
-            mine = [part for part in gone if part.table == table]
-            log.error(
-                "parts were not written whole; they are taken out", table=table, parts=[p.name for p in mine]
-            )
-            handle.command("DETACH TABLE {table:Identifier}", {"table": table})
-            self._detached.add(table)
-            for part in mine:
-                _remove(Path(part.path))
-            self._whole |= {f"{path}/" for path in Path(mine[0].path).parent.iterdir()}
-        self.attach(handle)
+        try:
+            for table in {part.table for part in gone}:
+                self._detach(handle, [part for part in gone if part.table == table])
+        except (FootfallError, OSError) as error:
+            raise StoreDown(f"broken parts cannot be taken out: {error}") from error
+        finally:
+            self.attach(handle)
 
     def attach(self, handle: Handle) -> None:
         """Attach what could not be attached again before. Raises StoreDown."""
@@ -124,6 +116,24 @@ class Parts:
                         raise StoreDown(f"the table {table} cannot be attached again: {error}") from error
                 time.sleep(0.05)
             self._detached.discard(table)
+
+    def _detach(self, handle: Handle, broken: Sequence[Part]) -> None:
+        table, names = broken[0].table, [part.name for part in broken]
+        log.error("parts were not written whole; they are taken out", table=table, parts=names)
+        handle.command("DETACH TABLE {table:Identifier}", {"table": table})
+        self._detached.add(table)
+        for part in broken:
+            _remove(Path(part.path))
+        self._whole |= {f"{path}/" for path in Path(broken[0].path).parent.iterdir()}
+
+    def _broken(self, handle: Handle, *, inserts: bool, others: bool) -> list[Part]:
+        try:
+            new = [part for part in self._new(handle) if (inserts if part.inserted else others)]
+            return [part for part in new if not self._check(handle, part)]
+        except StoreDown:
+            raise
+        except (FootfallError, OSError) as error:
+            raise StoreDown(f"cannot look at what was written: {error}") from error
 
     def _new(self, handle: Handle) -> list[Part]:
         active = [Part(*row) for row in handle.rows(_ACTIVE)]

@@ -25,6 +25,16 @@ class Store(Protocol):
         """
         ...
 
+    async def build(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run one statement that makes or drops rollups; values are `{name:Type}` parameters.
+
+        INSERT INTO another table than `events` ... SELECT, ALTER TABLE ... DROP PARTITION, or CREATE
+        and DROP of a table in memory. One at a time; inserts and questions go on beside it. When it
+        returns, its work is durable. Raises StoreDown when that is not certain. Never leaves an
+        attempt running behind it: cancelling ends the statement, and waits for its end.
+        """
+        ...
+
     async def query(
         self,
         sql: str,
@@ -41,6 +51,20 @@ class Store(Protocol):
         StoreDown when the store does not answer; Invalid when the query needs more time or
         memory than allowed, or cannot use a value; Misconfigured when the schema lacks what it
         asks for.
+        """
+        ...
+
+    async def arrow(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - as above
+    ) -> pa.Table:
+        """The rows of one SELECT in columns, for many rows: as `query`, without an object for each value.
+
+        LowCardinality columns come as dictionaries. All rows are held at once: the caller asks
+        for as many as it can hold.
         """
         ...
 

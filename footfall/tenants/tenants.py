@@ -5,7 +5,7 @@ durable on return, and every process's Directory knows of it within 1 s.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -79,6 +79,11 @@ class Tenants:
     async def site(self, workspace_id: str, site_id: str) -> Site | None:
         """The site, if the workspace has it."""
         return await self._read(rows.get, tables.sites, Site, workspace_id, site_id)
+
+    async def timezones(self, site_ids: Collection[str]) -> Mapping[str, str]:
+        """The time zone of each of these sites, of whatever workspace; those there are not are left out."""
+        sites = await self._read(rows.find, tables.sites.c.id, site_ids, Site)
+        return {site_id: site.timezone for site_id, site in sites.items()}
 
     async def update_site(
         self,

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,6 +48,7 @@ _LITTLE = 1000  # rows
 _SECOND = 1.0  # between measurements, and looks for dead letters to retry
 LEASE_SECONDS = 30.0
 _INSERT_MARGIN = 5.0  # seconds of lease that an insert needs at its beginning
+_SHOWN = 3  # positions of dead letters in a line of the log
 
 
 class Worker:
@@ -79,6 +81,11 @@ class Worker:
         self._reader: Reader | None = None
         self._stored = 0
         self._looked = 0.0
+
+    @property
+    def fence(self) -> Fence:
+        """The lease that makes it the only one."""
+        return self._fence
 
     @property
     def complete_through(self) -> float:
@@ -129,8 +136,10 @@ class Worker:
                 elif not until_empty and found < _LITTLE:
                     await set_within(stop, _POLL)
         finally:
-            await _end_of(inserting)
-            await self._memory.close(reader.done_positions)
+            try:
+                await _end_of(inserting)
+            finally:
+                await self._memory.close(reader.done_positions)
 
     async def _start(self) -> Reader:
         """Remember what is needed, finish what a crash left open, then read on behind what is closed."""
@@ -199,9 +208,7 @@ class Worker:
         self._dead_share.closed(events, len(closing.dead_letters))
         self._pauses = 0
         metrics.WORKER_PAUSED.set(0)
-        for letter in closing.dead_letters:
-            metrics.DEAD_LETTERED.labels(letter.reason).inc()
-            log.error("dead letter", position=letter.position, reason=letter.reason, detail=letter.detail)
+        _tell(closing.dead_letters)
         self._stored += stored
         metrics.EVENTS_STORED.inc(stored)
         metrics.BATCHES.inc()
@@ -219,9 +226,9 @@ class Worker:
             await self._patience.until_done(lambda: self._lease.renew(self._fence, LEASE_SECONDS))
 
     async def _every_second(self) -> Sequence[DeadLetter]:
-        """What is due about once a second: measurements, expiry of ids, the lease.
+        """What is due about once a second: measurements, expiry of ids.
 
-        Returns the dead letters that are to be retried.
+        Returns the dead letters that are to be retried. Raises Conflict when the lease was lost.
         """
         now = time.monotonic()
         if now - self._looked < _SECOND:
@@ -269,6 +276,17 @@ class Worker:
         return await insert_exactly(
             self._store, rows, uuid.uuid4().hex, self._breaker, self._allowed, too_many, uncertain=False
         )
+
+
+def _tell(letters: Sequence[DeadLetter]) -> None:
+    """One line for the letters of a batch, however many there are."""
+    if not letters:
+        return
+    reasons = Counter(letter.reason for letter in letters)
+    for reason, count in reasons.items():
+        metrics.DEAD_LETTERED.labels(reason).inc(count)
+    first = [f"{letter.position} {letter.reason} {letter.detail}".rstrip() for letter in letters[:_SHOWN]]
+    log.error("dead letters", **reasons, first=first)
 
 
 async def _end_of(inserting: asyncio.Task[None] | None) -> None:

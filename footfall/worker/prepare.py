@@ -7,18 +7,20 @@ ids of closed batches only, so a batch that is prepared again after a crash come
 import threading
 import time
 import uuid
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
+from contextlib import suppress
 from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import structlog
+from msgspec.structs import replace
 
 from footfall import metrics
 from footfall.enrich.pipeline import Pipeline
 from footfall.model.columns import NAMES
-from footfall.model.record import RawEvent, event_positions
+from footfall.model.record import RawEvent, Record, event_positions
 from footfall.state.batches import Closing, Plan
 from footfall.state.letters import DeadLetter
 from footfall.store.arrow import table
@@ -26,13 +28,11 @@ from footfall.worker.books import Books, letter_of_event, letter_of_record
 from footfall.worker.columns import Columns, columns
 from footfall.worker.reader import Batch, Placed
 from footfall.worker.recent_ids import RecentIds
-from footfall.worker.recent_ids_keys import Ids, Mask, payload_digests
+from footfall.worker.recent_ids_keys import ID_BYTES, Ids, Mask, payload_digests
 from footfall.worker.recent_ids_runs import Run
 from footfall.worker.sessions import Sessions
 
 log = structlog.get_logger(__name__)
-
-_ID_BYTES = 16
 
 # What unpacking a record that contradicts itself raises.
 _CONTRADICTION = (IndexError, TypeError, ValueError)
@@ -200,28 +200,41 @@ class Preparer:
 
 
 def _unpack(records: Sequence[Placed]) -> tuple[Columns, list[RawEvent], dict[Position, tuple[str, str]]]:
-    """The events of all readable records as columns and as they are, and those of inconsistent records."""
-    whole = [placed for placed in records if placed.record is not None]
+    """The events of all readable records, as columns and as they are; and those that contradict theirs."""
+    whole = [(placed.shard, placed.offset, placed.record) for placed in records if placed.record is not None]
     dead: dict[Position, tuple[str, str]] = {}
     try:
         rows = _columns(whole)
-    except _CONTRADICTION:  # a record that contradicts itself: which one?
-        good: list[Placed] = []
-        for placed in whole:
-            try:
-                _columns([placed])
-                good.append(placed)
-            except _CONTRADICTION as error:
-                count = len(placed.record.events) if placed.record else 0
-                places = ((placed.shard, seq) for seq in event_positions(placed.offset, count))
-                dead |= dict.fromkeys(places, ("unprocessable", type(error).__name__))
-        whole, rows = good, _columns(good)
-    return rows, [event for placed in whole if placed.record for event in placed.record.events], dead
+    except _CONTRADICTION:
+        seqs: list[int] = []
+        for number, (shard, offset, record) in enumerate(whole):
+            wrong = _contradictions(record)
+            seq = event_positions(offset, len(record.events))
+            dead |= {(shard, seq[index]): ("unprocessable", error) for index, error in wrong.items()}
+            good = [index for index in range(len(record.events)) if index not in wrong]
+            seqs += [seq[index] for index in good]
+            whole[number] = (shard, offset, replace(record, events=[record.events[index] for index in good]))
+        rows = _columns(whole) | {"seq": seqs}
+    return rows, [event for _, _, record in whole for event in record.events], dead
 
 
-def _columns(records: Sequence[Placed]) -> Columns:
-    rows = columns((p.shard, p.offset, p.record) for p in records if p.record is not None)
-    if len(b"".join(rows["event_id"])) != _ID_BYTES * len(rows["event_id"]):
+def _contradictions(record: Record) -> dict[int, str]:
+    """The kind of error of each event, by its index, that contradicts its record."""
+    wrong: dict[int, str] = {}
+    with suppress(*_CONTRADICTION):
+        _columns([(0, 0, record)])
+        return wrong
+    for index, event in enumerate(record.events):
+        try:
+            _columns([(0, 0, replace(record, events=[event]))])
+        except _CONTRADICTION as error:
+            wrong[index] = type(error).__name__
+    return wrong
+
+
+def _columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
+    rows = columns(records)
+    if not {ID_BYTES}.issuperset(map(len, rows["event_id"])):
         raise ValueError("an id has 16 bytes")
     return rows
 

@@ -25,6 +25,7 @@ U8 = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 SECRET_BYTES = 32
+ID_BYTES = 16
 
 # Of `rest`, the low bits are the payload's digest, the high bits belong to the key.
 DIGEST_BITS = 16

@@ -15,7 +15,7 @@ from footfall.eventlog.port import EventLog, Stored
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, decode
 from footfall.worker.recent_ids import RecentIds
 from footfall.worker.recent_ids_checkpoint import load, save
-from footfall.worker.recent_ids_keys import payload_digests
+from footfall.worker.recent_ids_keys import ID_BYTES, payload_digests
 from footfall.worker.recent_ids_runs import sort
 
 log = structlog.get_logger(__name__)
@@ -107,7 +107,8 @@ class Memory:
                 continue
             newest = max(newest, record.received_at)
             for index, event in enumerate(record.events):
-                if event.client_id and (shard, offset * SEQ_PER_RECORD + index) not in dead:
+                known = event.client_id and len(event.event_id) == ID_BYTES
+                if known and (shard, offset * SEQ_PER_RECORD + index) not in dead:
                     workspaces.append(record.workspace_id)
                     events.append(event)
         if events:

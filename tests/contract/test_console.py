@@ -3,7 +3,7 @@
 import pytest
 
 from footfall.errors import StoreDown
-from footfall.query.params import parameters
+from footfall.query.params import filter_parameters, parameters
 from footfall.query.reports import REPORTS
 from tests.console import open_console
 from tests.contract.acme import Acme, assert_problem
@@ -77,8 +77,11 @@ def test_openapi_describes_every_parameter_and_every_answer(acme):
     assert document["openapi"].startswith("3.1")
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     schemas = document["components"]["schemas"]
+    shared = {
+        f"#/components/parameters/{name}": each for name, each in document["components"]["parameters"].items()
+    }
     for reference in references(document):
-        assert reference.removeprefix("#/components/schemas/") in schemas, reference
+        assert reference in shared or reference.removeprefix("#/components/schemas/") in schemas, reference
     operations = [path[method] for path in document["paths"].values() for method in path if method == "get"]
     ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids))
@@ -86,13 +89,19 @@ def test_openapi_describes_every_parameter_and_every_answer(acme):
         operation = document["paths"][report.path.replace(":str", "")]["get"]
         assert operation["security"] == [{"key": []}]
         assert {"200", "400", "401", "403", "503"} <= set(operation["responses"])
-        found = {each["name"]: each for each in operation["parameters"]}
+        given = [shared[each["$ref"]] if "$ref" in each else each for each in operation["parameters"]]
+        found = {each["name"]: each for each in given}
+        assert len(found) == len(given)
         assert all(each["description"] for each in found.values())
-        assert set(found) == {each.name for each in parameters(report.params)} | (
-            {"id"} if "{" in report.path else set()
-        )
-        if "interval" in found:
-            assert found["interval"]["schema"]["enum"] == ["hour", "day", "week", "month", "year"]
+        own = {each.name for each in parameters(report.params)} | ({"id"} if "{" in report.path else set())
+        assert set(found) == own | {each.name for each in filter_parameters()} | {"properties"}
+        assert {"24h", "30d", "all"} <= set(found["interval"]["schema"]["enum"])
+        if "granularity" in found:
+            assert found["granularity"]["schema"]["enum"] == ["hour", "day", "week", "month", "year"]
+            assert set(found["granularity"]["schema"]["enum"]) <= set(found["interval"]["schema"]["enum"])
+        assert [each["name"] for each in given if each.get("required")] == [
+            each.name for each in parameters(report.params) if each.required
+        ] + ["id"] * ("{" in report.path)
         if "limit" in found:
             assert found["limit"]["schema"]["maximum"] == 1000
         answer = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]

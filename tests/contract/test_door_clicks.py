@@ -60,6 +60,7 @@ async def test_an_unknown_code_is_an_orphan_click(tmp_path):
     assert answer.status_code == 404
     assert "does not exist" in answer.text
     assert (orphan.event_type, orphan.short_code, orphan.link_id) == ("orphan_click", "nothing-here", "")
+    assert orphan.page_url == f"{rig.http.base_url}/nothing-here"  # so that reports know the host
     assert record.workspace_id == "default"
 
 

@@ -6,6 +6,7 @@ write; `tests/faults/test_injection.py` makes the real one.
 
 import asyncio
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,34 @@ async def test_questions_wait_while_a_part_is_taken_out(store):
     asking = False
     await asyncio.gather(*asked)
     assert await count(store) == 10
+
+
+KILLED = """
+import asyncio, os, sys
+from pathlib import Path
+from footfall.settings import Settings
+from footfall.store import open_store
+from tests.contract.test_store import rows
+from tests.contract.test_store_parts import breaking
+
+async def main():
+    store = await open_store(Settings(data=Path(sys.argv[1])))
+    await store.migrate()
+    await store.insert(rows(10), "before")
+    breaking(store, sys.argv[2])
+    store._handles.writer.insert(rows(1000, first=10), "broken")
+    os.kill(os.getpid(), 9)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("file", ["count.txt", "default_compression_codec.txt"])
+async def test_what_was_not_looked_at_before_a_kill_is_when_it_is_loaded(tmp_path, file):
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(tmp_path), file)
+    assert await killed.wait() == -9
+    async with opened(Settings(data=tmp_path)) as store:
+        assert await count(store) == 10
 
 
 async def test_what_was_there_before_is_not_looked_at_again(tmp_path):

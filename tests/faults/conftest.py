@@ -34,12 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         Path(record).write_text(f"{text}\n")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "FOOTFALL_TEST_ROUNDS" not in os.environ:
-        # Minutes of kills and full disks: `make faults` runs them, `make test` the log's own faults.
-        ours = [item for item in items if "install" in getattr(item, "fixturenames", ())]
-        config.hook.pytest_deselected(items=ours)
-        items[:] = [item for item in items if item not in set(ours)]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timeout") is None and Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(300 + 20 * ROUNDS))

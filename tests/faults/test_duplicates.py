@@ -11,7 +11,7 @@ def test_resends_count_once(install, check, rounds, chance):
     site = install()
     server = site.serve()
     oracle = site.oracle(events=2000, clicks=10, storm=0.5, seed=chance.randrange(1 << 30))
-    repeats = max(3, rounds // 20)
+    repeats = max(2, rounds // 20)
     for number in range(repeats):
         oracle.phase(f"{number}-running")
         oracle.sent(at_least=200)

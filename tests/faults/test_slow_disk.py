@@ -34,7 +34,7 @@ def test_slow_fsyncs(install, check, library, chance):
 def test_power_cuts(install, check, library, rounds, chance):
     """Each cut leaves the files as they were at their last fsync."""
     site = install()
-    repeats = max(3, rounds // 8)
+    repeats = max(2, rounds // 8)
     for number in range(repeats):
         shim = Shim(library, site.directory / f"cut-{number}.control", root=site.data)
         server = site.serve(**shim.environment)

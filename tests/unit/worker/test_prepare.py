@@ -79,17 +79,17 @@ def test_every_received_event_has_one_outcome(preparer):
             record(event(5, visit=7), event(6)),
         )
     )
-    assert seqs(prepared) == [0, 1, 2 * SEQ_PER_RECORD + 1]
+    assert seqs(prepared) == [0, 1, 2 * SEQ_PER_RECORD + 1, 3 * SEQ_PER_RECORD + 1]
     assert books(prepared) == {
         ("received", ""): 14,
-        ("stored", ""): 3,
+        ("stored", ""): 4,
         ("duplicate", ""): 3,
         ("rejected", "too_old"): 4,
         ("dead_lettered", "damaged"): 1,
-        ("dead_lettered", "unprocessable"): 3,
+        ("dead_lettered", "unprocessable"): 2,
     }
     assert prepared.events == 8
-    assert prepared.plan.rows == prepared.rows.num_rows == len(prepared.ids.key) == 3
+    assert prepared.plan.rows == prepared.rows.num_rows == len(prepared.ids.key) == 4
     assert prepared.received_until == AT / 1000
 
 

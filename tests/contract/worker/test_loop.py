@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from footfall.eventlog import BACKENDS
 from footfall.metrics import DEAD_LETTERED
 from footfall.model.record import decode
 from footfall.worker import loop
@@ -13,8 +12,6 @@ from tests.contract.installation import (
     NOW,
     broken_record,
     event,
-    new_world,
-    one_store,
     places,
     record,
     stored,
@@ -23,24 +20,6 @@ from tests.contract.installation import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    """One loop for the module, so that the engine starts once."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture(params=BACKENDS)
-async def world(request, tmp_path, store):
-    async with new_world(request.param, tmp_path, store) as world:
-        yield world
 
 
 def dead(reason):

@@ -4,36 +4,17 @@ import asyncio
 import time
 
 import pytest
+import sqlalchemy as sa
 
 from footfall.errors import Conflict
-from footfall.eventlog import BACKENDS
 from footfall.eventlog.port import WORKER
 from footfall.state.lease import Lease
-from footfall.worker import patience
+from footfall.state.tables import leases
+from footfall.worker import open  # noqa: A004 -- the module
 from footfall.worker.open import open_worker
-from tests.contract.installation import new_world, nothing, one_store, settled, stored, until
+from tests.contract.installation import nothing, settled, stored, until
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    """One loop for the module, so that the engine starts once."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture(params=BACKENDS)
-async def world(request, tmp_path, store, monkeypatch):
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
-    async with new_world(request.param, tmp_path, store) as world:
-        yield world
 
 
 async def test_a_second_worker_is_refused_while_the_first_lives(world):
@@ -46,6 +27,32 @@ async def test_a_second_worker_is_refused_while_the_first_lives(world):
     async with open_worker(world.reading, world.store, world.database, world.settings) as worker:
         await world.append(4)
         assert await worker.drain() == 4
+
+
+async def test_the_lease_is_kept_while_the_worker_waits_for_the_store(world, monkeypatch):
+    monkeypatch.setattr(open, "LEASE_SECONDS", 0.3)
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(*_):
+        waits.set()
+        await goes_on.wait()
+
+    async def expiry():
+        return await world.database.read(lambda connection: connection.scalar(sa.select(leases.c.expires_at)))
+
+    async def moved():
+        return await expiry() != before
+
+    world.store.before = wait
+    await world.append(3)
+    async with open.open_worker(world.reading, world.store, world.database, world.settings) as worker:
+        draining = asyncio.create_task(worker.drain())
+        await waits.wait()
+        for _ in range(3):
+            before = await expiry()
+            await until(moved, 5)
+        goes_on.set()
+        assert await draining == 3
 
 
 async def take_over(world):

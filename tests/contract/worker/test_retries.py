@@ -4,18 +4,13 @@ from contextlib import suppress
 
 import pytest
 
-from footfall.metrics import WORKER_PAUSED
 from footfall.model.ids import uuid7
-from footfall.worker import loop, patience
 from tests.contract.installation import (
     Crash,
     crash,
     drain,
     event,
-    fault,
-    new_world,
     nothing,
-    one_store,
     poison,
     record,
     retry_all,
@@ -24,33 +19,9 @@ from tests.contract.installation import (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    """One loop for the module, so that the engine starts once."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
 @pytest.fixture
-async def world(tmp_path, store, monkeypatch):
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(loop, "_SECOND", 0.0)
-    WORKER_PAUSED.set(0)
-    async with new_world("sqlite", tmp_path, store) as world:
-        yield world
-
-
-@pytest.fixture
-def fix():
-    """A fault that makes POISON unprocessable; call it to fix that."""
-    with fault() as fix:
-        yield fix
+def world(eager):
+    return eager
 
 
 async def test_a_crash_while_a_batch_with_dead_letters_closes(world, fix):

@@ -6,43 +6,20 @@ from contextlib import suppress
 import pytest
 
 from footfall.errors import StoreDown
-from footfall.eventlog import BACKENDS
 from footfall.metrics import ENRICH_SECONDS, ID_CONFLICTS
 from footfall.model.ids import uuid7
-from footfall.worker import patience
 from tests.contract.installation import (
     Crash,
     crash,
     event,
-    new_world,
     nothing,
-    one_store,
     record,
     settled,
     until,
 )
+from tests.contract.test_store_parts import breaking
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    """One loop for the module, so that the engine starts once."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture(params=BACKENDS)
-async def world(request, tmp_path, store, monkeypatch):
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
-    async with new_world(request.param, tmp_path, store) as world:
-        yield world
 
 
 async def send(world, *ids, workspace="acme", **fields):
@@ -66,6 +43,15 @@ async def test_an_insert_that_failed_is_finished_whatever_it_stored(world, part)
     world.store.before = fail
     await world.append(*[10] * 9)
     await (await world.worker(batch_rows=20)).drain()
+    await settled(world, rows=90, received=90, stored=90)
+
+
+@pytest.mark.parametrize("fail", [False, True], ids=["answered OK", "failed"])
+async def test_rows_of_a_part_that_was_not_written_whole_are_inserted_again(world, fail):
+    await world.append(*[10] * 9)
+    breaking(world.store._store, "primary.cidx", fail=fail)
+    assert await (await world.worker(batch_rows=50)).drain() == 90
+    await world.store.settle()
     await settled(world, rows=90, received=90, stored=90)
 
 

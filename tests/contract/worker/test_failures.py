@@ -7,16 +7,12 @@ import time
 import pytest
 
 from footfall.errors import Retryable, StoreDown
-from footfall.eventlog import BACKENDS
 from footfall.model.ids import uuid7
-from footfall.worker import patience
 from tests.contract.installation import (
     MINUTE,
     NOW,
     event,
-    new_world,
     nothing,
-    one_store,
     record,
     settled,
     stored,
@@ -24,26 +20,6 @@ from tests.contract.installation import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    """One loop for the module, so that the engine starts once."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture(params=BACKENDS)
-async def world(request, tmp_path, store, monkeypatch):
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
-    async with new_world(request.param, tmp_path, store) as world:
-        yield world
 
 
 # When the store fails

@@ -1,22 +1,20 @@
 """What cannot be stored is set aside, counted and tried again, and never stops the rest."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from footfall.errors import StoreDown
 from footfall.metrics import DEAD_LETTERED, LOG_BACKLOG, WORKER_PAUSED
 from footfall.model.ids import uuid7
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.worker import loop, patience
 from tests.contract.installation import (
     broken_record,
     drain,
     event,
-    fault,
-    new_world,
     nothing,
-    one_store,
     poison,
     record,
     refusing,
@@ -29,33 +27,9 @@ from tests.contract.installation import (
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    """One loop for the module, so that the engine starts once."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
 @pytest.fixture
-async def world(tmp_path, store, monkeypatch):
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
-    monkeypatch.setattr(loop, "_SECOND", 0.0)
-    WORKER_PAUSED.set(0)
-    async with new_world("sqlite", tmp_path, store) as world:
-        yield world
-
-
-@pytest.fixture
-def fix():
-    """A fault that makes POISON unprocessable; call it to fix that."""
-    with fault() as fix:
-        yield fix
+def world(eager):
+    return eager
 
 
 # One bad event
@@ -78,6 +52,40 @@ async def test_records_that_cannot_be_read_are_dead_letters_without_content(worl
     assert (undecodable.size, undecodable.payload, undecodable.retryable) == (11, b"", False)
     assert len(undecodable.digest) == 64
     assert await world.backlog() == 0
+
+
+INCONSISTENT = {
+    "a visit that is not there": [event(visit=9)],
+    "a wrong id": [event(event_id=b"short")],
+    "a wrong id of a client": [event(event_id=b"short", client_id=True)],
+    "two wrong ids": [event(event_id=b"i" * 15, client_id=True), event(event_id=b"i" * 17, client_id=True)],
+}
+
+
+@pytest.mark.parametrize("bad", INCONSISTENT.values(), ids=INCONSISTENT)
+async def test_an_inconsistent_event_does_not_cost_its_neighbours(world, bad):
+    one, two = uuid7(), uuid7()
+    before, after = event(event_id=one, client_id=True), event(event_id=two, client_id=True)
+    await world.append(2)
+    await world.append_raw(record([before, *bad, after]))
+    await world.append_raw(record([after, before, before]))
+    assert await drain(world) == 4
+    assert await world.outcomes() == {
+        "received": 7 + len(bad), "stored": 4, "dead_lettered": len(bad), "duplicate": 3
+    }  # fmt: skip
+    letters = await world.letters()
+    places = [SEQ_PER_RECORD + 1 + index for index in range(len(bad))]
+    assert [(letter.reason, letter.seq) for letter in letters] == [("unprocessable", at) for at in places]
+    stored = await world.store.query(
+        "SELECT seq FROM events WHERE event_id IN {ids:Array(UUID)} ORDER BY seq",
+        {"ids": [str(UUID(bytes=one)), str(UUID(bytes=two))]},
+    )
+    assert [seq for (seq,) in stored] == [SEQ_PER_RECORD, SEQ_PER_RECORD + 1 + len(bad)]
+    for letter in letters:
+        await world.dead_letters.discard("acme", letter.shard, letter.seq)
+    (world.settings.data / "recent-ids").unlink(missing_ok=True)
+    await world.append_raw(record([before, after]))
+    assert await drain(world) == 0, "the next start knows the good ids again"
 
 
 @pytest.mark.parametrize(
@@ -281,3 +289,13 @@ async def test_under_load_letters_are_retried_and_the_backlog_is_measured(world,
     assert await world.letters() == []
     assert len({backlog for backlog, _ in seen}) > 3
     assert tuple(await world.counts()) == (121, 121)
+
+
+async def test_a_batch_of_dead_letters_is_one_line_of_the_log(world, fix):
+    await world.append_raw(record([poison() for _ in range(50)] + [event() for _ in range(500)]))
+    await world.append_raw(b"\xc1 no record")
+    with capture_logs() as said:
+        assert await drain(world) == 500
+    (line,) = [line for line in said if line["event"] == "dead letters"]
+    assert (line["unprocessable"], line["undecodable"]) == (50, 1)
+    assert len(line["first"]) == 3

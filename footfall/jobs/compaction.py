@@ -1,0 +1,99 @@
+"""Compaction: many small builds of a month become few large ones, as in a log-structured merge tree."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from footfall.jobs import cubes
+from footfall.jobs.slices import Slicer
+from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
+from footfall.model.rollups import CUBES
+from footfall.state.builds import Builds, Entry
+from footfall.store.port import Store
+
+log = structlog.get_logger(__name__)
+
+FAN_IN = 8
+"""Builds of one level that become one of the next."""
+
+CLOSED_AFTER = timedelta(days=2)
+"""After the end of a month: then few events of it are still to come."""
+
+
+class Merge(NamedTuple):
+    """Builds of a month that are to become one of `level`."""
+
+    month: int
+    sources: tuple[Entry, ...]
+    level: int
+
+
+def due(entries: Iterable[Entry], now: float | None = None) -> list[Merge]:
+    """What is to be merged. `now` (Unix seconds): whole months, too, that ended by then."""
+    found: list[Merge] = []
+    for month, every in groupby(
+        sorted(entries, key=lambda each: (each.month, each.build)), lambda e: e.month
+    ):
+        there = list(every)
+        if now is not None and len(there) > 1 and _is_closed(month, now):
+            found.append(Merge(month, tuple(there), max(each.level for each in there) + 1))
+            continue
+        for level in sorted({each.level for each in there}):
+            same = [each for each in there if each.level == level]
+            if len(same) >= FAN_IN:
+                found.append(Merge(month, tuple(same), level + 1))
+                break  # what comes of it may complete the next level
+    return found
+
+
+class Compactor:
+    """Merges builds. `clock`: Unix seconds. Raises Retryable when a part does not answer."""
+
+    def __init__(self, store: Store, builds: Builds, slicer: Slicer, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._builds = builds
+        self._slicer = slicer
+        self._clock = clock
+
+    async def merge(self, merge: Merge) -> None:
+        """Build it and swap it for its sources."""
+        started = time.perf_counter()
+        building = await self._builds.begin_merge(merge.month, [entry.build for entry in merge.sources])
+        held = {name for entry in merge.sources for name in entry.cubes}
+        now = [cube for cube in CUBES if cube.name in held]
+        question = cubes.spread_of(building)
+        spread = [
+            (str(cube), int(at), int(rows))
+            for cube, at, rows in await self._store.query(question.sql, question.parameters)
+        ]
+        for statement in cubes.merges(now, spread, building):
+            await self._store.build(statement.sql, statement.parameters)
+        # Of a cube that one of them lacks, the build has not all either.
+        names = tuple(cube.name for cube in now if all(cube.name in entry.cubes for entry in merge.sources))
+        made = [
+            msgspec.structs.replace(entry, cubes=names)
+            for entry in await self._slicer.entries(building, merge.level)
+        ]
+        await self._builds.publish(building, made, {}, int(self._clock() * 1000))
+        seconds = time.perf_counter() - started
+        ROLLUP_BUILDS.labels("merge").inc()
+        ROLLUP_SECONDS.labels("merge").observe(seconds)
+        log.info(
+            "rollups.merged", build=building.build, month=merge.month, builds=len(merge.sources),
+            rows=_rows(made), of=_rows(merge.sources), seconds=round(seconds, 3),
+        )  # fmt: skip
+
+
+def _rows(entries: Sequence[Entry]) -> int:
+    return sum(entry.rows for entry in entries)
+
+
+def _is_closed(month: int, now: float) -> bool:
+    year, number = divmod(month, 100)
+    after = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
+    return now >= (after + CLOSED_AFTER).timestamp()

@@ -1,0 +1,181 @@
+"""Rollups are kept: slices of what was stored, compaction, and the removal of what no longer counts.
+
+One at a time, in the process that has the store and the worker's lease. A build that was left
+open, by a failure or the end of a process, is given up at the next look, with what it left in
+the store; only the transaction that publishes it makes it count.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import structlog
+
+from footfall.database import Database
+from footfall.errors import Conflict, FootfallError
+from footfall.jobs import cubes
+from footfall.jobs.compaction import Compactor, due
+from footfall.jobs.slices import Slicer, Zones
+from footfall.metrics import ROLLUP_TIMESTAMP, ROLLUP_WAITING
+from footfall.settings import Settings
+from footfall.state.batches import Batches
+from footfall.state.builds import Builds, Partition
+from footfall.state.lease import Fence
+from footfall.store.port import Store
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY = 5.0  # seconds
+_MOST_LATE = 1000  # rows that questions look for one by one
+_STAGED_BYTES = 128  # of an event, in memory
+_RETIRED_MARGIN = 60.0  # seconds beyond two questions of the longest kind: one answer may ask twice
+
+
+class Rollups:
+    """The rollups of one store. `clock`: Unix seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        state: Database,
+        fence: Fence | None,
+        zones: Zones,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._builds = Builds(state, fence)
+        self._slicer = Slicer(store, Batches(state), self._builds, zones, clock)
+        self._compactor = Compactor(store, self._builds, self._slicer, clock)
+        self._due = settings.slice_rows
+        self._most = min(2 * settings.slice_rows, settings.store_memory // 8 // _STAGED_BYTES)
+        self._keep = 2 * settings.query_timeout + _RETIRED_MARGIN
+        self._clock = clock
+        self._unsure = True  # whether there may be an open build, or partitions that nobody knows
+        self._working = asyncio.Lock()
+
+    async def tick(self) -> None:
+        """Do what is due. To be called every few seconds.
+
+        Raises Retryable when a part does not answer, Conflict when the worker's lease was lost.
+        """
+        async with self._working:
+            if self._unsure:
+                await self._clean_up()
+            self._unsure = True
+            await self._slice_and_merge()
+            await self._drop_retired()
+            self._unsure = False
+
+    async def slice_all(self) -> None:
+        """Slice all that is closed now, however little it is."""
+        async with self._working:
+            if self._unsure:
+                await self._clean_up()
+            self._unsure = True
+            while True:
+                parts, rows = await self._slicer.waiting()
+                if not rows:
+                    break
+                await self._slicer.slice(parts, rows, self._most)
+            self._unsure = False
+
+    async def rebuild(self, month: int) -> int:
+        """Build a month (YYYYMM) again from the events. Returns how many there are.
+
+        Raises Conflict when the events of a site in it are not all there any more, so that what
+        rollups say could not be said again.
+        """
+        async with self._working:
+            if self._unsure:
+                await self._clean_up()
+            manifest = await self._builds.manifest()
+            start = datetime(month // 100, month % 100, 1, tzinfo=UTC).timestamp() * 1000
+            entries = [entry for entry in manifest.entries if entry.month == month]
+            if start < manifest.rollups_from:
+                raise Conflict(f"the rollups of {month} were deleted by retention")
+            gone = sorted(site for site, at in manifest.raw_from.items() if at > start)
+            if entries and gone:
+                raise Conflict(
+                    f"events of {month} were deleted by retention ({', '.join(gone[:5])}): "
+                    "what its rollups say cannot be made again"
+                )
+            self._unsure = True
+            rows = await self._slicer.rebuild(month, self._most)
+            self._unsure = False
+            return rows
+
+    async def _slice_and_merge(self) -> None:
+        books = await self._builds.books()
+        ROLLUP_TIMESTAMP.set(books.sliced_at / 1000)
+        new_day = _day(self._clock()) != _day(books.sliced_at / 1000)
+        while True:
+            parts, rows = await self._slicer.waiting()
+            ROLLUP_WAITING.set(rows)
+            late = len((await self._builds.manifest()).late)
+            if not (rows >= self._due or late >= _MOST_LATE or (new_day and rows)):
+                break
+            await self._slicer.slice(parts, rows, self._most)
+            await self._merge()
+        if new_day:
+            await self._merge(self._clock())
+
+    async def _merge(self, now: float | None = None) -> None:
+        while merges := due((await self._builds.manifest()).entries, now):
+            await self._compactor.merge(merges[0])
+
+    async def _clean_up(self) -> None:
+        """Give open builds up, and drop what is not known."""
+        for building in (await self._builds.books()).building:
+            log.warning("a build was left open; it is given up", build=building.build, kind=building.kind)
+            await self._builds.abandon(building)
+        await self._do(cubes.unstage())
+        books = await self._builds.books()
+        statement = cubes.partitions()
+        there = {
+            Partition(month, build)
+            for month, build in await self._store.query(statement.sql, statement.parameters)
+        }
+        for month, build in sorted(there - books.published - books.retired.keys()):
+            log.info("rollups.dropped", build=build, month=month, reason="it was never published")
+            await self._do(cubes.drop(month, build))
+        for month, build in sorted(books.published - there):
+            log.error("rollups.missing", build=build, month=month)
+
+    async def _drop_retired(self) -> None:
+        before = (self._clock() - self._keep) * 1000
+        gone = [partition for partition, at in (await self._builds.books()).retired.items() if at < before]
+        for partition in gone:
+            await self._do(cubes.drop(*partition))
+        if gone:
+            await self._builds.forget(gone)
+
+    async def _do(self, statement: cubes.Statement) -> None:
+        await self._store.build(statement.sql, statement.parameters)
+
+
+@asynccontextmanager
+async def kept(rollups: Rollups) -> AsyncGenerator[Rollups]:
+    """Keep them current until the block ends; what is being built then is given up."""
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            try:
+                await rollups.tick()
+            except FootfallError as error:
+                log.warning("rollups.failed", problem=str(error))
+
+    task = asyncio.create_task(keep())
+    try:
+        yield rollups
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _day(at: float) -> int:
+    return datetime.fromtimestamp(at, UTC).toordinal()

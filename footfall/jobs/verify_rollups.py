@@ -1,0 +1,142 @@
+"""Do the rollups say what the events say? Each cube is made anew of the events, and compared.
+
+By workspace, site and bucket: how many events, how many different visitors, and a sum over the
+values of the cube's fields. Only what is sliced is compared, and where retention left both.
+"""
+
+from typing import Any
+
+from footfall.jobs import cubes
+from footfall.jobs.cubes import Span
+from footfall.jobs.findings import Finding, finding
+from footfall.model.rollups import CUBES, ONLY, VALUES, Cube, columns_of, field_text
+from footfall.state.builds import Building, Builds, Manifest
+from footfall.state.ledger import HOUR
+from footfall.store.port import Store
+
+_LONGEST_DAY = 26 * HOUR
+_MOST = 100  # findings of a cube
+
+# Every row of a cube counts for its own values, so that no two can be exchanged unnoticed.
+_DIGEST = "{weight} * (cityHash64({values}) % 1009)"
+
+_COMPARED = """
+SELECT workspace_id, site_id, toInt64(toUnixTimestamp(bucket)) * 1000, sumIf(counted, NOT kept) AS expected,
+    sumIf(counted, kept) AS found, uniqCombinedMergeIf(17)(seen, NOT kept) AS visitors_expected,
+    uniqCombinedMergeIf(17)(seen, kept) AS visitors_found
+FROM (
+    SELECT workspace_id, site_id, at AS bucket, 1 AS kept, sum(events) AS counted,
+        uniqCombinedMergeState(17)(visitors) AS seen, sum({digest}) AS digest
+    FROM rollups WHERE cube = {{cube:String}} AND (toYYYYMM(at), build)
+        IN {{builds:Array(Tuple(UInt32, UInt64))}} AND {range}
+    GROUP BY workspace_id, site_id, bucket
+    UNION ALL
+    SELECT workspace_id, site_id, bucket, 0, sum(weight),
+        uniqCombinedStateIf(17)(visitor_id, visitor_id != 0), sum(hashed)
+    FROM (
+        SELECT workspace_id, site_id, {bucket} AS bucket, toFloat64(sample_weight) AS weight,
+            {event_digest} AS hashed, visitor_id
+        FROM events WHERE {rows} AND {only}
+            AND occurred_at >= fromUnixTimestamp64Milli({{start:Int64}}, 'UTC')
+            AND occurred_at < fromUnixTimestamp64Milli({{last:Int64}}, 'UTC')
+    ) WHERE {range_of_bucket} GROUP BY workspace_id, site_id, bucket
+)
+GROUP BY workspace_id, site_id, bucket
+HAVING abs(expected - found) > 1e-6 * greatest(expected, 1) OR visitors_expected != visitors_found
+    OR abs(sumIf(digest, kept) - sumIf(digest, NOT kept)) > 1e-6 * greatest(sumIf(digest, NOT kept), 1)
+ORDER BY workspace_id, site_id, bucket LIMIT {{most:UInt32}}
+"""
+
+_RANGE = (
+    "{bucket} >= toDateTime({{start_s:Int64}}, 'UTC') AND {bucket} < toDateTime({{end_s:Int64}}, 'UTC')"
+    " AND ({{workspace:String}} = '' OR workspace_id = {{workspace:String}})"
+    " AND toUnixTimestamp({bucket}) >= transform(toString(site_id), {{gone:Array(String)}},"
+    " {{gone_until:Array(Int64)}}, toInt64(0))"
+)
+
+
+class RollupVerifier:
+    """Compares rollups with events. Every method raises StoreDown, and Invalid when it takes too long."""
+
+    def __init__(self, store: Store, builds: Builds) -> None:
+        self._store = store
+        self._builds = builds
+
+    async def run(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:
+        """The buckets that begin from `start` to `end` (exclusive, ms), of a workspace or of all."""
+        found = await self._parts(start, end)
+        for cube in CUBES:
+            # Anew for each: what is merged meanwhile stays only for the time of a question.
+            manifest, held = await self._builds.sliced()
+            since = max(start, manifest.rollups_from)
+            if manifest.zones and since < end:
+                found += await self._cube(cube, manifest, held, since, end, workspace_id or "")
+        return found
+
+    async def _cube(
+        self, cube: Cube, manifest: Manifest, held: Building, start: int, end: int, workspace_id: str
+    ) -> list[Finding]:
+        entries = [entry for entry in manifest.entries if entry.last >= start and entry.first < end]
+        if any(cube.name not in entry.cubes for entry in entries):
+            return []
+        rows = cubes.rows_of(held)
+        # Days that begin before `end` last longer.
+        span = Span(start, end + _LONGEST_DAY)
+        buckets, values = cubes.buckets(manifest.zones, dict.fromkeys(manifest.zones, span))
+        columns = {column: field for field, column in columns_of(cube).items()}
+        of_event = [
+            f"toString({field_text(columns[column])})" if column in columns else "''"
+            for column in ("link_id", *VALUES)
+        ]
+        sql = _COMPARED.format(
+            digest=_DIGEST.format(
+                weight="events", values=f"event_type, is_bot, link_id, {', '.join(VALUES)}"
+            ),
+            event_digest=_DIGEST.format(weight="weight", values=f"event_type, is_bot, {', '.join(of_event)}"),
+            bucket=buckets[cube.grain],
+            rows=rows.sql,
+            only=ONLY[cube.only],
+            range=_RANGE.format(bucket="at"),
+            range_of_bucket=_RANGE.format(bucket="bucket"),
+        )
+        asked: dict[str, Any] = {
+            **rows.parameters,
+            **values,
+            "cube": cube.name,
+            "builds": [(entry.month, entry.build) for entry in entries] or [(0, 0)],
+            "start": start,
+            "last": span.last,
+            "start_s": start // 1000,
+            "end_s": end // 1000,
+            "workspace": workspace_id,
+            "gone": ["-", *manifest.raw_from],
+            "gone_until": [0, *(-(-at // 1000) for at in manifest.raw_from.values())],
+            "most": _MOST,
+        }
+        return [_finding(cube, row) for row in await self._store.query(sql, asked)]
+
+    async def _parts(self, start: int, end: int) -> list[Finding]:
+        """Published builds that the store has not, or not all of."""
+        manifest = await self._builds.manifest()
+        rows = await self._store.query(
+            "SELECT partition_id, sum(rows) FROM system.parts WHERE database = currentDatabase()"
+            " AND table = 'rollups' AND active GROUP BY partition_id"
+        )
+        there = dict(rows)
+        return [
+            finding("rollups", ("", "", entry.first), entry.rows, there.get(name, 0), (f"build {name}",))
+            for entry in manifest.entries
+            for name in [f"{entry.month}-{entry.build}"]
+            if entry.last >= start and entry.first < end and there.get(name, 0) != entry.rows
+        ]
+
+
+def _finding(cube: Cube, row: tuple[Any, ...]) -> Finding:
+    workspace_id, site_id, at, expected, found, visitors_expected, visitors_found = row
+    if round(expected) == round(found) and visitors_expected != visitors_found:
+        expected, found, what = visitors_expected, visitors_found, "visitors"
+    else:
+        what = "values" if round(expected) == round(found) else "events"
+    return finding(
+        "rollups", (workspace_id, site_id, at), round(expected), round(found), (f"{cube.name}: {what}",)
+    )

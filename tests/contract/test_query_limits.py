@@ -1,0 +1,170 @@
+"""Limits of those who ask: hang-ups, files that break off, turns of a key."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from footfall.errors import TooMany
+from footfall.metrics import HANG_UPS
+from footfall.query.limits import Limiter
+from tests.console import Console, open_console
+from tests.contract.acme import Acme, assert_problem
+from tests.contract.slow import Breaks, Gate, Slow, SlowExports, asked, running, served, until
+
+OVERVIEW = "/api/v1/analytics/overview"
+EXPORT = "/api/v1/export/events?format=csv&start_date=2026-03-01&end_date=2026-03-07"
+QUERY = {"metrics": ["visitors"], "date_range": ["2026-03-01", "2026-03-07"]}
+ROUTES = {
+    "report": ("GET", OVERVIEW, None),
+    "export": ("GET", EXPORT, None),
+    "query": ("POST", "/v1/query", QUERY),
+    "query export": ("POST", "/v1/export", QUERY | {"format": "csv"}),
+}
+
+
+@pytest.fixture(scope="module")
+def acme(tmp_path_factory):
+    with open_console(tmp_path_factory.mktemp("data")) as console:
+        yield Acme(console)
+
+
+# Hang-ups
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_who_hangs_up_ends_the_question(acme, route):
+    store = acme.console.store
+    method, path, body = ROUTES[route]
+
+    async def check():
+        async with served(acme.console.with_store(Slow(store)), acme.key) as client:
+            for _ in range(6):  # more than the store answers at once
+                asking = asyncio.create_task(client.request(method, path, json=body))
+                await until(lambda: running(store))
+                asking.cancel()
+                await until(lambda: _none(store))
+
+    acme.console.run(check())
+
+
+def test_who_waits_for_the_answer_has_not_hung_up(acme):
+    async def check():
+        async with served(acme.console, acme.key) as client:
+            before = HANG_UPS._value.get()
+            for method, path, body in ROUTES.values():
+                assert (await client.request(method, path, json=body)).status_code == 200
+            assert HANG_UPS._value.get() == before
+
+    acme.console.run(check())
+
+
+async def _none(store):
+    return not await running(store)
+
+
+def test_one_of_two_who_hangs_up_leaves_the_answer_to_the_other(acme):
+    gate = Gate(acme.console.store)
+
+    async def check():
+        async with served(acme.console.with_store(gate), acme.key) as client:
+            leaving = asyncio.create_task(client.post("/v1/query", json=QUERY))
+            staying = asyncio.create_task(client.post("/v1/query", json=QUERY))
+            await until(lambda: asked(gate))
+            leaving.cancel()
+            gate.open.set()
+            assert (await staying).status_code == 200
+
+    acme.console.run(check())
+
+
+# What breaks on its way
+
+
+def test_a_file_that_breaks_off_does_not_look_whole(acme, monkeypatch):
+    monkeypatch.setattr("footfall.query.export_events._FIRST_ROWS", 50)
+    monkeypatch.setattr("footfall.query.export_events.PAGE_ROWS", 50)
+
+    async def check():
+        async with served(acme.console.with_store(Breaks(acme.console.store)), acme.key) as client:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get(EXPORT)
+
+    acme.console.run(check())
+
+
+def test_an_export_that_fails_at_once_is_an_ordinary_refusal(acme):
+    broken = Breaks(acme.console.store)
+    broken.calls = 10
+    assert_problem(acme.console.with_store(broken).get(EXPORT, acme.key), 503)
+
+
+# Turns
+
+
+def limited(console, store, **settings):
+    """The console over another store, with other settings."""
+    runner, _, tenants, directory, ours = console._parts
+    return Console(runner, store, tenants, directory, ours.model_copy(update=settings))
+
+
+def test_a_key_that_asks_too_much_at_once_waits_and_then_is_told_so(acme):
+    gate = Gate(acme.console.store)
+    console = limited(acme.console, gate, query_concurrency=2, query_timeout=0.3)
+
+    async def check():
+        async with served(console, acme.key) as client:
+            first = [asyncio.create_task(client.get(OVERVIEW, params={"site_id": f"s{n}"})) for n in range(2)]
+            await until(lambda: _two(gate))
+            refused = await client.get(OVERVIEW)
+            assert_problem(refused, 429)
+            assert int(refused.headers["Retry-After"]) >= 1
+            other = asyncio.create_task(
+                client.get(OVERVIEW, headers={"Authorization": f"Bearer {acme.others_key}"})
+            )
+            waiting = asyncio.create_task(client.get(OVERVIEW))
+            gate.open.set()
+            answers = await asyncio.gather(*first, other, waiting)
+            assert [answer.status_code for answer in answers] == [200] * 4
+
+    acme.console.run(check())
+
+
+async def _two(gate):
+    return gate.asked.total() >= 2
+
+
+def test_a_limiter_forgets_keys_that_ask_nothing_and_bounds_those_that_wait():
+    async def check():
+        limiter = Limiter(1, 5)
+        async with limiter.turn("a"), limiter.turn("b"):
+            waiting = [asyncio.create_task(_turn(limiter)) for _ in range(10)]
+            await asyncio.sleep(0)
+            with pytest.raises(TooMany, match="at once"):
+                await _turn(limiter)
+            waiting[0].cancel()
+            await asyncio.wait({waiting[0]})
+        await asyncio.gather(*waiting[1:])
+        assert not limiter._keys
+
+    asyncio.run(check())
+
+
+async def _turn(limiter):
+    async with limiter.turn("a"):
+        pass
+
+
+def test_exports_do_not_take_the_turns_of_questions(acme):
+    console = limited(acme.console, SlowExports(acme.console.store), export_concurrency=1, query_timeout=0.2)
+
+    async def check():
+        async with served(console, acme.key) as client:
+            first = asyncio.create_task(client.get(EXPORT))
+            await until(lambda: running(acme.console.store))
+            assert_problem(await client.get(EXPORT), 429)
+            assert (await client.get(OVERVIEW)).status_code == 200
+            first.cancel()
+            await until(lambda: _none(acme.console.store))
+
+    acme.console.run(check())

@@ -1,0 +1,47 @@
+"""An installation for a worker, with each kind of log; see ../installation.py."""
+
+import pytest
+
+from footfall.eventlog import BACKENDS
+from footfall.metrics import WORKER_PAUSED
+from footfall.worker import loop, patience
+from tests.contract.installation import fault, new_world, one_store
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    """One loop for a module, so that the engine starts once."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def store(tmp_path_factory):
+    async with one_store(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture(params=BACKENDS)
+async def world(request, tmp_path, store, monkeypatch):
+    """Its worker does not pause for long."""
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
+    async with new_world(request.param, tmp_path, store) as world:
+        yield world
+
+
+@pytest.fixture
+async def eager(tmp_path, store, monkeypatch):
+    """An installation with the SQLite log whose worker looks for letters to retry all the time."""
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(loop, "_SECOND", 0.0)
+    WORKER_PAUSED.set(0)
+    async with new_world("sqlite", tmp_path, store) as world:
+        yield world
+
+
+@pytest.fixture
+def fix():
+    """A fault that makes POISON unprocessable; call it to fix that."""
+    with fault() as fix:
+        yield fix
