@@ -29,6 +29,7 @@ class Console:
     def __init__(self, runner, store, tenants, directory, settings):
         self._parts = (runner, store, tenants, directory, settings)
         self._run, self._store, self._tenants = runner.run, store, tenants
+        self.tenants = tenants
         self._keys = {}
         self.complete_through = None
         self.trouble = None
@@ -39,6 +40,7 @@ class Console:
             settings=settings,
             ready=self._ready,
             complete_through=self._complete_through,
+            tags_of=tenants.tagged_links,
         )
 
     def with_store(self, store):
@@ -62,18 +64,30 @@ class Console:
         """Insert events as the worker does."""
         self._run(self._store.insert(table(columns), f"{next(_numbers):032x}"))
 
-    def get(self, path, key=None, params=()):
-        return self._request("GET", path, key, params=params or None)
+    def get(self, path, key=None, params=(), headers=None):
+        return self._request("GET", path, key, headers, params=params or None)
 
     def post(self, path, body, key=None):
         return self._request("POST", path, key, json=body)
 
-    def _request(self, method, path, key, **content):
+    @property
+    def store(self):
+        return self._store
+
+    @property
+    def app(self):
+        return self._app
+
+    def run(self, work):
+        """Run a coroutine on the console's loop."""
+        return self._run(work)
+
+    def _request(self, method, path, key, headers=None, **content):
         async def ask():
             transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
-            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            sent = ({"Authorization": f"Bearer {key}"} if key else {}) | (headers or {})
             async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
-                return await client.request(method, path, headers=headers, **content)
+                return await client.request(method, path, headers=sent, **content)
 
         return self._run(ask())
 

@@ -83,7 +83,8 @@ def _click(
         now,
         visitor_id=device,
         device_hash=device,
-        page_url=f"{visited}?{query[:1500].decode('latin-1')}" if query else "",
+        # Of an orphan the host is part of what was asked for; of a link it is known.
+        page_url=f"{visited}?{query[:1500].decode('latin-1')}" if query else "" if link else visited,
         referrer=caller.referrer,
         link_id="" if link is None else link.id,
         short_code=code[:_LONGEST_CODE],

@@ -12,11 +12,19 @@ from footfall.imports import access_log, clicks
 from footfall.imports.access_log import AccessLogs
 from footfall.imports.chunk import FORMATS, MAX_LINES
 from footfall.imports.clicks import Importer
+from footfall.problems_litestar import refusals
 from footfall.tenants.directory import Directory
 from footfall.tenants.guard import allowed, key_of, parameters
 from footfall.tenants.model import Workspace
 
 _MAX_BODY = 16 << 20
+_REFUSALS = {
+    400: "A field is unknown or wrong.",
+    401: "There is no key, or nobody knows it.",
+    403: "The key has not the scope.",
+    413: "The chunk is too large.",
+    503: "The events cannot be kept now; send the chunk again after `Retry-After` seconds.",
+}
 
 _Lines = Annotated[list[str], Meta(max_length=MAX_LINES, description="The lines, without line ends.")]
 _Again = Annotated[
@@ -89,6 +97,7 @@ def _clicks(importer: Importer, directory: Directory) -> HTTPRouteHandler:
         summary="Import clicks from lines of a file",
         description="The clicks keep their times and places; links that are missing are made. What was "
         "imported before is not added again. Answered when the clicks are durable.",
+        responses=refusals(_REFUSALS),
     )
     async def import_clicks(request: Request[Any, Any, Any], data: JSONBody[ChunkOfLines]) -> clicks.Outcome:
         workspace = await _workspace(directory, request)
@@ -106,6 +115,7 @@ def _access_log(access_logs: AccessLogs, directory: Directory) -> HTTPRouteHandl
         description="Requests that a link of the workspace redirected become clicks, pages page views; the "
         "rest is skipped, with a reason. What was received live, or imported before, is not added again. "
         "Addresses are used for country and device, and not kept. Answered when the events are durable.",
+        responses=refusals(_REFUSALS),
     )
     async def import_access_log(
         request: Request[Any, Any, Any], data: JSONBody[ChunkOfAccessLog]

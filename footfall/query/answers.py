@@ -16,7 +16,8 @@ from footfall.query.question import TIME, All, Question, Where
 
 _COMPARED_ROWS = 10_000
 
-Value = int | float | str | dict[str, int] | None
+Value = float | str | dict[str, int] | None
+"""Of a metric. Whole numbers are `int`: in a JSON schema they are numbers too, and must be named once."""
 
 
 class Compared(Struct, frozen=True):
@@ -32,8 +33,10 @@ class Row(Struct, frozen=True, omit_defaults=True):
     """One row, in the order asked for."""
 
     metrics: list[Value]
-    dimensions: list[str | int | float | bool]
-    comparison: Compared | UnsetType = UNSET
+    dimensions: list[str | float | bool]
+    comparison: Annotated[
+        Compared | UnsetType, Meta(description="Missing also where too many rows were there before.")
+    ] = UNSET
 
 
 class Table(Struct, frozen=True):
@@ -67,21 +70,24 @@ class Asker:
         rows = [self._row(question, row, overall) for row in found.rows]
         total = found.total
         if filled:
-            rows, total = _filled(question, self._asked.metrics, rows), len(question.buckets)
+            there = {row.dimensions[0] for row in rows}
+            empty = [self._empty_row([at], overall) for at in question.buckets if at not in there]
+            rows, total = _in_order(question, self._asked.metrics, rows + empty), len(question.buckets)
             first = self._asked.question.offset
             rows = rows[first : first + self._asked.question.limit]
         all_found = [found, *([overall] if overall else [])]
+        uniques = _uniques(question, found, overall)
         if self._before and rows:
-            then = await self._compared(self._before, question, rows)
-            rows = then[1]
-            all_found += then[0]
+            others, more, rows = await self._compared(self._before, question, rows)
+            all_found += others
+            uniques += more
         period = question.period
         return Table(
             rows=[_shown(row, question.dimensions, period, self._asked.metrics) for row in rows],
             total=total,
             buckets=[period.iso(at) for at in question.buckets],
             found=all_found,
-            uniques=_uniques(question, found),
+            uniques=uniques,
         )
 
     async def _overall(self, question: Question) -> Found | None:
@@ -93,6 +99,13 @@ class Asker:
         )
         return await self._engine.find(whole, self._timeout)
 
+    def _empty_row(self, dimensions: list[str | float | bool], overall: Found | None) -> Row:
+        """Of no events."""
+        values = {name: _nothing(name) for name in self._asked.metrics}
+        if overall is not None and overall.rows[0][0]:
+            values["percentage"] = 0.0
+        return Row(list(values.values()), dimensions)
+
     def _row(self, question: Question, row: Sequence[Any], overall: Found | None) -> Row:
         width = len(question.dimensions)
         values = dict(zip(question.metrics, row[width:], strict=True))
@@ -103,7 +116,7 @@ class Asker:
 
     async def _compared(
         self, before: Understood, question: Question, rows: Sequence[Row]
-    ) -> tuple[list[Found], list[Row]]:
+    ) -> tuple[list[Found], list[int], list[Row]]:
         """The rows with what they were in the period before; buckets are matched by their number."""
         then = before.question
         limits = [_among(name, rows, place) for place, name in enumerate(question.dimensions)]
@@ -114,25 +127,37 @@ class Asker:
             offset=0,
             order_by=(),
         )
-        found, overall = await asyncio.gather(self._engine.find(then, self._timeout), self._overall(then))
+        found, overall = await asyncio.gather(
+            self._engine.find(then, self._timeout), self._overall(before.question)
+        )
         known: dict[tuple[Any, ...], Row] = {}
         for each in found.rows:
             row = self._row(then, each, overall)
             known[_key(then, row)] = row
-        nothing = Row([_nothing(name) for name in self._asked.metrics], [])
+        nothing = self._empty_row([], overall)
         compared: list[Row] = []
         for row in rows:
-            old = known.get(_key(question, row), nothing).metrics
-            change = [_change(new, was) for new, was in zip(row.metrics, old, strict=True)]
+            was_there = known.get(_key(question, row))
+            if was_there is None and found.total > len(found.rows):  # or perhaps it was beyond the limit
+                compared.append(row)
+                continue
+            old = (was_there or nothing).metrics
+            change = [
+                _change(name, new, was)
+                for name, new, was in zip(self._asked.metrics, row.metrics, old, strict=True)
+            ]
             compared.append(msgspec.structs.replace(row, comparison=Compared(list(old), change)))
-        return [found, *([overall] if overall else [])], compared
+        return [found, *([overall] if overall else [])], _uniques(then, found, overall), compared
 
 
 def _among(name: str, rows: Sequence[Row], place: int) -> Where | None:
     """Only the values of a dimension that the page shows, where it can be filtered on."""
-    if KINDS.get(name) != "text" and not name.startswith(PROPERTY):
-        return None
-    return Where(name, "is", tuple(sorted({str(row.dimensions[place]) for row in rows})))
+    shown = {row.dimensions[place] for row in rows}
+    if KINDS.get(name) == "number":
+        return Where(name, "is", tuple(sorted(float(value) for value in shown)))
+    if KINDS.get(name) == "text" or name.startswith(PROPERTY):
+        return Where(name, "is", tuple(sorted(str(value) for value in shown)))
+    return None
 
 
 def _key(question: Question, row: Row) -> tuple[Any, ...]:
@@ -145,14 +170,23 @@ def _key(question: Question, row: Row) -> tuple[Any, ...]:
     )
 
 
-def _filled(question: Question, metrics: Sequence[str], rows: list[Row]) -> list[Row]:
-    """The rows and those of the empty buckets: in their place by time, else behind the others."""
-    there = {row.dimensions[0] for row in rows}
-    empty = [Row([_nothing(name) for name in metrics], [at]) for at in question.buckets if at not in there]
-    if question.order_by[0].removeprefix("-") != TIME:
-        return rows + empty
-    backwards = question.order_by[0].startswith("-")
-    return sorted(rows + empty, key=lambda row: row.dimensions[0], reverse=backwards)
+def _in_order(question: Question, metrics: Sequence[str], rows: list[Row]) -> list[Row]:
+    """The rows of buckets as the question orders them, as the store would: null comes last."""
+    for name in reversed(question.order_by):
+        bare = name.removeprefix("-")
+        values: list[Any] = [row.dimensions[0] for row in rows]
+        if bare != TIME:  # for `visitors` there may be their share only, which has the same order
+            place = metrics.index(bare if bare in metrics else "percentage")
+            values = [_sortable(row.metrics[place]) for row in rows]
+        known = [(value, row) for value, row in zip(values, rows, strict=True) if value is not None]
+        known.sort(key=lambda pair: pair[0], reverse=name.startswith("-"))
+        unknown = [row for value, row in zip(values, rows, strict=True) if value is None]
+        rows = [*(row for _, row in known), *unknown]
+    return rows
+
+
+def _sortable(value: Value) -> Any:
+    return sum(value.values()) if isinstance(value, dict) else value
 
 
 def _nothing(metric: str) -> Value:
@@ -161,8 +195,10 @@ def _nothing(metric: str) -> Value:
     return 0 if unit in ("count", "uniques") else {} if unit == "money" else None
 
 
-def _change(new: Value, old: Value) -> float | None:
-    if not isinstance(new, int | float) or not isinstance(old, int | float) or not old:
+def _change(metric: str, new: Value, old: Value) -> float | None:
+    if METRICS[metric].unit == "time" or not old:
+        return None
+    if not isinstance(new, int | float) or not isinstance(old, int | float):
         return None
     return new / old - 1
 
@@ -173,20 +209,28 @@ def _shown(row: Row, dimensions: Sequence[str], period: Period, metrics: Sequenc
         period.iso(int(value)) if name == TIME else value
         for name, value in zip(dimensions, row.dimensions, strict=True)
     ]
-    values = [
-        period.iso(value) if METRICS[name].unit == "time" and isinstance(value, int) else value
-        for name, value in zip(metrics, row.metrics, strict=True)
-    ]
-    return Row(values, shown, row.comparison)
+
+    def values(given: Sequence[Value]) -> list[Value]:
+        return [
+            period.iso(value) if METRICS[name].unit == "time" and isinstance(value, int) else value
+            for name, value in zip(metrics, given, strict=True)
+        ]
+
+    compared = row.comparison
+    if compared is not UNSET:
+        compared = Compared(values(compared.metrics), compared.change)
+    return Row(values(row.metrics), shown, compared)
 
 
-def _uniques(question: Question, found: Found) -> list[int]:
+def _uniques(question: Question, found: Found, overall: Found | None) -> list[int]:
+    """All counts of different things that an answer is made of."""
     places = [
         len(question.dimensions) + number
         for number, name in enumerate(question.metrics)
         if METRICS[name].unit == "uniques"
     ]
-    return [row[place] for row in found.rows for place in places]
+    visitors = [int(overall.rows[0][0])] if overall else []
+    return [*visitors, *(row[place] for row in found.rows for place in places)]
 
 
 TagsOf = Mapping[str, Sequence[str]]

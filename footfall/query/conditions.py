@@ -8,6 +8,8 @@ from footfall.query.question import All, Any, Condition, HasDone, Not, Where
 
 _COMPARED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
+_MOST_SEARCHED = 255  # texts that multiSearchAny takes
+
 
 class Conditions:
     """Writes conditions for one statement.
@@ -52,8 +54,11 @@ class Conditions:
         add = self._values.add
         values = list(where.values)
         if where.operator in ("contains", "contains_not"):
+            if "" in values:  # ClickHouse does not find it in every text, among others
+                return "1"
             search = "multiSearchAny" if where.case_sensitive else "multiSearchAnyCaseInsensitiveUTF8"
-            return f"{search}({field}, {add(values, 'Array(String)')})"
+            parts = [values[at : at + _MOST_SEARCHED] for at in range(0, len(values), _MOST_SEARCHED)]
+            return " OR ".join(f"{search}({field}, {add(part, 'Array(String)')})" for part in parts)
         if where.operator in ("matches", "matches_not"):
             mode = "" if where.case_sensitive else "(?i)"
             return " OR ".join(f"match({field}, {add(f'{mode}{value}', 'String')})" for value in values)
@@ -62,7 +67,8 @@ class Conditions:
         if kind == "bool":
             return f"{field} IN {add([int(value is True) for value in values], 'Array(UInt8)')}"
         if not where.case_sensitive:
-            return f"lowerUTF8({field}) IN {add([str(value).lower() for value in values], 'Array(String)')}"
+            # Both by the store, whose lower case differs from Python's in some letters.
+            return f"has(arrayMap(x -> lowerUTF8(x), {add(values, 'Array(String)')}), lowerUTF8({field}))"
         return f"{field} IN {add(values, 'Array(String)')}"
 
 

@@ -1,24 +1,63 @@
 """The reports' part of the API documentation (OpenAPI 3.1): parameters, answers, errors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
-from litestar.openapi.spec import Components, Operation, Parameter, SecurityScheme
+from litestar.openapi.spec import Components, Operation, Parameter, Reference, SecurityScheme
 from msgspec import Struct
 
 from footfall.problems_litestar import refusals
-from footfall.query.params import Params, parameters
+from footfall.query.fields import PROPERTY
+from footfall.query.params import Params, filter_parameters, parameters
 from footfall.query.report import Meta, Report
 
 SECURITY: list[dict[str, list[str]]] = [{"key": []}]
+
+_FILTER = "filter_"
+_ANY_PROPERTY = Parameter(
+    name="properties",
+    param_in="query",
+    description=f"Only events with these values of properties, as text: `{PROPERTY}plan=pro,team`, "
+    f"`{PROPERTY}plan=-free`.",
+    schema=cast(
+        "Any",
+        {
+            "type": "object",
+            "propertyNames": {"pattern": f"^{PROPERTY}"},
+            "additionalProperties": {"type": "string", "minLength": 1},
+        },
+    ),
+    style="form",
+    explode=True,
+)
+
+
+def _documented(name: str, schema: dict[str, Any], *, required: bool = False) -> Parameter:
+    made = Parameter(
+        name=name,
+        param_in="query",
+        description=schema["description"],
+        required=required,
+        # JSON schema as it is: Litestar passes dicts through.
+        schema=cast("Any", {key: value for key, value in schema.items() if key != "description"}),
+    )
+    if schema["type"] == "array":  # a,b,c
+        made.style, made.explode = "form", False
+    return made
+
 
 COMPONENTS = Components(
     security_schemes={
         "key": SecurityScheme(
             type="http", scheme="bearer", description="An API key, sent as `Authorization: Bearer KEY`."
         )
-    }
+    },
+    parameters={
+        **{f"{_FILTER}{each.name}": _documented(each.name, each.schema) for each in filter_parameters()},
+        f"{_FILTER}property": _ANY_PROPERTY,
+    },
 )
 
 
@@ -27,14 +66,15 @@ REPORT_REFUSALS = refusals(
         400: "A parameter is unknown or wrong, or the question takes too long.",
         401: "There is no key, or nobody knows it.",
         403: "The key may not read.",
+        429: "The key asks too much at once; try again after `Retry-After` seconds.",
         503: "The store does not answer; try again after `Retry-After` seconds.",
     }
 )
 LINK_REFUSALS = REPORT_REFUSALS | refusals({404: "This workspace has no such link."})
 
 
-def operation_with(kind: type[Params]) -> type[Operation]:
-    """An OpenAPI operation that has the parameters of `kind` in its query string."""
+def operation_with(params: type[Params], defaults: Mapping[str, str]) -> type[Operation]:
+    """An OpenAPI operation that has these parameters and the filters in its query string."""
 
     @dataclass
     class ReportOperation(Operation):
@@ -42,7 +82,8 @@ def operation_with(kind: type[Params]) -> type[Operation]:
             in_path = cast("list[Parameter]", self.parameters or [])
             for parameter in in_path:
                 parameter.description = "The link's id."
-            self.parameters = [*in_path, *_query_parameters(kind)]
+            own = [_documented(*each[:2], required=each.required) for each in parameters(params)]
+            self.parameters = [*in_path, *own, *_filters(defaults)]
 
     return ReportOperation
 
@@ -53,17 +94,14 @@ def answer_of(report: Report[Any]) -> type[Struct]:
     return msgspec.defstruct(f"{words}Answer", [("data", report.data), ("meta", Meta)])
 
 
-def _query_parameters(kind: type[Params]) -> list[Parameter]:
-    made: list[Parameter] = []
-    for name, schema in parameters(kind):
-        described = Parameter(
-            name=name,
-            param_in="query",
-            description=schema["description"],
-            # JSON schema as it is: Litestar passes dicts through.
-            schema=cast("Any", {key: value for key, value in schema.items() if key != "description"}),
-        )
-        if schema["type"] == "array":  # a,b,c
-            described.style, described.explode = "form", False
-        made.append(described)
-    return made
+def _filters(defaults: Mapping[str, str]) -> list[Parameter | Reference]:
+    """The filters, by reference but for those that have a default here."""
+    return [
+        *(
+            _documented(each.name, each.schema | {"default": defaults[each.name]})
+            if each.name in defaults
+            else Reference(f"#/components/parameters/{_FILTER}{each.name}")
+            for each in filter_parameters()
+        ),
+        Reference(f"#/components/parameters/{_FILTER}property"),
+    ]

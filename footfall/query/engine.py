@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
+import pyarrow as pa
 
 from footfall import metrics
+from footfall.query.cursor import Cursor
+from footfall.query.periods import Period
 from footfall.query.planner import SMALL, Rollup, plan, sites_asked
 from footfall.query.question import Question
-from footfall.query.sql import EXTRA, Statement, first_events, listing, select
+from footfall.query.sql import EXTRA, Statement, extent, first_events, listing, property_names, select
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored
 from footfall.store.port import Store
@@ -22,7 +25,7 @@ CLOSED_SECONDS = 30.0
 """How long an answer about a range that is over may be shown though events were stored since."""
 
 _FIRST_SECONDS = 10.0
-_REMEMBERED = 500  # answers
+_LATE = 60.0
 _LARGEST = 10_000  # rows of an answer that is remembered
 
 
@@ -59,12 +62,18 @@ class _Known(NamedTuple):
 
 
 class Engine:
-    """One per console. `rollups`: None where there are none, and then nothing is remembered either."""
+    """One per console. `rollups`: None where there are none, and then nothing is remembered either.
 
-    def __init__(self, store: Store, rollups: Rollups | None = None, *, small: int = SMALL) -> None:
+    `remember`: so many answers.
+    """
+
+    def __init__(
+        self, store: Store, rollups: Rollups | None = None, *, small: int = SMALL, remember: int = 500
+    ) -> None:
         self._store = store
         self._rollups = rollups
         self._small = small
+        self._remembered = remember
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._flights: dict[bytes, _Flight] = {}
 
@@ -103,9 +112,33 @@ class Engine:
         question: Question,
         columns: Sequence[str],
         timeout: float,  # noqa: ASYNC109 - see the store's port
+        after: Cursor | None = None,
     ) -> Sequence[tuple[Any, ...]]:
-        """The events of a question themselves, newest first."""
-        return await self._query(listing(question, columns), timeout)
+        """The events of a question themselves, newest first; those after a place."""
+        return await self._query(listing(question, columns, after), timeout)
+
+    async def extent(
+        self,
+        question: Question,
+        received_until: int | None,
+        timeout: float,  # noqa: ASYNC109 - see the store's port
+    ) -> tuple[Found, int]:
+        """How many events a question has (`total`), and when the newest was received (ms)."""
+        at = time.time()
+        ((count, sampled, newest),) = await self._query(extent(question, received_until), timeout)
+        gone = await self.gone(question)
+        return Found([], count, 0, 0, sampled, "raw", at, gone), newest
+
+    async def properties(self, question: Question, timeout: float) -> Found:  # noqa: ASYNC109 - as above
+        """Names of properties with events, visitors and different values of each."""
+        at = time.time()
+        rows = await self._query(property_names(question), timeout)
+        summary = rows
+        if not rows and question.offset:
+            first = msgspec.structs.replace(question, offset=0, limit=1)
+            summary = await self._query(property_names(first), timeout)
+        gone = await self.gone(question)
+        return Found([row[:-1] for row in rows], summary[0][-1] if summary else 0, 0, 0, 0, "raw", at, gone)
 
     async def first_event(self, workspace_id: str) -> int | None:
         """When the first event that anything is known of occurred (ms), or its hour or day began."""
@@ -113,6 +146,10 @@ class Engine:
         for statement in first_events(workspace_id):
             found += await self._query(statement, _FIRST_SECONDS)
         return min((at for at, count in found if count), default=None)
+
+    async def arrow(self, statement: Statement, timeout: float) -> pa.Table:  # noqa: ASYNC109 - as above
+        """What one SELECT finds, in columns. Nothing is remembered. Raises Invalid, StoreDown."""
+        return await self._store.arrow(statement.text, statement.parameters, timeout=timeout)
 
     async def _answer(
         self, question: Question, manifest: Manifest | None, stored: Stored | None, seconds: float
@@ -133,12 +170,17 @@ class Engine:
             raw_from=_missing(question, manifest, rollup),
         )
 
+    async def gone(self, question: Question) -> int | None:
+        """From when on events are kept (ms), if the question is about earlier ones that are not."""
+        manifest = await self._rollups.manifest() if self._rollups else None
+        return _missing(question, manifest, None)
+
     def _remember(self, key: bytes, known: _Known) -> None:
         if len(known.found.rows) > _LARGEST:
             return
         self._known[key] = known
         self._known.move_to_end(key)
-        while len(self._known) > _REMEMBERED:
+        while len(self._known) > self._remembered:
             self._known.popitem(last=False)
 
     async def _query(self, statement: Statement, seconds: float) -> Sequence[tuple[Any, ...]]:
@@ -167,9 +209,13 @@ class _Flight:
                 self._task.cancel()
 
 
+def is_over(period: Period) -> bool:
+    """Whether a range ended a while ago, so that only late events can still come into it."""
+    return period.end < (time.time() - _LATE) * 1000
+
+
 def _still_good(known: _Known, question: Question) -> bool:
-    over = question.period.end < (time.time() - 60) * 1000
-    return over and time.monotonic() - known.at < CLOSED_SECONDS
+    return is_over(question.period) and time.monotonic() - known.at < CLOSED_SECONDS
 
 
 def _source(rollup: Rollup | None) -> Source:

@@ -37,7 +37,7 @@ def complete_through(through: int | None, found: Sequence[Found]) -> int | None:
     if through is None:
         return None
     # An answer that is shown again knows nothing of what came later.
-    return min(through, *(int(each.at * 1000) for each in found))
+    return min((through, *(int(each.at * 1000) for each in found)))
 
 
 def _about_visitors(period: Period, found: Sequence[Found]) -> list[str]:

@@ -95,6 +95,7 @@ def _country(field: Resolve, values: Values) -> str:
 
 SAID_OF_FIELDS: Mapping[str, Dimension] = {
     "country": Dimension(("country_code",), _country),
+    "hostname": Dimension(("page_url",), lambda field, _: f"domain({field('page_url')})"),
     "referer_host": Dimension(
         ("referrer_host",),
         lambda field, _: f"if({field('referrer_host')} = '', 'direct', {field('referrer_host')})",

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any as AnyValue
 from typing import cast, get_args
 
+import pyarrow as pa
+from pyarrow import compute
+
 from footfall.errors import Invalid
 from footfall.query.fields import SAID_OF_FIELDS, SESSION_FIELDS, find_field
 from footfall.query.question import (
@@ -32,6 +35,7 @@ MAX_VALUES = 1000
 MAX_PATTERNS = 20
 MAX_LENGTH = 2000
 
+_SOME_TEXT = pa.array([""])
 _COMPARED = ("gt", "gte", "lt", "lte")
 _TEXT_ONLY = ("contains", "contains_not", "matches", "matches_not")
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -175,8 +179,6 @@ def _of_kind(
         return (float(values[0]),)
     if operator in _TEXT_ONLY and kind != "text":
         raise Invalid(f"{where}: {operator} is for text; use is, is_not, gt, gte, lt, lte", field=where)
-    if operator.startswith("matches") and len(values) > MAX_PATTERNS:
-        raise Invalid(f"{where}: at most {MAX_PATTERNS} patterns", field=where)
     if kind == "number":
         if not all(_is_number(value) for value in values):
             raise Invalid(f"{where}: the values must be numbers", field=where)
@@ -187,7 +189,21 @@ def _of_kind(
         return tuple(values)
     if not all(isinstance(value, str) and len(value) <= MAX_LENGTH for value in values):
         raise Invalid(f"{where}: the values must be text of at most {MAX_LENGTH} characters", field=where)
+    if operator.startswith("matches"):
+        _check_patterns(values, where)
     return tuple(values)
+
+
+def _check_patterns(patterns: list[str], where: str) -> None:
+    """With the library that the store matches with."""
+    if len(patterns) > MAX_PATTERNS:
+        raise Invalid(f"{where}: at most {MAX_PATTERNS} patterns", field=where)
+    try:
+        for pattern in patterns:
+            compute.match_substring_regex(_SOME_TEXT, pattern)
+    except pa.ArrowInvalid as error:
+        reason = str(error).removeprefix("Invalid regular expression: ")[:200]
+        raise Invalid(f"{where}: no regular expression of RE2: {reason}", field=where) from None
 
 
 def _is_number(value: AnyValue) -> bool:

@@ -5,7 +5,7 @@ The grammar is that of Plausible's Stats API v2, with the names of `fields` and 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
 from msgspec import Meta, Struct
 
@@ -13,17 +13,18 @@ from footfall.errors import Invalid
 from footfall.query.fields import KINDS, SAID_OF_FIELDS
 from footfall.query.filters import Filters, find_field_with_hint, hint
 from footfall.query.metrics import METRICS
-from footfall.query.periods import DEFAULT_DAYS, Interval, Period, Weekday, resolve
+from footfall.query.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
 from footfall.query.presets import PRESETS, preset
 from footfall.query.question import TAG, TIME, All, Question, is_
 
-MAX_METRICS = 20
+MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6
 MAX_ROWS = 10_000
 
-Comparison = Literal["previous_period", "year_over_year"]
-
+_COMPARISONS = ("previous_period", "year_over_year")
+_DIRECTIONS = ("asc", "desc")
 INTERVALS: tuple[Interval, ...] = get_args(Interval)
+_OF_VISITORS = frozenset({"percentage", "conversion_rate"})
 _AUTOMATIC: tuple[tuple[int, Interval], ...] = (
     (2, "hour"),
     (92, "day"),
@@ -64,15 +65,15 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[Any], Meta(description='For example [["is", "country_code", ["DE"]]]; all must hold.')
     ] = []
     timezone: Annotated[str, Meta(max_length=64)] = "UTC"
-    week_start: Weekday = "monday"
+    week_start: Annotated[str, Meta(description=f"One of {', '.join(get_args(Weekday))}.")] = "monday"
     order_by: Annotated[
-        list[tuple[str, Literal["asc", "desc"]]],
-        Meta(max_length=MAX_METRICS, description='For example [["visitors", "desc"]].'),
+        list[tuple[str, str]],
+        Meta(max_length=MAX_METRICS, description='For example [["visitors", "desc"]]; the other is "asc".'),
     ] = []
     pagination: Pagination = Pagination()
     include: Include = Include()
     compare: Annotated[
-        Comparison | list[str] | None,
+        str | list[str] | None,
         Meta(description="`previous_period`, `year_over_year`, or two dates or times."),
     ] = None
 
@@ -94,6 +95,7 @@ def understand(
     tags: Mapping[str, Sequence[str]],
 ) -> Understood:
     """Read a query about `period`. `tags`: the links that carry each tag. Raises Invalid."""
+    week_start = _weekday(query.week_start)
     metrics = _metrics(query.metrics)
     names, interval = _dimensions(query.dimensions, period)
 
@@ -106,7 +108,7 @@ def understand(
         conditions.append(is_("site_id", *sites))
     if TAG in names:
         conditions.append(is_("link_id", *links_of(tuple(tags))))
-    if "percentage" in metrics:  # a share of visitors, see answers.py
+    if _OF_VISITORS & set(metrics):  # answers.py needs to know of how many
         wanted = tuple(dict.fromkeys((*(name for name in metrics if name != "percentage"), "visitors")))
     else:
         wanted = metrics
@@ -117,13 +119,13 @@ def understand(
         dimensions=names,
         where=All(tuple(conditions)),
         bots=None if query.include.bots else False,
-        buckets=period.buckets(interval, query.week_start) if interval else (),
+        buckets=_buckets(period, interval, week_start) if interval else (),
         order_by=_order(query, metrics, names),
         tags={tag: tuple(links) for tag, links in sorted(tags.items())} if TAG in names else {},
         limit=query.pagination.limit,
         offset=query.pagination.offset,
     )
-    return Understood(question, interval, query.week_start, metrics, tuple(query.dimensions))
+    return Understood(question, interval, week_start, metrics, tuple(query.dimensions))
 
 
 def period_of(query: Query, now: datetime, first_event: int | None = None) -> Period:
@@ -137,11 +139,33 @@ def compared_period(query: Query, period: Period, now: datetime) -> Period | Non
         case None:
             return None
         case "previous_period":
-            return period.before()
+            other = period.before()
         case "year_over_year":
-            return period.year_before()
+            other = period.year_before()
+        case str(unknown):
+            choices = ", ".join(_COMPARISONS)
+            raise Invalid(
+                f"compare: {unknown[:50]!r} must be one of {choices}, or two dates or times", field="compare"
+            )
         case given:
-            return _period(given, query.timezone, now, "compare", None)
+            other = _period(given, query.timezone, now, "compare", None)
+    if other.start >= other.end or other.end <= 1:
+        raise Invalid(f"compare: nothing is known of the years before {FIRST_YEAR}", field="compare")
+    return other
+
+
+def _weekday(name: str) -> Weekday:
+    for weekday in get_args(Weekday):
+        if name == weekday:
+            return weekday
+    raise Invalid(f"week_start must be one of {', '.join(get_args(Weekday))}", field="week_start")
+
+
+def _buckets(period: Period, interval: Interval, week_start: Weekday) -> list[int]:
+    try:
+        return period.buckets(interval, week_start)
+    except Invalid as error:
+        raise Invalid(f"dimensions: {error}", field="dimensions") from None
 
 
 def _period(given: str | list[str], timezone: str, now: datetime, field: str, first: int | None) -> Period:
@@ -205,6 +229,8 @@ def _order(query: Query, metrics: tuple[str, ...], names: tuple[str, ...]) -> tu
     order: list[str] = []
     written = dict(zip(query.dimensions, names, strict=True))
     for name, direction in query.order_by:
+        if direction not in _DIRECTIONS:
+            raise Invalid(f"order_by: {direction[:50]!r} must be one of asc, desc", field="order_by")
         ours = written.get(name, name)
         if ours not in metrics and ours not in names:
             raise Invalid(

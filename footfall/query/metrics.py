@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from footfall.model.rollups import MEASURES
+from footfall.model.rollups import MEASURES, Measure
 
 # 2^17 registers: up to 4096 different values are kept one by one, as hashes of 32 bits, of which two
 # are the same in one of n^2 / 2^33 sets of n: one of 34,000 at 500, one of 500 at 4000. Above,
@@ -17,6 +17,12 @@ from footfall.model.rollups import MEASURES
 UNIQUE_ERROR = 0.003
 # What is called exact: see above.
 UNIQUE_EXACT = 500
+
+OF_EVENTS: Mapping[str, Measure] = {
+    **MEASURES,
+    "last_at": Measure("last_at", "Nullable(Int64)", "maxOrNull", "toUnixTimestamp64Milli(occurred_at)"),
+}
+"""The measures that events have: those of rollups, and one that rollups do not keep."""
 
 Unit = Literal["count", "uniques", "ratio", "seconds", "number", "money", "time"]
 
@@ -224,7 +230,7 @@ _LIST = (
         "time",
         "When the last of these events occurred.",
         "None of the three has it as a figure.",
-        lambda _: "maxOrNull(toUnixTimestamp64Milli(occurred_at))",
+        lambda m: m("last_at"),
         only_of_events=True,
     ),
 )
@@ -238,7 +244,7 @@ def measures_of(metric: Metric) -> tuple[str, ...]:
     used: list[str] = []
 
     def note(name: str, only: str = "") -> str:  # noqa: ARG001 - of the protocol
-        used.append(MEASURES[name].name)
+        used.append(name)
         return "0"
 
     if metric.sql:

@@ -1,4 +1,4 @@
-"""The page `docs/metrics.md`, made from the lists: `python -m footfall.query.metrics_page > docs/metrics.md`."""
+"""Makes `docs/metrics.md` from the lists: `python -m footfall.query.metrics_page > docs/metrics.md`."""
 
 import sys
 from collections.abc import Iterable

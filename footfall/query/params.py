@@ -1,36 +1,44 @@
 """The parameters of the reports, and how they are read from a query string.
 
 A parameter is one field of a Struct: its type is what is allowed, its default what holds
-without it, its description what the API documentation shows. Unknown parameters are
-refused: a mistyped filter must not give a number for something else.
+without it, its description what the API documentation shows. Beside these every report takes
+the filters of `url_filters`. Unknown parameters are refused: a mistyped filter must not give a
+number for something else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from footfall.errors import Invalid
-from footfall.query.periods import DEFAULT_DAYS, MAX_BUCKETS, Interval, Period, resolve
+from footfall.model.calendar import instant
+from footfall.query.filters import hint
+from footfall.query.periods import DEFAULT_DAYS, MAX_BUCKETS, Interval, Period, Weekday, resolve
+from footfall.query.presets import PRESETS, DubPreset, preset
+from footfall.query.question import Where
+from footfall.query.url_filters import MAX_FILTERS, field_of, filters_documented, read_filter
 
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000_000
+
+INTERVALS: tuple[Interval, ...] = get_args(Interval)
 
 # Optional fields carry their Meta inside: msgspec wants a length on a str, not on a union.
 _START = "First day (2026-01-31, from midnight on) or time (2026-01-31T18:00:00+01:00); default: "
 _Start = Annotated[str, Meta(description=f"{_START}{DEFAULT_DAYS} days up to the end.")] | None
 _End = Annotated[str, Meta(description="Last day (inclusive) or time (exclusive); default: today.")] | None
-_Id = Annotated[str, Meta(min_length=1, max_length=200)]
-_Site = Annotated[_Id, Meta(description="Only events of this site.")]
-_Link = Annotated[_Id, Meta(description="Only events of this link.")]
-EventType = Annotated[_Id, Meta(description="Only events of this type.")]
+_RANGES = (
+    "A range by name instead of its dates: 24h up to now; 7d, 30d, 90d, 1y up to and including today; mtd, "
+    "qtd, ytd: this month, quarter, year so far; all: from the first event on."
+)
 
 
 class Params(Struct, frozen=True, kw_only=True):
-    """What every report takes: the range, and which events of it."""
+    """What every report takes: the range, and whether bots count."""
 
     start_date: _Start = None
     end_date: _End = None
@@ -41,13 +49,16 @@ class Params(Struct, frozen=True, kw_only=True):
             max_length=64,
         ),
     ] = "UTC"
-    site_id: _Site | None = None
-    link_id: _Link | None = None
-    event_type: EventType | None = None
     include_bots: Annotated[bool, Meta(description="Count bots too; they are left out by default.")] = False
 
 
-class ListParams(Params, frozen=True, kw_only=True):
+class RangeParams(Params, frozen=True, kw_only=True):
+    """Of reports without buckets."""
+
+    interval: Annotated[DubPreset, Meta(description=_RANGES)] | None = None
+
+
+class ListParams(RangeParams, frozen=True, kw_only=True):
     """Of reports that list rows."""
 
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Most rows in the answer.")] = 100
@@ -58,9 +69,23 @@ class BucketParams(Params, frozen=True, kw_only=True):
     """Of reports over time."""
 
     interval: Annotated[
-        Interval,
-        Meta(description=f"Length of a bucket; weeks begin on Monday. At most {MAX_BUCKETS} buckets."),
+        Interval | DubPreset,
+        Meta(
+            description=f"Length of a bucket: hour, day, week, month or year; at most {MAX_BUCKETS} buckets. "
+            f"Or: {_RANGES[0].lower()}{_RANGES[1:]} Then the length is `granularity`."
+        ),
     ] = "day"
+    granularity: (
+        Annotated[
+            Interval,
+            Meta(
+                description="Length of a bucket, also beside a range by name; without it, such a range has "
+                "hours up to 2 days, days up to 180, then months."
+            ),
+        ]
+        | None
+    ) = None
+    week_start: Annotated[Weekday, Meta(description="The day on which weeks begin.")] = "monday"
 
 
 class StatsListParams(ListParams, frozen=True, kw_only=True):
@@ -79,20 +104,29 @@ class StatsBucketParams(BucketParams, frozen=True, kw_only=True):
 
 P = TypeVar("P", bound=Params)
 
-FILTERS = ("site_id", "link_id", "event_type", "mapping_id", "post_id")
-"""The parameters that say which events count; each is a column or a property of that name."""
-
 # Both spellings of the range are understood everywhere.
 _OTHER_SPELLING = {"from": "start_date", "to": "end_date", "start_date": "from", "end_date": "to"}
 # A report that has no use for one of these says so in its warnings; anything else is refused.
-_KNOWN_ELSEWHERE = frozenset({"interval", "limit", "offset"})
+_KNOWN_ELSEWHERE = frozenset({"interval", "granularity", "week_start", "limit", "offset"})
+
+_DAY = 86_400_000
+# As Dub has them: the length of buckets of a range by name, up to so many days.
+_FITTING: tuple[tuple[int, Interval], ...] = ((2, "hour"), (180, "day"))
 
 
 class Asked(NamedTuple, Generic[P]):
-    """A question as it was understood."""
+    """A question as it was understood.
+
+    `written`: the text of each filter by its field. `interval`: the length of buckets, None for
+    reports without any. `now`: when it was asked, in ms.
+    """
 
     params: P
     period: Period
+    filters: tuple[Where, ...]
+    written: Mapping[str, str]
+    interval: Interval | None
+    now: int
     warnings: tuple[str, ...]
 
 
@@ -101,6 +135,7 @@ class Parameter(NamedTuple):
 
     name: str
     schema: dict[str, Any]
+    required: bool = False
 
 
 @lru_cache
@@ -116,31 +151,118 @@ def parameters(kind: type[Params]) -> tuple[Parameter, ...]:
                 part |= {"type": "string", "enum": _literals(info.type)}
         if info.default is not None and info.default is not msgspec.NODEFAULT:
             schema["default"] = info.default
-        found.append(Parameter(info.encode_name, schema))
+        found.append(Parameter(info.encode_name, schema, info.required))
     return tuple(found)
 
 
-def parse(kind: type[P], items: Iterable[tuple[str, str]], now: datetime) -> Asked[P]:
-    """Read the parameters of a query string. Raises Invalid, naming the field as it was written."""
+@lru_cache
+def filter_parameters() -> tuple[Parameter, ...]:
+    """The filters that every report takes, for the API documentation; beside them `property:NAME`."""
+    return tuple(Parameter(name, schema) for name, schema in filters_documented())
+
+
+def parse(
+    kind: type[P],
+    items: Iterable[tuple[str, str]],
+    now: datetime,
+    *,
+    defaults: Mapping[str, str] | None = None,
+    first: int | None = None,
+) -> Asked[P]:
+    """Read the parameters of a query string. Raises Invalid, naming the field as it was written.
+
+    `defaults`: filters that hold where the caller names none. `first`: when the first event
+    kept occurred (ms), if `wants_all(items)`.
+    """
     known = {parameter.name: parameter for parameter in parameters(kind)}
     values: dict[str, Any] = {}
+    filters: dict[str, tuple[str, str]] = {}  # the field -> (the caller's name, the text)
     written: dict[str, str] = {}  # our name -> the caller's
     warnings: list[str] = []
     for name, text in items:
         ours = name if name in known else _OTHER_SPELLING.get(name, name)
-        if ours not in known:
-            if name not in _KNOWN_ELSEWHERE:
-                raise Invalid(f"unknown parameter; known are {', '.join(known)}", field=name)
-            warnings.append(f"{name} has no meaning for this report and was ignored")
-            continue
-        if ours in values:
+        filtered = None if ours in known else field_of(name)
+        if ours in values or filtered in filters:
             raise Invalid(f"{name} is given twice", field=name)
-        written[ours] = name
-        values[ours] = _value(name, text, known[ours].schema)
+        if filtered is not None:
+            filters[filtered] = name, text
+        elif _means_nothing(kind, known, ours, text):
+            warnings.append(f"{name} has no meaning for this report and was ignored")
+        elif ours not in known:
+            raise Invalid(_unknown(name, known), field=name)
+        else:
+            written[ours] = name
+            values[ours] = _value(name, text, known[ours].schema)
+    for name, text in (defaults or {}).items():
+        filters.setdefault(name, (name, text))
+    if len(filters) > MAX_FILTERS:
+        raise Invalid(f"at most {MAX_FILTERS} filters", field=list(filters.values())[MAX_FILTERS][0])
+    wheres = tuple(read_filter(name, text) for name, text in filters.values())
+    first_and_last = tuple(written.get(name, name) for name in list(known)[:2])
+    period = _period(values, list(known)[:2], cast("tuple[str, str]", first_and_last), now, first)
+    for parameter in known.values():
+        if parameter.required and parameter.name not in values:
+            raise Invalid(f"{parameter.name} is required", field=parameter.name)
     params = msgspec.convert(values, kind)
-    first, last = (written.get(name, name) for name in list(known)[:2])
-    period = resolve(params.start_date, params.end_date, params.timezone, now, (first, last))
-    return Asked(params, period, tuple(warnings))
+    return Asked(
+        params=params,
+        period=period,
+        filters=wheres,
+        written={field: text for field, (_, text) in filters.items()},
+        interval=_bucket_length(params, period, named="interval" in values)
+        if isinstance(params, BucketParams)
+        else None,
+        now=instant(now),
+        warnings=tuple(warnings),
+    )
+
+
+def wants_all(items: Sequence[tuple[str, str]]) -> bool:
+    """Whether the range begins with the first event kept."""
+    return ("interval", "all") in items
+
+
+def _means_nothing(kind: type[Params], known: Mapping[str, Any], name: str, text: str) -> bool:
+    """Whether only other reports have a use for the parameter: then it is ignored aloud."""
+    if name == "interval" and issubclass(kind, RangeParams):
+        return text in INTERVALS
+    return name not in known and name in _KNOWN_ELSEWHERE
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    filters = tuple(each.name for each in filter_parameters())
+    return (
+        f"unknown parameter; known are {', '.join(known)}, and the filters {', '.join(filters)} and "
+        f"property:NAME{hint(name, (*known, *filters))}"
+    )
+
+
+def _period(
+    values: Mapping[str, Any], names: list[str], written: tuple[str, str], now: datetime, first: int | None
+) -> Period:
+    start, end, timezone = values.get(names[0]), values.get(names[1]), values.get("timezone", "UTC")
+    named = values.get("interval")
+    if named not in PRESETS or named in INTERVALS:
+        return resolve(start, end, timezone, now, written)
+    if start is not None or end is not None:
+        given = written[0] if start is not None else written[1]
+        raise Invalid(f"interval={named} is a range by name: leave out {given}", field="interval")
+    return preset(named, now, timezone, first)
+
+
+def _bucket_length(params: BucketParams, period: Period, *, named: bool) -> Interval:
+    """`named`: whether the caller gave `interval`. Raises Invalid."""
+    if params.interval in INTERVALS:
+        if named and params.granularity not in (None, params.interval):
+            raise Invalid("interval and granularity name two lengths of buckets", field="granularity")
+        return params.granularity or params.interval
+    if params.granularity is not None:
+        return params.granularity
+    days = (period.end - period.start) / _DAY
+    for most, fitting in _FITTING:
+        if days <= most:
+            return fitting
+    return "month"
 
 
 def _literals(kind: Any) -> list[str]:

@@ -79,9 +79,15 @@ class Period(Struct, frozen=True):
         return Period(max(2 * self.start - self.end, 0), self.start, self.timezone)
 
     def year_before(self) -> "Period":
-        """The same dates and times of day, a year ago; 29 February becomes the 28th."""
+        """The same dates and times of day, a year ago; 29 February becomes the 28th.
+
+        As the end of a range that begins before it, it becomes 1 March: the 28th is within.
+        """
         zone = ZoneInfo(self.timezone)
-        start, end = (instant(_year_ago(local(at, zone))) for at in (self.start, self.end))
+        first, last = local(self.start, zone), local(self.end, zone)
+        if _leap_day(last) and not _leap_day(first):
+            last = last.replace(month=3, day=1)
+        start, end = (instant(_year_ago(moment)) for moment in (first, last))
         return Period(max(start, 0), max(end, 1), self.timezone)
 
     def day_starts(self) -> list[int]:
@@ -165,10 +171,11 @@ def _dates(period: Period, zone: ZoneInfo, interval: Interval, week_start: Weekd
 
 
 def _year_ago(moment: datetime) -> datetime:
-    try:
-        return moment.replace(year=moment.year - 1)
-    except ValueError:
-        return moment.replace(year=moment.year - 1, day=28)
+    return moment.replace(year=moment.year - 1, day=28 if _leap_day(moment) else moment.day)
+
+
+def _leap_day(moment: datetime) -> bool:
+    return (moment.month, moment.day) == (2, 29)
 
 
 def _next(day: date, interval: Interval) -> date:

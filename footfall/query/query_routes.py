@@ -2,21 +2,24 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from litestar import Request, Router, post
 from litestar.params import JSONBody
+from litestar.types import Middleware
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from footfall import metrics
+from footfall.model.calendar import instant
 from footfall.problems_litestar import refusals
 from footfall.query.answers import Asker, Row, Table
 from footfall.query.documented import SECURITY
 from footfall.query.engine import Engine, Source
 from footfall.query.explain import complete_through, explain
 from footfall.query.language import Query, Understood, compared_period, period_of, understand
-from footfall.query.periods import Period
+from footfall.query.partial import partial_buckets
+from footfall.query.periods import Interval
 from footfall.query.question import TAG
 
 Allowed = Callable[[Request[Any, Any, Any]], Awaitable[str]]
@@ -72,8 +75,42 @@ class QueryAnswer(Struct, frozen=True):
     query: dict[str, Any]
 
 
-def query_routes(engine: Engine, allowed: Allowed, tags_of: TagsOf, through: Now, timeout: float) -> Router:
-    """The route. `timeout`: seconds a question may take."""
+class Answered(NamedTuple):
+    """A query, what it was understood as, and what was found. `at`: what `Now` said before it was asked."""
+
+    asked: Understood
+    before: Understood | None
+    table: Table
+    at: int | None
+    now: datetime
+
+
+class Queries:
+    """Answers queries. `timeout`: seconds a question may take."""
+
+    def __init__(self, engine: Engine, tags_of: TagsOf, through: Now, timeout: float) -> None:
+        self._engine = engine
+        self._tags_of = tags_of
+        self._through = through
+        self._timeout = timeout
+
+    async def answer(self, query: Query, workspace_id: str) -> Answered:
+        """Answer one query. Raises Invalid, StoreDown."""
+        now = datetime.now(UTC)
+        at = await self._through()
+        with metrics.QUERY_SECONDS.labels("query").time():
+            first = await self._engine.first_event(workspace_id) if query.date_range == "all" else None
+            period = period_of(query, now, first)
+            tags = await self._tags_of(workspace_id) if _uses_tags(query) else _NO_TAGS
+            asked = understand(query, workspace_id, period, tags)
+            other = compared_period(query, period, now)
+            before = understand(query, workspace_id, other, tags) if other else None
+            table = await Asker(self._engine, asked, before, self._timeout).table()
+        return Answered(asked, before, table, at, now)
+
+
+def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middleware]) -> Router:
+    """The route."""
 
     @post(
         "/v1/query",
@@ -84,28 +121,20 @@ def query_routes(engine: Engine, allowed: Allowed, tags_of: TagsOf, through: Now
         "Plausible's Stats API v2. See the guide for all metrics and dimensions.",
         tags=["Query"],
         security=SECURITY,
+        middleware=middleware,
         responses=refusals(
             {
                 400: "The question names something unknown, or takes too long; `field` says what.",
                 401: "There is no key, or nobody knows it.",
                 403: "The key may not read.",
+                429: "The key asks too much at once; try again after `Retry-After` seconds.",
                 503: "The store does not answer; try again after `Retry-After` seconds.",
             }
         ),
     )
     async def query(request: Request[Any, Any, Any], data: JSONBody[Query]) -> QueryAnswer:
-        workspace_id = await allowed(request)
-        now = datetime.now(UTC)
-        at = await through()
-        with metrics.QUERY_SECONDS.labels("query").time():
-            first = await engine.first_event(workspace_id) if data.date_range == "all" else None
-            period = period_of(data, now, first)
-            tags = await tags_of(workspace_id) if _uses_tags(data) else _NO_TAGS
-            asked = understand(data, workspace_id, period, tags)
-            other = compared_period(data, period, now)
-            before = understand(data, workspace_id, other, tags) if other else None
-            table = await Asker(engine, asked, before, timeout).table()
-        return QueryAnswer(table.rows, _meta(data, asked, before, table, at, now), _resolved(data, asked))
+        answered = await queries.answer(data, await allowed(request))
+        return QueryAnswer(answered.table.rows, _meta(data, answered), _resolved(data, answered.asked))
 
     return Router(path="/", route_handlers=[query])
 
@@ -114,9 +143,8 @@ def _uses_tags(query: Query) -> bool:
     return TAG in query.dimensions or f'"{TAG}"' in msgspec.json.encode(query.filters).decode()
 
 
-def _meta(
-    query: Query, asked: Understood, before: Understood | None, table: Table, at: int | None, now: datetime
-) -> QueryMeta:
+def _meta(query: Query, answered: Answered) -> QueryMeta:
+    asked, before, table, at, now = answered
     period = asked.question.period
     told = explain(period, table.found, table.uniques)
     through = complete_through(at, table.found)
@@ -130,30 +158,18 @@ def _meta(
         sampled=told.sampled,
         complete_through=None if through is None else period.iso(through),
         warnings=told.warnings,
-        partial=_partial(asked, now) if asked.interval else UNSET,
+        partial=_partial(asked, asked.interval, now) if asked.interval else UNSET,
         total_rows=table.total if query.include.total_rows else UNSET,
         time_labels=table.buckets if query.include.time_labels and asked.interval else UNSET,
         compared_with=(period.iso(other.start), period.iso(other.end)) if other else UNSET,
     )
 
 
-def _partial(asked: Understood, now: datetime) -> list[str]:
-    """The buckets that are not whole: the range begins or ends within them, or now is in them."""
-    question, period = asked.question, asked.question.period
-    if not question.buckets or asked.interval is None:
-        return []
-    found: list[int] = []
-    if question.buckets[0] < period.start:
-        found.append(question.buckets[0])
-    last = question.buckets[-1]
-    ends = Period(last, period.end + 400 * 86_400_000, period.timezone).buckets(
-        asked.interval, asked.week_start
-    )
-    end_of_last = ends[1]
-    now_ms = int(now.timestamp() * 1000)
-    if (end_of_last > period.end or last <= now_ms < end_of_last) and last not in found:
-        found.append(last)
-    return [period.iso(bucket) for bucket in found]
+def _partial(asked: Understood, interval: Interval, now: datetime) -> list[str]:
+    """The buckets that are not whole, in order."""
+    buckets, period = asked.question.buckets, asked.question.period
+    found = partial_buckets(period, buckets, interval, asked.week_start, instant(now))
+    return [period.iso(bucket) for bucket in sorted(found)]
 
 
 def _resolved(query: Query, asked: Understood) -> dict[str, Any]:

@@ -5,17 +5,19 @@ its part of the API documentation derive from the `Report` it declares.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec import Meta as Words
 
 from footfall.query.engine import Engine, Found, Source
-from footfall.query.metrics import UNIQUE_ERROR, UNIQUE_EXACT
-from footfall.query.params import FILTERS, P
-from footfall.query.periods import Period
-from footfall.query.question import All, Condition, Question, is_
+from footfall.query.explain import complete_through, explain
+from footfall.query.networks import Networks
+from footfall.query.params import Asked, BucketParams, P
+from footfall.query.partial import partial_buckets
+from footfall.query.periods import Interval, Period, Weekday
+from footfall.query.question import All, Condition, Question, Where
 from footfall.tenants.model import Link
 
 T = TypeVar("T")
@@ -23,7 +25,7 @@ T = TypeVar("T")
 FindLink = Callable[[str, str], Awaitable[Link | None]]
 """The link of a workspace by its id: `find_link(workspace_id, link_id)`."""
 
-_DAY = 86_400_000
+Bots = Literal["excluded", "included", "only"]
 
 
 class Resolved(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,9 +34,14 @@ class Resolved(Struct, frozen=True, kw_only=True, omit_defaults=True):
     start: str
     end: Annotated[str, Words(description="Exclusive.")]
     timezone: str
-    filters: dict[str, str]
-    interval: str | UnsetType = UNSET
+    filters: Annotated[
+        dict[str, str], Words(description="Each filter as it was written, by the name of its field.")
+    ]
+    interval: str | UnsetType | None = None
+    granularity: str | UnsetType = UNSET
+    week_start: str | UnsetType = UNSET
     by: tuple[str, ...] | UnsetType = UNSET
+    property: str | UnsetType = UNSET
     limit: int | UnsetType = UNSET
     offset: int | UnsetType = UNSET
 
@@ -43,7 +50,9 @@ class Meta(Struct, frozen=True, kw_only=True):
     """What the numbers are worth."""
 
     query: Resolved
-    exact: Annotated[bool, Words(description="False when a number of visitors or sessions is an estimate.")]
+    exact: Annotated[
+        bool, Words(description="False when a number of visitors, sessions or other things is an estimate.")
+    ]
     error: Annotated[
         float | UnsetType,
         Words(description="Relative standard error of such an estimate, when there is one."),
@@ -54,13 +63,23 @@ class Meta(Struct, frozen=True, kw_only=True):
             description="Whether events were counted, or rollups of them, or rollups and the newest events."
         ),
     ]
-    bots: Literal["excluded", "included"]
+    bots: Bots
+    salt_period: Annotated[
+        Literal["day"],
+        Words(description="A visitor without an id of its own is recognised for one day (UTC)."),
+    ] = "day"
+    sampled: Annotated[
+        bool, Words(description="Events stand for more than one: each counts as its sample_weight says.")
+    ]
     complete_through: Annotated[
         str | None,
         Words(description="All events acknowledged before this time are in the answer; null when unknown."),
     ]
     warnings: list[str]
     total: Annotated[int | UnsetType, Words(description="Rows there are without limit and offset.")] = UNSET
+    next_cursor: Annotated[
+        str | UnsetType | None, Words(description="For the next page of events; null on the last one.")
+    ] = UNSET
 
 
 class Answer(Struct, Generic[T], frozen=True):
@@ -75,15 +94,47 @@ class Context(Generic[P]):
     """One request: what was asked, by whom, and how to find out."""
 
     workspace_id: str
-    params: P
-    period: Period
-    warnings: tuple[str, ...]
+    asked: Asked[P]
     complete_through: int | None
     engine: Engine
     find_link: FindLink
+    networks: Networks
     timeout: float
     path: Mapping[str, str]
     only: tuple[Condition, ...] = ()
+
+    @property
+    def params(self) -> P:
+        """The parameters of the request."""
+        return self.asked.params
+
+    @property
+    def period(self) -> Period:
+        """The range it is about."""
+        return self.asked.period
+
+    @property
+    def interval(self) -> Interval:
+        """The length of buckets; of reports without any, a day."""
+        return self.asked.interval or "day"
+
+    def buckets(self) -> list[int]:
+        """When each bucket of the range begins. Raises Invalid when there are too many."""
+        return self.period.buckets(self.interval, self._week_start)
+
+    def partial(self, buckets: Sequence[int]) -> set[int]:
+        """Those of the buckets that are cut off by the range or not over yet."""
+        return partial_buckets(self.period, buckets, self.interval, self._week_start, self.asked.now)
+
+    @property
+    def _week_start(self) -> Weekday:
+        return self.params.week_start if isinstance(self.params, BucketParams) else "monday"
+
+    @property
+    def bots(self) -> bool | None:
+        """Which events count, as `Question.bots` has it: a filter on bots speaks for itself."""
+        asked_for = any(_admits_bots(where) for where in self.asked.filters)
+        return None if asked_for or self.params.include_bots else False
 
     def narrowed(self, *only: Condition) -> "Context[P]":
         """The same request, about those of its events that pass `only` too."""
@@ -101,14 +152,13 @@ class Context(Generic[P]):
         offset: int = 0,
     ) -> Question:
         """A question about the events of this request: its range, its filters, and `filters`."""
-        asked = tuple(is_(name, value) for name, value in self._filters().items())
         return Question(
             workspace_id=self.workspace_id,
             period=self.period,
             metrics=metrics,
             dimensions=tuple(by),
-            where=All((*asked, *self.only, *filters)),
-            bots=bots if bots is not None or self.params.include_bots else False,
+            where=All((*self.asked.filters, *self.only, *filters)),
+            bots=self.bots if bots is None else bots,
             buckets=buckets,
             order_by=tuple(order_by),
             limit=limit,
@@ -119,10 +169,6 @@ class Context(Generic[P]):
         """Answer one question. Raises Invalid when it takes too long, StoreDown."""
         return await self.engine.find(question, self.timeout)
 
-    async def events(self, question: Question, columns: Sequence[str]) -> Sequence[tuple[Any, ...]]:
-        """The events of a question themselves, newest first."""
-        return await self.engine.events(question, columns, self.timeout)
-
     def answer(
         self,
         data: T,
@@ -130,50 +176,30 @@ class Context(Generic[P]):
         uniques: Iterable[int] = (),
         total: int | UnsetType = UNSET,
         warnings: Sequence[str] = (),
+        bots: Bots | None = None,
+        next_cursor: str | UnsetType | None = UNSET,
     ) -> Answer[T]:
         """Put `data` and what is to be said about it together.
 
-        `found`: all that was asked for it; `uniques`: all counts of visitors and sessions in it.
+        `found`: all that was asked for it; `uniques`: all counts of different things in it.
         """
-        warnings = [*self.warnings, *warnings]
-        unidentified = max((each.unidentified for each in found), default=0)
-        if unidentified:
-            warnings.append(
-                f"{unidentified} events have no visitor (no address, no id): not among the visitors"
-            )
-        several_days = self.period.start // _DAY != (self.period.end - 1) // _DAY
-        if several_days and any(each.known_for_a_day for each in found):
-            warnings.append(
-                "visitors without an id of their own are recognised for one day (UTC): "
-                "over several days they add up"
-            )
-        if any(each.sampled for each in found):
-            warnings.append(
-                "some of these events were sampled: each counts as often as its sample_weight says"
-            )
-        if gone := max((each.raw_from or 0 for each in found), default=0):
-            warnings.append(
-                f"events before {self.period.iso(gone)} are no longer kept one by one, "
-                "and the rollups do not have this combination: they are missing here"
-            )
-        exact = all(unique <= UNIQUE_EXACT for unique in uniques)
+        told = explain(self.period, found, uniques)
+        through = complete_through(self.complete_through, found)
         return Answer(
             data,
             Meta(
                 query=self._resolved(),
-                exact=exact,
-                error=UNSET if exact else UNIQUE_ERROR,
-                source=_source_of(found),
-                bots="included" if self.params.include_bots else "excluded",
-                complete_through=self._complete_through(found),
-                warnings=warnings,
+                exact=told.exact,
+                error=UNSET if told.error is None else told.error,
+                source=told.source,
+                bots=bots or ("included" if self.bots is None else "excluded"),
+                sampled=told.sampled,
+                complete_through=None if through is None else self.period.iso(through),
+                warnings=[*self.asked.warnings, *warnings, *told.warnings],
                 total=total,
+                next_cursor=next_cursor,
             ),
         )
-
-    def _filters(self) -> dict[str, str]:
-        values = {name: getattr(self.params, name, None) for name in FILTERS}
-        return {name: value for name, value in values.items() if value is not None}
 
     def _resolved(self) -> Resolved:
         params = self.params
@@ -181,18 +207,15 @@ class Context(Generic[P]):
             start=self.period.iso(self.period.start),
             end=self.period.iso(self.period.end),
             timezone=self.period.timezone,
-            filters=self._filters(),
-            interval=getattr(params, "interval", UNSET),
+            filters=dict(self.asked.written),
+            interval=getattr(params, "interval", None),
+            granularity=self.asked.interval or UNSET,
+            week_start=getattr(params, "week_start", UNSET),
             by=getattr(params, "by", UNSET),
+            property=getattr(params, "property", UNSET),
             limit=getattr(params, "limit", UNSET),
             offset=getattr(params, "offset", UNSET),
         )
-
-    def _complete_through(self, found: Sequence[Found]) -> str | None:
-        if self.complete_through is None:
-            return None
-        # An answer that is shown again knows nothing of what came later.
-        return self.period.iso(min(self.complete_through, *(int(each.at * 1000) for each in found)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +223,8 @@ class Report(Generic[P]):
     """One question that can be asked over HTTP.
 
     `name` is its label in metrics and part of its operation id; `data` the type of `data` in its
-    answer; `path` may hold the parameter `id`.
+    answer; `path` may hold the parameter `id`. `defaults` are filters that hold unless the
+    caller names them.
     """
 
     name: str
@@ -210,8 +234,8 @@ class Report(Generic[P]):
     params: type[P]
     data: Any
     run: Callable[[Context[P]], Awaitable[Answer[Any]]]
+    defaults: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def _source_of(found: Sequence[Found]) -> Source:
-    sources: set[Source] = {each.source for each in found}
-    return sources.pop() if len(sources) == 1 else "both" if sources else "raw"
+def _admits_bots(where: Where) -> bool:
+    return where.field == "is_bot" and (True in where.values) == (where.operator == "is")

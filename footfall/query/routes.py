@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar import Litestar, Request, Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import Middleware
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -17,9 +18,14 @@ from footfall.errors import NotFound
 from footfall.problems_litestar import exception_handlers
 from footfall.query import docs_page, documented
 from footfall.query.engine import Engine, Rollups
-from footfall.query.params import parse
-from footfall.query.query_routes import TagsOf, query_routes
-from footfall.query.report import Answer, Context, FindLink, Report
+from footfall.query.export_routes import export_routes
+from footfall.query.hangup import ends_with_the_client
+from footfall.query.http_cache import cacheable
+from footfall.query.limits import per_key
+from footfall.query.networks import Networks
+from footfall.query.params import P, parse, wants_all
+from footfall.query.query_routes import Queries, TagsOf, query_routes
+from footfall.query.report import Context, FindLink, Report
 from footfall.query.reports import REPORTS
 from footfall.settings import Settings
 from footfall.store.port import Store
@@ -32,6 +38,9 @@ Ready = Callable[[], Awaitable[dict[str, object]]]
 
 Through = Callable[[], Awaitable[datetime | None]]
 """Everything acknowledged before this time is stored; None as long as that is not known."""
+
+
+_NO_DEFAULTS: Mapping[str, str] = {}
 
 
 class Health(Struct, frozen=True):
@@ -53,7 +62,8 @@ def create_app(
     routers: Sequence[Router] = (),
 ) -> Litestar:
     """The console as an ASGI app. `routers` are those of the tenants."""
-    engine = Engine(store, rollups)
+    engine = Engine(store, rollups, remember=settings.query_cache)
+    networks = Networks(settings.asn_database)
 
     async def allowed(request: Request[Any, Any, Any], scope: Scope) -> Key:
         key = await authenticate(request.scope["headers"], directory)
@@ -67,27 +77,37 @@ def create_app(
         at = await complete_through() if complete_through else None
         return at and int(at.timestamp() * 1000)
 
-    async def no_tags(_: str) -> Mapping[str, Sequence[str]]:
-        return {}
-
-    async def answer(report: Report[Any], request: Request[Any, Any, Any]) -> Answer[Any]:
+    async def context_of(
+        request: Request[Any, Any, Any], params: type[P], defaults: Mapping[str, str] = _NO_DEFAULTS
+    ) -> Context[P]:
         key = await allowed(request, "read")
-        asked = parse(report.params, request.query_params.multi_items(), datetime.now(UTC))
-        # Taken before the question is asked, so that what it promises is in the answer.
-        at = await through()
-        context = Context(
+        items = list(request.query_params.multi_items())
+        first = await engine.first_event(key.workspace_id) if wants_all(items) else None
+        asked = parse(params, items, datetime.now(UTC), defaults=defaults, first=first)
+        return Context(
             workspace_id=key.workspace_id,
-            params=asked.params,
-            period=asked.period,
-            warnings=asked.warnings,
-            complete_through=at,
+            asked=asked,
+            # Taken before the question is asked, so that what it promises is in the answer.
+            complete_through=await through(),
             engine=engine,
             find_link=find_link,
+            networks=networks,
             timeout=settings.query_timeout,
             path=request.path_params,
         )
+
+    async def answer(report: Report[Any], request: Request[Any, Any, Any]) -> Response[bytes | None]:
+        context = await context_of(request, report.params, report.defaults)
         with metrics.QUERY_SECONDS.labels(report.name).time():
-            return await report.run(context)
+            found = await report.run(context)
+        return cacheable(request, found, context.period)
+
+    asking, exporting = (
+        [ends_with_the_client, per_key(directory, most, settings.query_timeout)]
+        for most in (settings.query_concurrency, settings.export_concurrency)
+    )
+
+    queries = Queries(engine, tags_of or _no_tags, through, settings.query_timeout)
 
     @get("/health/live", tags=["Health"], operation_id="health_live", summary="Whether the process runs")
     async def live() -> Health:
@@ -113,12 +133,13 @@ def create_app(
 
     return Litestar(
         route_handlers=[
-            *(_route(report, answer) for report in REPORTS),
+            *(_route(report, answer, asking) for report in REPORTS),
             live,
             is_ready,
             scrape,
             events_elsewhere,
-            query_routes(engine, reader, tags_of or no_tags, through, settings.query_timeout),
+            query_routes(queries, reader, asking),
+            export_routes(engine, queries, context_of, reader, settings.query_timeout, exporting),
             docs_page.home,
             docs_page.openapi_document,
             *routers,
@@ -129,8 +150,14 @@ def create_app(
     )
 
 
+async def _no_tags(_: str) -> Mapping[str, Sequence[str]]:
+    return {}
+
+
 def _route(
-    report: Report[Any], answer: Callable[[Report[Any], Request[Any, Any, Any]], Awaitable[Answer[Any]]]
+    report: Report[Any],
+    answer: Callable[[Report[Any], Request[Any, Any, Any]], Awaitable[Response[Any]]],
+    middleware: Sequence[Middleware],
 ) -> HTTPRouteHandler:
     """The route of a report. It takes the request only; the parameters are documented by hand."""
 
@@ -146,6 +173,7 @@ def _route(
         response_description="The answer.",
         tags=["Stats" if report.path.startswith("/v1/stats") else "Analytics"],
         security=documented.SECURITY,
+        middleware=middleware,
         responses=documented.LINK_REFUSALS if "{" in report.path else documented.REPORT_REFUSALS,
-        operation_class=documented.operation_with(report.params),
+        operation_class=documented.operation_with(report.params, report.defaults),
     )(handler)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from footfall.model.rollups import MEASURES, Measure, columns_of
 from footfall.query.conditions import Conditions
 from footfall.query.fields import SESSION_FIELDS, Values, dimension_sql, fields_of, over_events
+from footfall.query.metrics import OF_EVENTS
 from footfall.query.planner import Cover, Rollup
 from footfall.query.question import TAG, TIME, Condition, Question, fields_in
 
@@ -64,7 +65,7 @@ class Events:
 
     def measure(self, name: str, only: str = "") -> str:
         """A measure, finished."""
-        return _aggregate(MEASURES[name], only)
+        return _aggregate(OF_EVENTS[name], only)
 
     def covered(self, covers: Sequence[Cover]) -> str:
         """Whether an event is one that the covers are about."""
@@ -93,7 +94,8 @@ class Events:
         if not self._visits:
             return ""
         return (
-            " INNER JOIN (SELECT session_id, argMin(page_path, (occurred_at, seq)) AS entry_page,"
+            # Events without such a visit stay: unknown text is "", as everywhere.
+            " LEFT JOIN (SELECT session_id, argMin(page_path, (occurred_at, seq)) AS entry_page,"
             f" argMax(page_path, (occurred_at, seq)) AS exit_page FROM events WHERE {self.base()}"
             " AND event_type = 'page_view' AND session_id != 0 GROUP BY session_id) AS visit"
             " USING (session_id)"

@@ -8,6 +8,7 @@ begins with the workspace and the range.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from footfall.query.cursor import Cursor
 from footfall.query.fields import Values
 from footfall.query.metrics import METRICS, Measured, Metric, measures_of
 from footfall.query.planner import Rollup
@@ -56,21 +57,66 @@ def select(question: Question, rollup: Rollup | None = None) -> Statement:
     ]
     groups = [f"g{number}" for number in range(len(dimensions))]
     outputs = [f"{sql} AS {name}" for sql, name in zip(dimensions, groups, strict=True)]
-    extra = [f"{measured(name)} AS x{number}" for number, name in enumerate(EXTRA)]
+    extra = [f"{of_humans(name)} AS x{number}" for number, name in enumerate(EXTRA)]
     main = f"SELECT {', '.join([*outputs, *figures, *extra])} FROM {relation}{_group_by(groups)}"
+    counted = Events(question, values) if split_bots else events
     return Statement(
-        _page(question, metrics, f"({main}) AS a{_visits(metrics, events, groups)}"), values.parameters
+        _page(question, metrics, f"({main}) AS a{_visits(metrics, counted, groups)}"), values.parameters
     )
 
 
-def listing(question: Question, columns: Sequence[str]) -> Statement:
-    """Events as they are, newest first, in a stable order; `properties` as JSON text."""
+def listing(question: Question, columns: Sequence[str], after: Cursor | None = None) -> Statement:
+    """Events as they are, newest first, in a stable order; `properties` as JSON text.
+
+    `after`: only those that come behind this place and were received by then.
+    """
     events = Events(question, Values())
+    more: list[str] = []
+    if after:
+        place = ", ".join(
+            events.values.add(value, kind)
+            for value, kind in ((after.occurred_at, "Int64"), (after.seq, "UInt64"), (after.shard, "UInt64"))
+        )
+        more = [
+            f"(toUnixTimestamp64Milli(occurred_at), seq, shard) < ({place})",
+            _received(events, after.received_until),
+        ]
     text = (
-        f"SELECT {', '.join(columns)} FROM {events.relation()} "
+        f"SELECT {', '.join(columns)} FROM {events.relation(*more)} "
         f"ORDER BY occurred_at DESC, seq DESC, shard DESC LIMIT {question.limit:d} OFFSET {question.offset:d}"
     )
     return Statement(text, events.values.parameters)
+
+
+def extent(question: Question, received_until: int | None = None) -> Statement:
+    """How many events there are, how many are sampled, and when the last was received (ms)."""
+    events = Events(question, Values())
+    more = [] if received_until is None else [_received(events, received_until)]
+    return Statement(
+        f"SELECT count(), {events.measure('sampled')}, max(toUnixTimestamp64Milli(received_at))"
+        f" FROM {events.relation(*more)}",
+        events.values.parameters,
+    )
+
+
+def property_names(question: Question) -> Statement:
+    """The names of properties with events, visitors and different values of each, then how many there are."""
+    events = Events(question, Values())
+    pairs = (
+        "SELECT arrayJoin(JSONExtractKeysAndValuesRaw(properties)) AS pair, sample_weight, visitor_id"
+        f" FROM {events.relation()}"
+    )
+    return Statement(
+        f"SELECT pair.1 AS name, toUInt64(round({events.measure('events')})) AS events,"
+        f" {events.measure('visitors')} AS visitors, uniqCombined(17)(pair.2) AS different, count() OVER ()"
+        f" FROM ({pairs}) GROUP BY name ORDER BY events DESC, name"
+        f" LIMIT {question.limit:d} OFFSET {question.offset:d}",
+        events.values.parameters,
+    )
+
+
+def _received(events: Events, until: int) -> str:
+    return f"received_at <= fromUnixTimestamp64Milli({events.values.add(until, 'Int64')}, 'UTC')"
 
 
 def first_events(workspace_id: str) -> tuple[Statement, Statement]:

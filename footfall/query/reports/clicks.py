@@ -4,14 +4,18 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta as Words
 
+from footfall.errors import Invalid
+from footfall.model.calendar import instant
 from footfall.model.columns import COLUMNS
-from footfall.query.params import EventType, ListParams
+from footfall.query.cursor import LONGEST, Cursor, read_cursor, write_cursor
+from footfall.query.params import ListParams
 from footfall.query.report import Answer, Context, Report
 
 
@@ -75,6 +79,9 @@ _COLUMNS: dict[str, Shown] = {
     if column.role not in ("private", "position")
 }
 
+_POSITION = ("seq", "shard")
+_OCCURRED = list(_COLUMNS).index("occurred_at")
+
 Event = msgspec.defstruct(
     "Event",
     [(name, shown.type) for name, shown in _COLUMNS.items()],
@@ -96,16 +103,42 @@ def _event(row: Sequence[Any], zone: ZoneInfo) -> Any:
 
 
 class ClicksParams(ListParams, frozen=True, kw_only=True):
-    """A list of events of one type."""
+    """A list of events."""
 
-    event_type: EventType | None = "click"
+    cursor: (
+        Annotated[
+            str,
+            Words(
+                max_length=LONGEST,
+                description="`meta.next_cursor` of the page before: pages do not move while events come in.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 async def _run(ctx: Context[ClicksParams]) -> Answer[list[Any]]:
     zone = ZoneInfo(ctx.period.timezone)
-    page = ctx.question(limit=ctx.params.limit, offset=ctx.params.offset)
-    total, rows = await asyncio.gather(ctx.ask(ctx.question("events")), ctx.events(page, tuple(_COLUMNS)))
-    return ctx.answer([_event(row, zone) for row in rows], total=total.rows[0][0])
+    limit, offset = ctx.params.limit, ctx.params.offset
+    after = read_cursor(ctx.params.cursor, ctx.workspace_id) if ctx.params.cursor is not None else None
+    if after and offset:
+        raise Invalid("offset and cursor exclude each other", field="offset")
+    until = after.received_until if after else None
+    everything = ctx.question()
+    page = ctx.question(limit=limit + 1, offset=offset)  # one more shows whether there is a next page
+    extent, rows = await asyncio.gather(
+        ctx.engine.extent(everything, until, ctx.timeout),
+        ctx.engine.events(page, (*_COLUMNS, *_POSITION), ctx.timeout, after),
+    )
+    found, newest = extent
+    following: str | None = None
+    if len(rows) > limit:
+        seq, shard = rows[limit - 1][-2:]
+        at = instant(rows[limit - 1][_OCCURRED])
+        last = Cursor(at, seq, shard, newest if until is None else until)
+        following = write_cursor(last, ctx.workspace_id)
+    data = [_event(row[: len(_COLUMNS)], zone) for row in rows[:limit]]
+    return ctx.answer(data, found, total=found.total, next_cursor=following)
 
 
 REPORT = Report(
@@ -113,8 +146,9 @@ REPORT = Report(
     path="/api/v1/analytics/clicks",
     title="The events themselves",
     description="Newest first, with their properties. Clicks, unless `event_type` asks for another type. "
-    "`meta.total` counts them all.",
+    "`meta.total` counts them all; `cursor` pages through them.",
     params=ClicksParams,
     data=list[Event],
     run=_run,
+    defaults={"event_type": "click"},
 )

@@ -1,25 +1,21 @@
 """Clicks by country."""
 
-from typing import Annotated
+from footfall.query.figures import By
+from footfall.query.lists import CLICKS, Listing
 
-from msgspec import Meta, Struct
+CODE = By("country_code", 'ISO 3166-1 alpha-2; "" when unknown.')
+COUNTRY = By("country", "English name; Unknown when unknown.")
 
-from footfall.query.lists import ClicksBy, clicks_report
+COUNTRIES = Listing(
+    row="Country",
+    about="One country.",
+    by=(CODE, COUNTRY),
+    figures=CLICKS,
+    order_by=("-clicks", "country"),
+    types=("click",),
+)
 
-
-class Country(Struct, frozen=True):
-    """One country."""
-
-    country_code: Annotated[str, Meta(description='ISO 3166-1 alpha-2; "" when unknown.')]
-    country: Annotated[str, Meta(description="English name; Unknown when unknown.")]
-    clicks: int
-    visitors: int
-
-
-COUNTRIES = ClicksBy(Country, ("country_code", "country"), order_by=("country", "country_code"))
-
-REPORT = clicks_report(
-    COUNTRIES,
+REPORT = COUNTRIES.report(
     name="countries",
     path="/api/v1/analytics/countries",
     title="Clicks by country",

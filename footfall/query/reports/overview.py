@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from footfall.query.params import Params
+from footfall.query.params import RangeParams
 from footfall.query.report import Answer, Context, Report
 
 
@@ -20,13 +20,13 @@ class Overview(Struct, frozen=True):
     bots: Annotated[int, Meta(description="Events of bots in the range, left out of the rest or not.")]
 
 
-async def _run(ctx: Context[Params]) -> Answer[Overview]:
+async def _run(ctx: Context[RangeParams]) -> Answer[Overview]:
     totals, bots = await asyncio.gather(
         ctx.ask(ctx.question("clicks", "events", "visitors", "sessions", "links")),
         ctx.ask(ctx.question("events", bots=True)),
     )
     data = Overview(*totals.rows[0], bots=bots.rows[0][0])
-    return ctx.answer(data, totals, uniques=(data.visitors, data.sessions))
+    return ctx.answer(data, totals, uniques=(data.visitors, data.sessions, data.links))
 
 
 REPORT = Report(
@@ -34,7 +34,7 @@ REPORT = Report(
     path="/api/v1/analytics/overview",
     title="Totals",
     description="Clicks, events, visitors, sessions and clicked links of a range, and how many bots came.",
-    params=Params,
+    params=RangeParams,
     data=Overview,
     run=_run,
 )

@@ -2,54 +2,45 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from footfall.query.figures import Figure
+from footfall.query.lists import Listing
 from footfall.query.params import StatsListParams
-from footfall.query.question import is_, is_not
-from footfall.query.report import Answer, Context, Report
+from footfall.query.question import is_not
+from footfall.query.reports.widgets import BY, TYPES, VIEWABLE, VISITORS, Part, rates
 
-
-class Post(Struct, frozen=True):
-    """The widgets of one post together."""
-
-    post_id: str
-    widget_impressions: int
-    widget_clicks: int
-    unique_visitors: Annotated[int, Meta(description="Different visitors who saw or clicked one.")]
+FIGURES = (
+    Figure("widget_impressions", "impressions"),
+    VIEWABLE,
+    Figure("widget_clicks", "widget_clicks"),
+    VISITORS,
+)
+RATES = rates("widget_clicks", "widget_impressions")
+NAMED = (is_not("post_id", ""),)
 
 
 class PostParams(StatsListParams, frozen=True, kw_only=True):
-    """A list of posts, or one."""
+    """A list of posts, or of parts of them."""
 
-    post_id: Annotated[str, Meta(min_length=1, max_length=200, description="Only this post.")] | None = None
-
-
-async def _run(ctx: Context[PostParams]) -> Answer[list[Post]]:
-    found = await ctx.ask(
-        ctx.question(
-            "impressions",
-            "widget_clicks",
-            "visitors",
-            by=("post_id",),
-            filters=(
-                is_("event_type", "widget_impression", "widget_click"),
-                is_not("post_id", ""),
-            ),
-            order_by=("-widget_clicks", "post_id"),
-            limit=ctx.params.limit,
-            offset=ctx.params.offset,
-        )
-    )
-    data = [Post(*row) for row in found.rows]
-    return ctx.answer(data, found, uniques=(row.unique_visitors for row in data), total=found.total)
+    by: Annotated[tuple[Part, ...], Meta(description="What to group by, separated by commas.")] = ("post_id",)
 
 
-REPORT = Report(
+REPORT = Listing(
+    row="Post",
+    about='The widgets of a post. Only the parts that were asked for with `by` are there; "" is unknown.',
+    by=BY,
+    figures=FIGURES,
+    derived=RATES,
+    types=TYPES,
+    where=NAMED,
+    order_by=("-widget_clicks",),
+    choose=True,
+).report(
     name="posts",
     path="/v1/stats/posts",
     title="Posts",
-    description="Impressions and clicks of the widgets in each post; events that name no post are left out.",
+    description="Impressions and clicks of the widgets in each post, or by what `by` names; events that "
+    "name no post are left out.",
     params=PostParams,
-    data=list[Post],
-    run=_run,
 )

@@ -1,25 +1,20 @@
 """Clicks by what led to them."""
 
-from typing import Annotated
+from footfall.query.figures import By
+from footfall.query.lists import CLICKS, Listing
 
-from msgspec import Meta, Struct
+REFERERS = Listing(
+    row="Referer",
+    about="One referring host.",
+    by=(
+        By("referer_host", "`direct` when the click named none."),
+        By("channel", "search, social, ai, email, internal, direct, other, ..."),
+    ),
+    figures=CLICKS,
+    types=("click",),
+)
 
-from footfall.query.lists import ClicksBy, clicks_report
-
-
-class Referer(Struct, frozen=True):
-    """One referring host."""
-
-    referer_host: Annotated[str, Meta(description="`direct` when the click named none.")]
-    channel: Annotated[str, Meta(description="search, social, ai, email, internal, direct, other, ...")]
-    clicks: int
-    visitors: int
-
-
-REFERERS = ClicksBy(Referer, ("referer_host", "channel"), order_by=("referer_host", "channel"))
-
-REPORT = clicks_report(
-    REFERERS,
+REPORT = REFERERS.report(
     name="referers",
     path="/api/v1/analytics/referers",
     title="Clicks by referring host",

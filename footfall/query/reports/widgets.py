@@ -1,66 +1,83 @@
 """Widgets: how often they were seen and clicked."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from footfall.query.figures import By, Derived, Figure, Values
+from footfall.query.lists import Listing
 from footfall.query.params import StatsListParams
-from footfall.query.question import is_, is_not
-from footfall.query.report import Answer, Context, Report
+from footfall.query.question import is_not
+from footfall.query.wilson import wilson
+
+Part = Literal["mapping_id", "post_id", "widget_index", "device_slug", "country_code", "device_type"]
+
+TYPES = ("widget_impression", "widget_click")
+
+BY: tuple[By, ...] = (
+    By("mapping_id"),
+    By("post_id"),
+    By("widget_index", "Position of the widget in the post, as text; clicks often do not say it."),
+    By("device_slug", "The device that the widget is about."),
+    By("country_code", "ISO 3166-1 alpha-2."),
+    By("device_type", "The visitor's: desktop, mobile, tablet, ..."),
+)
 
 
-class Widget(Struct, frozen=True):
-    """One widget on one device page."""
+def rates(clicks: str, impressions: str) -> tuple[Derived, ...]:
+    """The click-through rate of two columns of these names, with how sure it is."""
 
-    mapping_id: str
-    device_slug: str
-    impressions: int
-    clicks: int
-    unique_visitors: Annotated[int, Meta(description="Different visitors who saw or clicked it.")]
-    ctr: Annotated[
-        float | None, Meta(description="clicks / impressions: 0.05 is 5 %; null without impressions.")
-    ]
+    def rate(row: Values) -> float | None:
+        return row[clicks] / row[impressions] if row[impressions] else None
+
+    def low(row: Values) -> float | None:
+        interval = wilson(row[clicks], row[impressions])
+        return interval[0] if interval else None
+
+    def high(row: Values) -> float | None:
+        interval = wilson(row[clicks], row[impressions])
+        return interval[1] if interval else None
+
+    kind = float | None
+    bound = "end of its 95 % interval (Wilson); null without impressions or with more clicks than these."
+    return (
+        Derived("ctr", kind, "clicks / impressions: 0.05 is 5 %; null without impressions.", rate),
+        Derived("ctr_low", kind, f"Lower {bound}", low),
+        Derived("ctr_high", kind, f"Upper {bound}", high),
+    )
+
+
+VIEWABLE = Figure("viewable_impressions", "viewable_impressions")
+VISITORS = Figure("unique_visitors", "visitors", "Different visitors who saw or clicked it.")
+FIGURES = (Figure("impressions", "impressions"), VIEWABLE, Figure("clicks", "widget_clicks"), VISITORS)
+RATES = rates("clicks", "impressions")
+NAMED = (is_not("mapping_id", ""),)
 
 
 class WidgetParams(StatsListParams, frozen=True, kw_only=True):
-    """A list of widgets, or one."""
+    """A list of widgets, and what makes one."""
 
-    mapping_id: (
-        Annotated[str, Meta(min_length=1, max_length=200, description="Only the widgets of this mapping.")]
-        | None
-    ) = None
-
-
-async def _run(ctx: Context[WidgetParams]) -> Answer[list[Widget]]:
-    found = await ctx.ask(
-        ctx.question(
-            "impressions",
-            "widget_clicks",
-            "visitors",
-            by=("mapping_id", "device_slug"),
-            filters=(
-                is_("event_type", "widget_impression", "widget_click"),
-                is_not("mapping_id", ""),
-            ),
-            order_by=("-widget_clicks", "mapping_id", "device_slug"),
-            limit=ctx.params.limit,
-            offset=ctx.params.offset,
-        )
+    by: Annotated[tuple[Part, ...], Meta(description="What to group by, separated by commas.")] = (
+        "mapping_id",
+        "device_slug",
     )
-    data = [
-        Widget(mapping, slug, seen, clicks, visitors, clicks / seen if seen else None)
-        for mapping, slug, seen, clicks, visitors in found.rows
-    ]
-    return ctx.answer(data, found, uniques=(row.unique_visitors for row in data), total=found.total)
 
 
-REPORT = Report(
+REPORT = Listing(
+    row="Widget",
+    about='One widget. Only the parts that were asked for with `by` are there; "" is unknown.',
+    by=BY,
+    figures=FIGURES,
+    derived=RATES,
+    types=TYPES,
+    where=NAMED,
+    order_by=("-clicks",),
+    choose=True,
+).report(
     name="widgets",
     path="/v1/stats/widgets",
     title="Widgets",
-    description="Impressions and clicks of widgets by mapping and device; the visitors are those who saw "
-    "or clicked one.",
+    description="Impressions and clicks of widgets by mapping and device, or by what `by` names; the "
+    "visitors are those who saw or clicked one. Viewable: at least half of it was on the screen.",
     params=WidgetParams,
-    data=list[Widget],
-    run=_run,
 )

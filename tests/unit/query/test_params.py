@@ -7,9 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.query.params import BucketParams, ListParams, Params, StatsListParams, parameters, parse
+from footfall.query.params import (
+    BucketParams,
+    ListParams,
+    Params,
+    RangeParams,
+    StatsBucketParams,
+    StatsListParams,
+    filter_parameters,
+    parameters,
+    parse,
+)
+from footfall.query.question import is_
 from footfall.query.reports import REPORTS
 from footfall.query.reports.devices import DeviceParams
+from footfall.query.reports.property_values import ValueParams
 
 NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
 
@@ -29,7 +41,7 @@ def test_every_parameter_is_read():
             ("timezone", "Asia/Kolkata"),
             ("site_id", "site_1"),
             ("link_id", "link_1"),
-            ("event_type", "it's, a \0 type"),
+            ("event_type", "it's\\, a \0 type"),
             ("include_bots", "TRUE"),
             ("limit", "1000"),
             ("offset", "7"),
@@ -37,7 +49,11 @@ def test_every_parameter_is_read():
         NOW,
     )
     params = asked.params
-    assert (params.site_id, params.link_id, params.event_type) == ("site_1", "link_1", "it's, a \0 type")
+    assert asked.filters == (
+        is_("site_id", "site_1"),
+        is_("link_id", "link_1"),
+        is_("event_type", "it's, a \0 type"),
+    )
     assert (params.include_bots, params.limit, params.offset) == (True, 1000, 7)
     assert asked.period.iso(asked.period.start) == "2026-01-01T00:00:00+05:30"
     assert asked.warnings == ()
@@ -97,16 +113,87 @@ def test_a_parameter_given_twice_is_refused_also_in_another_spelling():
 
 
 def test_a_parameter_that_only_other_reports_use_is_ignored_aloud():
-    (warning,) = parse(Params, [("interval", "day")], NOW).warnings
-    assert "interval" in warning
+    for name, value in (
+        ("interval", "day"),
+        ("limit", "1"),
+        ("granularity", "day"),
+        ("week_start", "sunday"),
+    ):
+        (warning,) = parse(RangeParams, [(name, value)], NOW).warnings
+        assert name in warning
 
 
 def test_every_report_takes_the_range_and_the_filters():
     for report in REPORTS:
-        names = {parameter.name for parameter in parameters(report.params)}
-        assert {"timezone", "site_id", "link_id", "event_type", "include_bots"} <= names
+        names = {parameter.name for parameter in (*parameters(report.params), *filter_parameters())}
+        assert {"timezone", "site_id", "link_id", "event_type", "include_bots", "interval"} <= names
         assert {"start_date", "end_date"} <= names or {"from", "to"} <= names
         assert all(parameter.schema["description"] for parameter in parameters(report.params))
+
+
+DAY = 86_400_000
+
+
+def days(asked):
+    return (asked.period.end - asked.period.start) / DAY
+
+
+def test_a_range_may_be_named_instead_of_its_dates():
+    assert days(parse(RangeParams, [("interval", "7d")], NOW)) == 7
+    assert days(parse(StatsListParams, [("interval", "mtd")], NOW)) == 15
+    since = NOW.timestamp() * 1000 - 100.5 * DAY
+    assert days(parse(ListParams, [("interval", "all")], NOW, first=int(since))) == 101
+    for name in ("start_date", "to"):
+        error = refused(BucketParams, ("interval", "7d"), (name, "2026-03-01"))
+        assert (error.field, name in str(error)) == ("interval", True)
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([], "day"),
+        ([("interval", "week")], "week"),
+        ([("granularity", "month")], "month"),
+        ([("interval", "week"), ("granularity", "week")], "week"),
+        ([("interval", "24h")], "hour"),
+        ([("interval", "30d")], "day"),
+        ([("interval", "1y")], "month"),
+        ([("interval", "1y"), ("granularity", "week")], "week"),
+        ([("interval", "all")], "hour"),  # nothing is kept: today
+    ],
+)
+def test_buckets_are_as_long_as_was_asked_or_as_fits_the_named_range(items, expected):
+    for kind in (BucketParams, StatsBucketParams):
+        assert parse(kind, items, NOW).interval == expected
+
+
+def test_two_lengths_of_buckets_are_refused():
+    assert refused(BucketParams, ("interval", "day"), ("granularity", "hour")).field == "granularity"
+
+
+def test_filters_are_named_once_by_whatever_name():
+    asked = parse(Params, [("country", "US,DE"), ("property:plan", "-free")], NOW)
+    assert [where.field for where in asked.filters] == ["country_code", "property:plan"]
+    assert asked.written == {"country_code": "US,DE", "property:plan": "-free"}
+    assert refused(Params, ("country", "US"), ("country_code", "DE")).field == "country_code"
+    many = [(f"property:{number}", "x") for number in range(21)]
+    assert refused(Params, *many).field == "property:20"
+    assert len(parse(Params, many[:20], NOW).filters) == 20
+
+
+def test_defaults_hold_unless_the_caller_names_the_filter():
+    default = {"event_type": "click"}
+    assert parse(Params, [], NOW, defaults=default).filters == (is_("event_type", "click"),)
+    asked = parse(Params, [("event_type", "page_view")], NOW, defaults=default)
+    assert asked.filters == (is_("event_type", "page_view"),)
+
+
+def test_a_mistyped_filter_is_told_what_was_perhaps_meant():
+    assert "did you mean country_code?" in str(refused(Params, ("contry_code", "US")))
+
+
+def test_what_a_report_needs_is_asked_for():
+    assert refused(ValueParams).field == "property"
 
 
 @given(
@@ -114,8 +201,10 @@ def test_every_report_takes_the_range_and_the_filters():
     items=st.lists(
         st.tuples(
             st.sampled_from([p.name for report in REPORTS for p in parameters(report.params)])
+            | st.sampled_from([p.name for p in filter_parameters()])
+            | st.text(max_size=20).map("property:{}".format)
             | st.text(max_size=20),
-            st.text(max_size=40) | st.sampled_from(["1", "day", "true", "UTC", "2026-01-01"]),
+            st.text(max_size=40) | st.sampled_from(["1", "day", "7d", "true", "UTC", "2026-01-01", "-a,b"]),
         ),
         max_size=4,
     ),
@@ -125,6 +214,7 @@ def test_whatever_is_sent_is_understood_or_refused(report, items):
         asked = parse(report.params, items, NOW)
         named, right = True, asked.period.start < asked.period.end
     except Invalid as error:
-        named, right = error.field in {name for name, _ in items}, True
+        missing = {each.name for each in parameters(report.params) if each.required}
+        named, right = error.field in {name for name, _ in items} | missing, True
     assert named
     assert right

@@ -1,0 +1,155 @@
+"""`GET /api/v1/export/events` and `POST /v1/export`: what there is, as a file."""
+
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from typing import Annotated, Any, Protocol
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+from litestar import Request, Response, Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
+from litestar.types import Middleware
+from msgspec import Meta
+
+from footfall.model.calendar import local
+from footfall.query.documented import REPORT_REFUSALS, SECURITY, operation_with
+from footfall.query.download import Download
+from footfall.query.engine import Engine, Found
+from footfall.query.explain import explain
+from footfall.query.export_answers import MAX_EXPORT_ROWS, QueryExport, as_arrow, check_whole, question_of
+from footfall.query.export_events import EventExport
+from footfall.query.export_formats import Format
+from footfall.query.params import P, RangeParams
+from footfall.query.periods import Period
+from footfall.query.query_routes import Allowed, Queries
+from footfall.query.report import Context
+from footfall.query.sql_export import SCHEMA
+
+MAX_LIMIT = 1_000_000_000
+
+
+class ExportParams(RangeParams, frozen=True, kw_only=True):
+    """What an export of events takes, beside the filters of the reports."""
+
+    format: Annotated[Format, Meta(description="csv, ndjson or parquet.")]
+    limit: (
+        Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Most rows of the file; default: all.")] | None
+    ) = None
+    cursor: (
+        Annotated[
+            str,
+            Meta(
+                max_length=100,
+                description="Only what comes after this event: its `occurred_at,event_id`, from the last "
+                "complete row of a broken download, or the header `Footfall-Next-Cursor` of the part before.",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class ContextOf(Protocol):
+    """Reads a request's parameters. Raises Denied, Invalid."""
+
+    def __call__(  # noqa: D102 - said above
+        self, request: Request[Any, Any, Any], params: type[P], /
+    ) -> Awaitable[Context[P]]: ...
+
+
+_DOCUMENTED: dict[str, Any] = {
+    "tags": ["Export"],
+    "security": SECURITY,
+    "responses": REPORT_REFUSALS
+    | {
+        200: ResponseSpec(
+            None,
+            generate_examples=False,
+            description="The file. `Footfall-Rows` says how many rows it has, `Footfall-Warnings` what they "
+            "do not mean, and `Footfall-Next-Cursor`, beside a `limit`, where to go on.",
+        )
+    },
+}
+
+
+def export_routes(
+    engine: Engine,
+    queries: Queries,
+    context_of: ContextOf,
+    allowed: Allowed,
+    timeout: float,
+    middleware: Sequence[Middleware],
+) -> Router:
+    """The routes. `timeout`: seconds that one page may take."""
+
+    @get(
+        "/api/v1/export/events",
+        operation_id="export_events",
+        summary="The events of a range as a file",
+        description="CSV, NDJSON or Parquet, by site and then by time. All types of events, and no bots "
+        "unless they are asked for.",
+        operation_class=operation_with(ExportParams, {}),
+        middleware=middleware,
+        **_DOCUMENTED,
+    )
+    async def events(request: Request[Any, Any, Any]) -> Response[None]:
+        context = await context_of(request, ExportParams)
+        asked = context.params
+        question = context.question()
+        export = EventExport(engine, question, timeout)
+        plan = await export.plan(asked.cursor, asked.limit)
+        told = explain(context.period, [Found([], 0, 0, 0, 0, "raw", 0.0, await engine.gone(question))], ())
+        return Download(
+            export.pages(plan),
+            SCHEMA,
+            format=asked.format,
+            zone=ZoneInfo(context.period.timezone),
+            name=_name("events", context.period),
+            rows=plan.rows,
+            accept=_accepted(request),
+            headers=_headers([*context.asked.warnings, *told.warnings])
+            | ({"Footfall-Next-Cursor": plan.next_cursor} if plan.next_cursor else {}),
+        )
+
+    @post(
+        "/v1/export",
+        status_code=200,
+        operation_id="export_query",
+        summary="The answer to a query as a file",
+        description=f"A question as `POST /v1/query` takes it; at most {MAX_EXPORT_ROWS} rows.",
+        middleware=middleware,
+        **_DOCUMENTED,
+    )
+    async def answer(request: Request[Any, Any, Any], data: JSONBody[QueryExport]) -> Response[None]:
+        answered = await queries.answer(question_of(data), await allowed(request))
+        check_whole(data, answered.table)
+        table, period = as_arrow(data, answered.table), answered.asked.question.period
+        return Download(
+            _one(table),
+            table.schema,
+            format=data.format,
+            zone=ZoneInfo(period.timezone),
+            name=_name("answer", period),
+            rows=table.num_rows,
+            accept=_accepted(request),
+            headers=_headers(explain(period, answered.table.found, answered.table.uniques).warnings),
+        )
+
+    return Router(path="/", route_handlers=[events, answer])
+
+
+async def _one(table: pa.Table) -> AsyncGenerator[pa.Table]:
+    yield table
+
+
+def _accepted(request: Request[Any, Any, Any]) -> str:
+    return request.headers.get("accept-encoding", "")
+
+
+def _headers(warnings: Sequence[str]) -> dict[str, str]:
+    return {"Footfall-Warnings": "; ".join(warnings)} if warnings else {}
+
+
+def _name(what: str, period: Period) -> str:
+    zone = ZoneInfo(period.timezone)
+    first, last = (local(at, zone).date() for at in (period.start, period.end - 1))
+    return f"{what}_{first}_{last}"

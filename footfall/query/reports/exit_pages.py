@@ -1,0 +1,18 @@
+"""The pages on which visits end."""
+
+from footfall.query.figures import By, figures
+from footfall.query.lists import Listing
+from footfall.query.question import is_not
+
+REPORT = Listing(
+    row="ExitPage",
+    about="One page.",
+    by=(By("exit_page", "Path of the last page view of the visit in the range."),),
+    figures=figures("sessions", "visitors"),
+    where=(is_not("exit_page", ""),),
+).report(
+    name="exit_pages",
+    path="/api/v1/analytics/exit-pages",
+    title="Visits by exit page",
+    description="Where visits with a page view ended, or where they are now.",
+)

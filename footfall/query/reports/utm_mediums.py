@@ -1,0 +1,18 @@
+"""Visitors by utm_medium."""
+
+from footfall.query.figures import By
+from footfall.query.lists import MOST_VISITORS, Listing
+from footfall.query.question import is_not
+
+REPORT = Listing(
+    row="UtmMedium",
+    about="One value of `utm_medium`.",
+    by=(By("utm_medium"),),
+    order_by=MOST_VISITORS,
+    where=(is_not("utm_medium", ""),),
+).report(
+    name="utm_mediums",
+    path="/api/v1/analytics/utm-mediums",
+    title="Visitors by utm_medium",
+    description="Events whose URL, or whose link's target, named a `utm_medium`; others are left out.",
+)

@@ -1,0 +1,18 @@
+"""Visitors by utm_source."""
+
+from footfall.query.figures import By
+from footfall.query.lists import MOST_VISITORS, Listing
+from footfall.query.question import is_not
+
+REPORT = Listing(
+    row="UtmSource",
+    about="One value of `utm_source`.",
+    by=(By("utm_source"),),
+    order_by=MOST_VISITORS,
+    where=(is_not("utm_source", ""),),
+).report(
+    name="utm_sources",
+    path="/api/v1/analytics/utm-sources",
+    title="Visitors by utm_source",
+    description="Events whose URL, or whose link's target, named a `utm_source`; others are left out.",
+)

@@ -1,0 +1,15 @@
+"""Widgets over time: how often they were seen and clicked."""
+
+from footfall.query.params import StatsBucketParams
+from footfall.query.reports.widgets import FIGURES, NAMED, RATES, TYPES
+from footfall.query.series import Series
+
+REPORT = Series(
+    row="WidgetPoint", about="One bucket.", figures=FIGURES, derived=RATES, types=TYPES, where=NAMED
+).report(
+    name="widgets_timeseries",
+    path="/v1/stats/widgets/timeseries",
+    title="Widgets over time",
+    description="Impressions and clicks of all widgets that the filters leave, in each bucket.",
+    params=StatsBucketParams,
+)

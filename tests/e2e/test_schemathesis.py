@@ -1,0 +1,103 @@
+"""Every operation that the console documents, asked with what is allowed there and what is not."""
+
+import warnings
+from contextlib import suppress
+
+import pytest
+import requests
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+
+from tests.e2e.serving import KEY, serving
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import schemathesis
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.core.failures import FailureGroup
+    from schemathesis.generation import GenerationMode
+    from schemathesis.specs.openapi import checks as openapi
+
+EXAMPLES = 4
+"""Of each operation, allowed and not allowed each: always the same ones."""
+
+_QUESTION = {
+    "metrics": ["visitors", "revenue", "last_at", "ctr"],
+    "dimensions": ["time", "event_type", "is_bot"],
+    "date_range": "7d",
+    "filters": [["is_not", "os", ["x"]]],
+    "order_by": [["visitors", "asc"]],
+    "compare": "previous_period",
+    "timezone": "Asia/Kolkata",
+    "week_start": "sunday",
+    "site_id": None,
+}
+QUERIES = {"/v1/query": _QUESTION, "/v1/export": _QUESTION | {"compare": None}}
+
+_CHECKS = (
+    not_a_server_error,
+    openapi.status_code_conformance,
+    openapi.content_type_conformance,
+    openapi.response_schema_conformance,
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("schemathesis") / "data") as server:
+        server.send(20, "page_view")
+        server.send(20, "click")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def schema(server):
+    return schemathesis.openapi.from_dict(server.console.get("/openapi.json").json())
+
+
+@pytest.fixture(scope="module")
+def session():
+    with requests.Session() as opened:
+        yield opened
+
+
+_settings = settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_every_operation_answers_as_it_is_documented(server, schema, session, mode):
+    asked, failed, answered = 0, [], set()
+    headers = {"Authorization": f"Bearer {KEY}"}
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @_settings
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case):
+            nonlocal asked
+            asked += 1
+            if mode is GenerationMode.POSITIVE and case.operation.path in QUERIES:
+                case.body = case.body | QUERIES[case.operation.path]  # the names are not in the document
+            response = case.call(str(server.console.base_url), session=session, headers=headers)
+            answered.add((case.operation.label, response.status_code // 100))
+            try:
+                case.validate_response(response, checks=_CHECKS)
+            except FailureGroup as group:
+                failed.extend(f"{case.operation.label}: {each}" for each in group.exceptions)
+
+        with suppress(Unsatisfiable):  # nothing can be wrong with it: it takes nothing
+            ask()
+    assert not failed, "\n\n".join(failed)
+    assert asked > 50
+    if mode is GenerationMode.POSITIVE:
+        unanswered = {label for label, _ in answered} - {label for label, kind in answered if kind == 2}
+        assert not [label for label in unanswered if label.startswith("GET") and "{" not in label]
+        assert not [label for label in unanswered if label.removeprefix("POST ") in QUERIES]

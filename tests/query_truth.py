@@ -1,0 +1,324 @@
+"""What any question of the query language must answer about some events, in plain Python.
+
+Nothing here knows how Footfall counts. An answer is compared group by group: buckets of time by
+the digits of local clocks, the rest by its values.
+"""
+
+import json
+import re
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from footfall.query.countries import country_names
+from tests.query_events import DAY, PROPERTIES, VISITS
+
+WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+# --- Ranges and buckets
+
+
+class Range:
+    """When a question is about: by dates of the zone (both inclusive) or by instants (ms, the end not)."""
+
+    def __init__(self, zone, *, dates=None, instants=None):
+        self.name, self.zone, self.dates, self.instants = zone, ZoneInfo(zone), dates, instants
+
+    def holds(self, at):
+        if self.dates:
+            return self.dates[0] <= self.local(at).date() <= self.dates[1]
+        return self.instants[0] <= at < self.instants[1]
+
+    def local(self, at):
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)).astimezone(self.zone)
+
+    def written(self):
+        if self.dates:
+            return [day.isoformat() for day in self.dates]
+        return [self.local(at).isoformat() for at in self.instants]
+
+    def before(self):
+        if self.dates:
+            first, last = self.dates
+            days = (last - first).days + 1
+            return Range(self.name, dates=(first - timedelta(days=days), first - timedelta(days=1)))
+        first, last = self.instants
+        return Range(self.name, instants=(2 * first - last, first))
+
+    def year_before(self):
+        if self.dates:
+            return Range(self.name, dates=tuple(_year_ago(day) for day in self.dates))
+        first, last = (self.local(at) for at in self.instants)
+        if (last.month, last.day) == (2, 29) != (first.month, first.day):
+            last = last.replace(month=3, day=1)
+        moments = (_year_ago(first), _year_ago(last))
+        return Range(self.name, instants=tuple(round(each.timestamp() * 1000) for each in moments))
+
+    def digits(self, at, interval, week_start="monday"):
+        """What all instants of one bucket have in common."""
+        moment = self.local(at)
+        if interval == "hour":
+            return (moment.date(), moment.hour, moment.utcoffset())
+        if interval == "week":
+            return moment.date() - timedelta(days=(moment.weekday() - WEEKDAYS.index(week_start)) % 7)
+        return moment.timetuple()[: {"day": 3, "month": 2, "year": 1}[interval]]
+
+    def buckets(self, interval, week_start="monday"):
+        """The digits of all buckets, in order."""
+        if self.dates:
+            noon = round(datetime.combine(self.dates[0], datetime.min.time(), UTC).timestamp() * 1000)
+            last = noon + ((self.dates[1] - self.dates[0]).days + 2) * DAY
+            steps = (at for at in range(noon - DAY, last, 900_000) if self.holds(at))
+        else:
+            steps = [*range(*self.instants, 900_000), self.instants[1] - 1]
+        return list(dict.fromkeys(self.digits(at, interval, week_start) for at in steps))
+
+
+def _year_ago(day):
+    leap = (day.month, day.day) == (2, 29)
+    return day.replace(year=day.year - 1, day=28 if leap else day.day)
+
+
+# --- Filters and fields
+
+
+class Truth:
+    """The answers about these events, of one workspace. `tags`: for each tag its links."""
+
+    def __init__(self, events, workspace, tags):
+        self.events = [event for event in events if event["workspace_id"] == workspace]
+        self.tags = tags
+        for event in self.events:
+            event["parsed"] = json.loads(event["properties"] or "{}")
+
+    def answer(self, body, when):
+        """For each group (the dimensions' values) the metrics' values."""
+        bots = body.get("include", {}).get("bots", False)
+        inside, chosen, scope = self._chosen(body, when, with_bots=bots or "bot_share" in body["metrics"])
+        groups = defaultdict(list)
+        for event in chosen:
+            for key in self._keys(body, when, scope, event):
+                groups[key].append(event)
+        if not body.get("dimensions"):
+            groups[()] = chosen
+        visits = _Scope([event for event in inside if bots or not event["is_bot"]], self.tags)
+        everybody = self.everybody(body, when)
+        return {
+            key: [
+                metric(
+                    name, group if bots else [e for e in group if not e["is_bot"]], group, visits, everybody
+                )
+                for name in body["metrics"]
+            ]
+            for key, group in groups.items()
+        }
+
+    def everybody(self, body, when):
+        """The visitors of all groups together."""
+        return different(self.counted(body, when), "visitor_id")
+
+    def counted(self, body, when):
+        """The events that all groups together are about."""
+        bots = body.get("include", {}).get("bots", False)
+        return self._chosen(body, when, with_bots=bots)[1]
+
+    def _chosen(self, body, when, *, with_bots):
+        inside = [event for event in self.events if when.holds(event["occurred_at"])]
+        scope = _Scope([event for event in inside if with_bots or not event["is_bot"]], self.tags)
+        chosen = [event for event in scope.events if scope.passes(body, event)]
+        if "tag" in body.get("dimensions", []):
+            chosen = [e for e in chosen if any(e["link_id"] in links for links in self.tags.values())]
+        return inside, chosen, scope
+
+    def _keys(self, body, when, scope, event):
+        keys = [()]
+        for name in body.get("dimensions", []):
+            if name == "tag":
+                values = [tag for tag, links in self.tags.items() if event["link_id"] in links]
+            elif name.startswith("time:"):
+                interval = name.removeprefix("time:")
+                values = [when.digits(event["occurred_at"], interval, body.get("week_start", "monday"))]
+            elif name == "country":
+                code = event["country_code"]
+                values = [country_names().get(code, code or "Unknown")]
+            elif name == "hostname":
+                values = [urlsplit(event["page_url"]).hostname or ""]
+            elif name == "referer_host":
+                values = [event["referrer_host"] or "direct"]
+            else:
+                values = [scope.value(name, event)]
+            keys = [(*key, value) for key in keys for value in values]
+        return keys
+
+
+class _Scope:
+    """Events that belong together: what is said of an event because of others is said within these."""
+
+    def __init__(self, events, tags):
+        self.events, self.tags = events, tags
+        self._did = {}
+        self.sessions = defaultdict(list)
+        for event in sorted(events, key=lambda e: (e["occurred_at"], e["seq"])):
+            if event["session_id"]:
+                self.sessions[event["session_id"]].append(event)
+        self.visits = {}
+        for session, visit in self.sessions.items():
+            pages = [event["page_path"] for event in visit if event["event_type"] == "page_view"]
+            if pages:
+                self.visits[session] = {"entry_page": pages[0], "exit_page": pages[-1]}
+
+    def _who_did(self, given):
+        key = json.dumps(given)
+        if key not in self._did:
+            self._did[key] = {e["visitor_id"] for e in self.events if self.holds(given, e)} - {0}
+        return self._did[key]
+
+    def value(self, name, event):
+        if name in VISITS:
+            return self.visits.get(event["session_id"], {}).get(name, "")
+        if name in PROPERTIES or name.startswith("property:"):
+            return as_text(event["parsed"].get(name.removeprefix("property:")))
+        return event[name]
+
+    def passes(self, body, event):
+        sites = body.get("site_id")
+        sites = [sites] if isinstance(sites, str) else sites
+        return (sites is None or event["site_id"] in sites) and all(
+            self.holds(each, event) for each in body.get("filters", [])
+        )
+
+    def holds(self, given, event):
+        operator, *rest = given
+        match operator:
+            case "and":
+                return all(self.holds(part, event) for part in rest[0])
+            case "or":
+                return any(self.holds(part, event) for part in rest[0])
+            case "not":
+                return not self.holds(rest[0], event)
+            case "has_done" | "has_not_done":
+                return (event["visitor_id"] in self._who_did(rest[0])) == (operator == "has_done")
+        name, values, *modifier = rest
+        if name == "tag":
+            found = any(event["link_id"] in self.tags.get(tag, ()) for tag in values)
+            return found == (operator == "is")
+        return compare(operator, self.value(name, event), values, *modifier)
+
+
+def compare(operator, value, values, modifier=None):
+    """Whether a filter on one field holds."""
+    if operator in ("gt", "gte", "lt", "lte"):
+        try:
+            number = float(value)
+        except ValueError:
+            return False
+        [bound] = values
+        return {
+            "gt": number > bound, "gte": number >= bound, "lt": number < bound, "lte": number <= bound
+        }[operator]  # fmt: skip
+    found = any(_same(operator.removesuffix("_not"), value, each, modifier or {}) for each in values)
+    return found != operator.endswith("_not")
+
+
+def _same(operator, value, wanted, modifier):
+    if isinstance(value, str) and not modifier.get("case_sensitive", True):
+        if operator == "matches":
+            return re.search(wanted, value, re.IGNORECASE) is not None
+        value, wanted = value.lower(), wanted.lower()
+    if operator == "contains":
+        return wanted in value
+    if operator == "matches":
+        return re.search(wanted, value) is not None
+    return value == wanted
+
+
+def as_text(value):
+    """A property as text; null is none."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+# --- Metrics
+
+
+def different(events, name):
+    return len({event[name] for event in events} - {0, ""})
+
+
+def metric(name, events, whatever_bots, scope, everybody):
+    """One figure of these events. `scope`: the visits they belong to; `everybody`: visitors in all groups."""
+
+    def count(*kinds):
+        return sum(event["sample_weight"] for event in events if not kinds or event["event_type"] in kinds)
+
+    sessions = [scope.sessions[session] for session in {event["session_id"] for event in events} if session]
+    match name:
+        case "events":
+            return round(count())
+        case "clicks" | "pageviews" | "impressions" | "widget_clicks" | "conversions":
+            kind = {
+                "clicks": "click", "pageviews": "page_view", "impressions": "widget_impression",
+                "widget_clicks": "widget_click", "conversions": "conversion",
+            }[name]  # fmt: skip
+            return round(count(kind))
+        case "viewable_impressions":
+            return round(
+                sum(
+                    event["sample_weight"]
+                    for event in events
+                    if event["event_type"] == "widget_impression"
+                    and event["parsed"].get("viewport_percent", 0) >= 50
+                )
+            )
+        case "ctr":
+            return ratio(count("widget_click"), count("widget_impression"))
+        case "visitors":
+            return different(events, "visitor_id")
+        case "sessions":
+            return different(events, "session_id")
+        case "unique_countries":
+            return different(events, "country_code")
+        case "unique_referrers":
+            return different(events, "referrer_host")
+        case "links":
+            return different([event for event in events if event["event_type"] == "click"], "link_id")
+        case "views_per_session":
+            return ratio(
+                sum(e["event_type"] == "page_view" for each in sessions for e in each), len(sessions)
+            )
+        case "bounce_rate":
+            return ratio(sum(len(each) == 1 for each in sessions), len(sessions))
+        case "session_duration":
+            spans = [each[-1]["occurred_at"] - each[0]["occurred_at"] for each in sessions]
+            return ratio(sum(spans) / 1000, len(sessions))
+        case "conversion_rate":
+            buyers = [event for event in events if event["event_type"] == "conversion"]
+            return ratio(different(buyers, "visitor_id"), different(events, "visitor_id"))
+        case "revenue":
+            return revenue(events)
+        case "bot_share":
+            bots = sum(event["sample_weight"] for event in whatever_bots if event["is_bot"])
+            return ratio(bots, sum(event["sample_weight"] for event in whatever_bots))
+        case "percentage":
+            return ratio(different(events, "visitor_id"), everybody)
+        case "last_at":
+            return max((event["occurred_at"] for event in events), default=None)
+
+
+def revenue(events):
+    sums = defaultdict(int)
+    for event in events:
+        if event["event_type"] == "conversion" and "value_minor" in event["parsed"]:
+            sums[event["parsed"]["currency"]] += event["parsed"]["value_minor"]
+    return dict(sums)
+
+
+def ratio(above, below):
+    return above / below if below else None
+
+
+def nothing(name, everybody=0):
+    """A metric of no events, beside groups with so many visitors together."""
+    return metric(name, [], [], _Scope([], {}), everybody)
