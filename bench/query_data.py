@@ -2,7 +2,8 @@
 
     python -m bench.query_data DIRECTORY EVENTS
 
-Each workspace has one site, in Berlin or in Kolkata. What the worker would have written beside
+Each workspace has one site, in Berlin or in Kolkata. Visitors have a town and a device, links a few
+referrers that send most of their clicks, as real ones do. What the worker would have written beside
 the events (positions, books) is written too, and the log is sliced as it would have been.
 """
 
@@ -14,6 +15,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from footfall import main, parts
+from footfall.jobs.rollups import Rollups
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing, Plan, Range
@@ -23,7 +25,8 @@ WORKSPACES = 50
 DAYS = 90
 FIRST = 1_788_220_800_000  # 2026-09-01T00:00Z
 SHARD = 7
-CHUNK = 2_000_000
+CHUNK = 1_000_000
+SLICED = 2_000_000
 DAY = 86_400_000
 
 _PICK = "{list}[1 + toUInt32(floor(length({list}) * pow(h{h} / 4294967296, {skew})))]"
@@ -62,8 +65,10 @@ WITH {hashes},
     toUInt32(visitor % 4294967296) AS v,
     if(kind = 'click', toString(toUInt32(400 * pow(h3 / 4294967296, 3))), '') AS link,
     concat('/page/', toString(toUInt32(800 * pow(h4 / 4294967296, 3)))) AS path,
-    {_PICK.format(list=repr(hosts), h=5, skew=2)} AS host,
+    {repr(hosts)}[1 + if(link = '', toUInt32({len(hosts)} * pow(h5 / 4294967296, 2)),
+        (toUInt32(link) * 7 + toUInt32(4 * pow(h5 / 4294967296, 2))) % {len(hosts)})] AS host,
     {_PICK.format(list=repr(countries), h=6, skew=2).replace("h6", "v")} AS country,
+    toUInt32(30 * pow(toUInt32(cityHash64(visitor)) / 4294967296, 2)) AS town,
     concat('m', toString(h7 % 40)) AS mapping
 SELECT
     toUUID(concat(substring(lower(hex(cityHash64(number, 90))), 1, 8), '-0000-7000-8000-',
@@ -77,7 +82,7 @@ SELECT
     if(kind = 'click', '', concat('https://www.example.com', path)), if(kind = 'click', '', path),
     if(host = '', '', concat('https://', host, '/')), host,
     if(host = '', 'direct', if(h5 % 2 = 0, 'search', 'social')), country,
-    concat(country, '-', toString(v % 7)), concat('City ', toString(v % 50)), nan, nan,
+    concat(country, '-', toString(town % 5)), concat(country, ' town ', toString(town)), nan, nan,
     ['desktop', 'mobile', 'mobile', 'tablet'][1 + v % 4],
     ['Chrome', 'Chrome', 'Safari', 'Firefox', 'Edge', 'Samsung Internet'][1 + intDiv(v, 4) % 6],
     toString(100 + intDiv(v, 24) % 30),
@@ -121,10 +126,13 @@ async def make(data: Path, events: int) -> None:
         await store.migrate()
         state = await stack.enter_async_context(parts.with_state(settings))
         batches = Batches(state)
+        rollups = Rollups(store, state, None, tenants.timezones, settings)
         for first in range(0, events, CHUNK):
             count = min(CHUNK, events - first)
             await store.build(insert_sql(sites, events, first, count))
             await _close(batches, store, first, count)
+            if (first + count) % SLICED == 0 or first + count == events:
+                await rollups.slice_all()
             print(f"{first + count:>12,} events, {time.perf_counter() - started:7.0f} s", flush=True)
 
 
