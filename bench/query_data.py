@@ -65,7 +65,7 @@ WITH {hashes},
     toUInt32(visitor % 4294967296) AS v,
     if(kind = 'click', toString(toUInt32(400 * pow(h3 / 4294967296, 3))), '') AS link,
     concat('/page/', toString(toUInt32(800 * pow(h4 / 4294967296, 3)))) AS path,
-    {repr(hosts)}[1 + if(link = '', toUInt32({len(hosts)} * pow(h5 / 4294967296, 2)),
+    {hosts!r}[1 + if(link = '', toUInt32({len(hosts)} * pow(h5 / 4294967296, 2)),
         (toUInt32(link) * 7 + toUInt32(4 * pow(h5 / 4294967296, 2))) % {len(hosts)})] AS host,
     {_PICK.format(list=repr(countries), h=6, skew=2).replace("h6", "v")} AS country,
     toUInt32(30 * pow(toUInt32(cityHash64(visitor)) / 4294967296, 2)) AS town,
@@ -111,7 +111,7 @@ SETTINGS max_insert_block_size = {CHUNK}, min_insert_block_size_rows = {CHUNK},
 
 async def make(data: Path, events: int) -> None:
     """Fill an empty data directory."""
-    settings = Settings(data=data)
+    settings = Settings(data=data, slice_rows=SLICED)
     started = time.perf_counter()
     await main.prepare(settings)
     async with AsyncExitStack() as stack:
@@ -131,8 +131,7 @@ async def make(data: Path, events: int) -> None:
             count = min(CHUNK, events - first)
             await store.build(insert_sql(sites, events, first, count))
             await _close(batches, store, first, count)
-            if (first + count) % SLICED == 0 or first + count == events:
-                await rollups.slice_all()
+            await rollups.tick()
             print(f"{first + count:>12,} events, {time.perf_counter() - started:7.0f} s", flush=True)
 
 
