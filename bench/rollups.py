@@ -127,10 +127,12 @@ async def measure(scenario: str, data: Path, slices: int) -> dict[str, object]:
             last = ((number + 1) * SLICE - 1) // SEQ_PER_RECORD
             await _close(batches, last)
             await _quiet(store)
+            await store.build("SYSTEM STOP MERGES events")  # they are no part of the figures
             before = time.process_time(), time.perf_counter()
             await rollups.slice_all()
             cpu.append(time.process_time() - before[0])
             seconds.append(time.perf_counter() - before[1])
+            await store.build("SYSTEM START MERGES events")
         raw, sliced = await _bytes(store, "events"), await _bytes(store, "rollups")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         figures: dict[str, object] = {
@@ -180,7 +182,7 @@ async def _bytes(store, table: str) -> int:
 
 
 async def _quiet(store) -> None:
-    """Merges of events are no part of the figures."""
+    """Wait for the merges that run."""
     while (await store.query("SELECT count() FROM system.merges"))[0][0]:
         await asyncio.sleep(0.1)
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "report": ("cli_report:report", "Show the overview and the top lists of a range."),
     "ledger": ("cli_ledger:ledger", "Show what became of every event received, and whether it adds up."),
     "verify": ("cli_verify:verify", "Compare what is stored with the ledger and the log."),
+    "retention": ("cli_retention:retention", "Show what is deleted when, before it is."),
     "dead-letters": ("cli_dead_letters:app", "What could not be stored: look, try again, or give up."),
     "doctor": ("cli_doctor:doctor", "Check this machine and the data directory."),
     "collect": ("cli_roles:collect", "Run a door only."),

@@ -12,6 +12,7 @@ from footfall.errors import Denied, FootfallError, Invalid, Misconfigured, NotFo
 from footfall.settings import Settings
 from footfall.terminal import warn
 
+_JSON = {"Content-Type": "application/json"}
 _TIMEOUT = httpx.Timeout(60, connect=5)
 
 
@@ -29,14 +30,14 @@ class Console:
         """The answer of a GET. Raises Invalid, Denied, NotFound, Retryable or FootfallError."""
         return await self._ask("GET", path, params={k: v for k, v in parameters.items() if v is not None})
 
-    async def post(self, path: str, body: object) -> Any:
-        """The answer of a POST; raises as `get`."""
-        return await self._ask(
-            "POST",
-            path,
-            content=msgspec.json.encode(body),
-            headers={"Content-Type": "application/json"},
-        )
+    async def post(self, path: str, body: object, *, patient: bool = False) -> Any:
+        """The answer of a POST, however long it takes if `patient`; raises as `get`."""
+        timeout = {"timeout": None} if patient else {}
+        return await self._ask("POST", path, content=msgspec.json.encode(body), headers=_JSON, **timeout)
+
+    async def put(self, path: str, body: object) -> Any:
+        """The answer of a PUT; raises as `get`."""
+        return await self._ask("PUT", path, content=msgspec.json.encode(body), headers=_JSON)
 
     async def delete(self, path: str) -> None:
         """DELETE; raises as `get`."""

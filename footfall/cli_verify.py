@@ -9,9 +9,10 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from footfall.cli_client import console
+from footfall.cli_client import Console, console
 from footfall.cli_import import Key, Url
 from footfall.cli_roles import Data
+from footfall.errors import FootfallError
 from footfall.jobs.ranges import iso, resolve
 from footfall.jobs.verify import CHUNK
 from footfall.settings import load
@@ -39,6 +40,9 @@ def verify(
     end: Annotated[
         str | None, Parameter(help="Last day, or the hour before which to end. [default: now]")
     ] = None,
+    repair: Annotated[
+        bool, Parameter(negative="", help="Then build months whose rollups are wrong again from the events.")
+    ] = False,
     data: Data = None,
     url: Url = None,
     key: Key = None,
@@ -49,15 +53,18 @@ def verify(
     runs on the data directory, or at --url; where none runs, it opens the data itself.
     """
     first, last = resolve(start, end, datetime.now(UTC))
-    return asyncio.run(_verify(first, last, data, url, key))
+    return asyncio.run(_verify(first, last, data, url, key, repair=repair))
 
 
-async def _verify(first: int, last: int, data: Data, url: str | None, key: str | None) -> int:
+async def _verify(
+    first: int, last: int, data: Data, url: str | None, key: str | None, *, repair: bool
+) -> int:
     async with console(load(data=data), url, key) as server:
         answers: list[dict[str, Any]] = [
             await server.get("/api/v1/verify", start=iso(at), end=iso(min(at + CHUNK, last)))
             for at in range(first, last, CHUNK)  # a piece at a time: each answers soon
         ]
+        rebuilt = await _repair(server, answers) if repair else []
     terminal = Terminal()
     terminal.print(f"received {iso(first)} to {iso(last)}", highlight=False)
     terminal.print(_sites(answers))
@@ -72,9 +79,30 @@ async def _verify(first: int, last: int, data: Data, url: str | None, key: str |
         terminal.print(f"Note: the log holds everything only from {log_from} on", style="dim", markup=False)
     for note in dict.fromkeys(note for answer in answers for note in answer["meta"]["notes"]):
         terminal.print(f"Note: {note}", style="dim", markup=False)
+    for line in rebuilt:
+        terminal.print(line, markup=False, highlight=False)
     ok = all(answer["data"]["ok"] for answer in answers)
     terminal.print("all of it adds up" if ok else "it does NOT add up")
     return 0 if ok else 1
+
+
+async def _repair(server: Console, answers: list[dict[str, Any]]) -> list[str]:
+    """Build the months again of which a rollup is wrong. What was done, in words."""
+    wrong = {
+        each["hour"][:7]
+        for answer in answers
+        for each in answer["data"]["findings"]
+        if each["check"] == "rollups"
+    }
+    done: list[str] = []
+    for month in sorted(wrong):
+        try:
+            made = await server.post("/api/v1/rollups/rebuild", {"month": month}, patient=True)
+        except FootfallError as error:
+            done.append(f"the rollups of {month} stay as they are: {error}")
+        else:
+            done.append(f"the rollups of {month} were built again from {made['events']:,} events")
+    return done
 
 
 def _sites(answers: list[dict[str, Any]]) -> Table:

@@ -90,11 +90,11 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
         worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
-        await stack.enter_async_context(parts.with_rollups(settings, store, worker))
+        rollups = await stack.enter_async_context(parts.with_rollups(settings, store, worker))
         if not with_query:
             await worker.run(stop)
             return
-        app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, worker))
+        app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, worker, rollups))
         serving = serve_http(app, settings.host, settings.console_port, stop)
         await first_to_end((worker.run(stop), serving), stop)
 
@@ -109,7 +109,7 @@ async def run_query(settings: Settings) -> None:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
-        app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, None))
+        app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, None, None))
         await serve_http(app, settings.host, settings.console_port, stop)
 
 
@@ -125,9 +125,11 @@ async def own_console(settings: Settings, token: str) -> AsyncGenerator[Any]:
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
         worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
-        await stack.enter_async_context(parts.with_rollups(settings, store, worker))
+        rollups = await stack.enter_async_context(parts.with_rollups(settings, store, worker))
         await worker.drain()
-        app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, worker, token))
+        app = await stack.enter_async_context(
+            parts.with_console(settings, store, eventlog, worker, rollups, token)
+        )
         stop = asyncio.Event()
         working = asyncio.create_task(worker.run(stop))
         try:

@@ -131,23 +131,33 @@ async def with_worker(settings: Settings, eventlog: EventLog, store: "Store") ->
 
 @asynccontextmanager
 async def with_rollups(settings: Settings, store: "Store", worker: "Worker") -> AsyncGenerator["Rollups"]:
-    """Rollups of what the worker stores, kept current."""
+    """Rollups of what the worker stores, kept current; and retention, which only deletes what they have."""
+    from footfall.jobs.retention import Retention, nightly_retention
     from footfall.jobs.rollups import Rollups, kept
 
     async with with_state(settings) as state, with_tenants(settings) as tenants:
         rollups = Rollups(store, state, worker.fence, tenants.timezones, settings)
+        retention = Retention(store, state, settings, rollups, worker.fence)
         async with kept(rollups):
-            yield rollups
+            with every(_TICK, nightly_retention(retention, settings.data).tick):
+                yield rollups
 
 
 @asynccontextmanager
 async def with_console(
-    settings: Settings, store: "Store", eventlog: EventLog, worker: "Worker | None", token: str = ""
+    settings: Settings,
+    store: "Store",
+    eventlog: EventLog,
+    worker: "Worker | None",
+    rollups: "Rollups | None",
+    token: str = "",
 ) -> AsyncGenerator[Any]:
     """The console's application. Imports append to a shard of their own, claimed by the first one."""
     from footfall.imports.open import open_imports
     from footfall.jobs.measure import measure_books
     from footfall.jobs.nightly import nightly_verify
+    from footfall.jobs.retention import Retention
+    from footfall.jobs.retention_routes import retention_routes
     from footfall.jobs.routes import verify_routes
     from footfall.jobs.verify import Verifier
     from footfall.local_token import only_from_here
@@ -204,6 +214,7 @@ async def with_console(
                 ledger_routes(Ledger(state), directory, InFlightCounter(eventlog), complete_through),
                 dead_letter_routes(DeadLetters(state), directory),
                 verify_routes(verifier, directory),
+                retention_routes(Retention(store, state, settings), rollups, directory),
             ],
         )
         yield only_from_here(app)

@@ -122,6 +122,15 @@ class Settings(BaseSettings):
         ge=1,
         description="Events waiting at which rollups are made of them; at the latest daily.",
     )
+    raw_retention: float = Field(
+        default=90 * 86400,
+        ge=0,
+        description="Raw events are kept so long after they occurred or were received, whichever is later; "
+        "0: for ever. A site may have another number of days.",
+    )
+    rollup_retention: float = Field(
+        default=730 * 86400, ge=0, description="Rollups are kept so long, in whole months; 0: for ever."
+    )
 
     # Alerts: see docs/operations.md
     alert_queue_depth: int = Field(

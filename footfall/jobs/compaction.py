@@ -52,13 +52,19 @@ def due(entries: Iterable[Entry], now: float | None = None) -> list[Merge]:
 
 
 class Compactor:
-    """Merges builds. `clock`: Unix seconds. Raises Retryable when a part does not answer."""
+    """Merges builds, about `at_once` of their rows at a time. `clock`: Unix seconds.
 
-    def __init__(self, store: Store, builds: Builds, slicer: Slicer, clock: Callable[[], float]) -> None:
+    Raises Retryable when a part does not answer.
+    """
+
+    def __init__(
+        self, store: Store, builds: Builds, slicer: Slicer, clock: Callable[[], float], at_once: int
+    ) -> None:
         self._store = store
         self._builds = builds
         self._slicer = slicer
         self._clock = clock
+        self._at_once = at_once
 
     async def merge(self, merge: Merge) -> None:
         """Build it and swap it for its sources."""
@@ -71,7 +77,7 @@ class Compactor:
             (str(cube), int(at), int(rows))
             for cube, at, rows in await self._store.query(question.sql, question.parameters)
         ]
-        for statement in cubes.merges(now, spread, building):
+        for statement in cubes.merges(now, spread, building, self._at_once):
             await self._store.build(statement.sql, statement.parameters)
         # Of a cube that one of them lacks, the build has not all either.
         names = tuple(cube.name for cube in now if all(cube.name in entry.cubes for entry in merge.sources))

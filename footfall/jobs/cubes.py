@@ -33,9 +33,6 @@ STAGE = "rollup_stage"
 FEW = 50_000
 """Rows of events of which several cubes are made by one statement."""
 
-AT_ONCE = 200_000
-"""Rows of rollups that one statement merges, unless one bucket of time has more."""
-
 LONGEST_DAY = timedelta(hours=26)
 """Of a day that begins within a month, so long after its end events may still occur."""
 
@@ -149,18 +146,20 @@ def spread_of(building: Building) -> Statement:
 
 
 def merges(
-    held: Sequence[Cube], spread: Sequence[tuple[str, int, int]], building: Building
+    held: Sequence[Cube], spread: Sequence[tuple[str, int, int]], building: Building, at_once: int
 ) -> Iterator[Statement]:
     """One build of several. `spread`: what `spread_of` answers.
+
+    `at_once`: rows of rollups that one statement merges, unless one bucket of time has more.
 
     Few rows take one statement. Many take several, each of one cube and some buckets, because
     the sets of different values that one statement merges are all in memory at once.
     """
-    if sum(rows for _, _, rows in spread) <= FEW:
+    if sum(rows for _, _, rows in spread) <= min(FEW, at_once):
         yield _merge([cube.name for cube in held], tuple(MEASURES), building, 0, _NEVER)
         return
     for cube in held:
-        for first, last in runs([(at, rows) for name, at, rows in spread if name == cube.name], AT_ONCE):
+        for first, last in runs([(at, rows) for name, at, rows in spread if name == cube.name], at_once):
             yield _merge([cube.name], cube.measures, building, first, last)
 
 

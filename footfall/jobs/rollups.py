@@ -7,29 +7,32 @@ the store; only the transaction that publishes it makes it count.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import structlog
 
 from footfall.database import Database
-from footfall.errors import Conflict, FootfallError
+from footfall.errors import Conflict, FootfallError, StoreDown
 from footfall.jobs import cubes
 from footfall.jobs.compaction import Compactor, due
 from footfall.jobs.slices import Slicer, Zones
 from footfall.metrics import ROLLUP_TIMESTAMP, ROLLUP_WAITING
 from footfall.settings import Settings
 from footfall.state.batches import Batches
-from footfall.state.builds import Builds, Partition
+from footfall.state.builds import Builds, Part, Partition
 from footfall.state.lease import Fence
+from footfall.state.manifest import takeable
 from footfall.store.port import Store
 
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY = 5.0  # seconds
 _MOST_LATE = 1000  # rows that questions look for one by one
+_FEWEST = 10_000  # events of a slice after failures
 _STAGED_BYTES = 128  # of an event, in memory
+_MERGED_BYTES = 8192  # of store_memory for each row of rollups that is merged at once
 _RETIRED_MARGIN = 60.0  # seconds beyond two questions of the longest kind: one answer may ask twice
 
 
@@ -48,9 +51,12 @@ class Rollups:
         self._store = store
         self._builds = Builds(state, fence)
         self._slicer = Slicer(store, Batches(state), self._builds, zones, clock)
-        self._compactor = Compactor(store, self._builds, self._slicer, clock)
+        self._compactor = Compactor(
+            store, self._builds, self._slicer, clock, settings.store_memory // _MERGED_BYTES
+        )
         self._due = settings.slice_rows
-        self._most = min(2 * settings.slice_rows, settings.store_memory // 8 // _STAGED_BYTES)
+        self._limit = min(2 * settings.slice_rows, settings.store_memory // 8 // _STAGED_BYTES)
+        self._most = self._limit  # less after a failure, which may be one of too little memory
         self._keep = 2 * settings.query_timeout + _RETIRED_MARGIN
         self._clock = clock
         self._unsure = True  # whether there may be an open build, or partitions that nobody knows
@@ -79,8 +85,14 @@ class Rollups:
                 parts, rows = await self._slicer.waiting()
                 if not rows:
                     break
-                await self._slicer.slice(parts, rows, self._most)
+                await self._slice(parts, rows)
             self._unsure = False
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncGenerator[None]:
+        """Nothing is built within the block."""
+        async with self._working:
+            yield
 
     async def rebuild(self, month: int) -> int:
         """Build a month (YYYYMM) again from the events. Returns how many there are.
@@ -114,13 +126,21 @@ class Rollups:
         while True:
             parts, rows = await self._slicer.waiting()
             ROLLUP_WAITING.set(rows)
-            late = len((await self._builds.manifest()).late)
+            late = takeable(await self._builds.manifest())
             if not (rows >= self._due or late >= _MOST_LATE or (new_day and rows)):
                 break
-            await self._slicer.slice(parts, rows, self._most)
+            await self._slice(parts, rows)
             await self._merge()
         if new_day:
             await self._merge(self._clock())
+
+    async def _slice(self, parts: Sequence[Part], rows: int) -> None:
+        try:
+            await self._slicer.slice(parts, rows, self._most)
+        except StoreDown:
+            self._most = max(self._most // 2, min(self._limit, _FEWEST))
+            raise
+        self._most = min(self._most * 2, self._limit)
 
     async def _merge(self, now: float | None = None) -> None:
         while merges := due((await self._builds.manifest()).entries, now):

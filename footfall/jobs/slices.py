@@ -14,6 +14,7 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.model.rollups import CUBES, HOUR_MS
 from footfall.state.batches import Batches
 from footfall.state.builds import Building, Builds, Entry, Part, Zone
+from footfall.state.manifest import takeable
 from footfall.store.port import Store
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,7 @@ class Slicer:
         if new := [part for part in new if part.upto > part.after]:
             self._rows += await self._count(new)
             self._counted |= {part.shard: part.upto for part in new}
-        return parts, self._rows + len(manifest.late)
+        return parts, self._rows + takeable(manifest)
 
     async def slice(self, parts: Sequence[Part], rows: int, most: int) -> int:
         """Build and publish one slice of `parts`, which have about `rows`, with at most about `most`.

@@ -31,11 +31,13 @@ from footfall.jobs.findings import (
     positions,
 )
 from footfall.jobs.log_audit import LogAudit
+from footfall.jobs.retention import not_compared
 from footfall.jobs.rows import DoubledId, Rows
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.builds import Builds
 from footfall.state.ledger import HOUR
+from footfall.state.retained import Deleted, Retained
 from footfall.store.port import Store
 
 # Figures by site and hour are held for so many hours at once (ms).
@@ -48,6 +50,9 @@ _ATTEMPTS = 3
 
 # What a moving dead letter can make look wrong.
 _MOVING: frozenset[Check] = frozenset({"stored", "dead_letters", "missing", "not_a_duplicate"})
+
+# What raw events that retention deleted make look wrong.
+_DELETED: frozenset[Check] = frozenset({"stored", "missing", "not_a_duplicate"})
 
 
 class Verifier:
@@ -68,6 +73,7 @@ class Verifier:
         self._window = int(window * 1000)
         self._limit = limit
         self._rollups = RollupVerifier(store, Builds(database))
+        self._retained = Retained(database)
 
     async def run(self, start: int, end: int, workspace_id: str | None = None) -> Result:
         """Compare the hours of receipt from `start` to `end` (ms, whole hours), of a workspace or of all.
@@ -124,6 +130,7 @@ class Verifier:
         # Read after the rows: whatever was inserted then is planned or closed now.
         later = await read_books(self._database, start, end, workspace_id)
         found += _out_of_plan(later, open_records)
+        found, notes = _not_deleted(found, await self._retained.deleted())
         result = Result(
             start=start,
             end=end,
@@ -131,7 +138,7 @@ class Verifier:
             findings=found,
             total=len(found),
             log_from=audit.complete_from,
-            notes=[],
+            notes=notes,
         )
         return result, _moving(books, later)
 
@@ -230,3 +237,15 @@ def _moving(before: Books, after: Books) -> set[Key]:
 
     having = {letter.key for books in (before, after) for letter in books.letters.values() if letter.moving}
     return having | {key for _, key in of(before) ^ of(after)}
+
+
+def _not_deleted(found: list[Finding], deleted: Mapping[str, Deleted]) -> tuple[list[Finding], list[str]]:
+    """Without the findings that come of retention; and the note that there were such."""
+    left = [
+        each
+        for each in found
+        if each.check not in _DELETED or not not_compared(deleted, each.site_id, each.hour)
+    ]
+    if len(left) == len(found):
+        return left, []
+    return left, ["retention deleted raw events of some of these hours: those were not compared"]

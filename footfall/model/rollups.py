@@ -118,7 +118,7 @@ CUBES: tuple[Cube, ...] = (
     ),
     Cube("link_hour", "hour", ("link_id",), (*_ALWAYS, "sessions"), "link"),
     Cube("link", "day", ("link_id", "short_code"), (*_ALWAYS, "sessions"), "link"),
-    Cube("link_place", "day", ("link_id", "country_code", "city"), only="link"),
+    Cube("link_country", "day", ("link_id", "country_code"), only="link"),
     Cube("link_device", "day", ("link_id", "device_type", "browser", "os"), only="link"),
     Cube("link_referrer", "day", ("link_id", "referrer_host", "channel"), only="link"),
     Cube("place", "day", ("country_code", "region", "city")),

@@ -150,7 +150,7 @@ class Builds:
                     site_id=site_id, timezone=zone.timezone, step_ms=zone.step
                 )
                 connection.execute(row.on_conflict_do_nothing(index_elements=[rollup_zones.c.site_id]))
-            _changed(connection)
+            changed(connection)
 
         await self._database.run(write)
 
@@ -207,7 +207,7 @@ def note_late(connection: Connection, positions: Iterable[Position]) -> None:
     if late:
         index = [rollup_late.c.shard, rollup_late.c.seq]
         connection.execute(insert(connection, rollup_late).on_conflict_do_nothing(index_elements=index), late)
-        _changed(connection)
+        changed(connection)
 
 
 def _held(connection: Connection, build: int) -> Building:
@@ -217,7 +217,8 @@ def _held(connection: Connection, build: int) -> Building:
     return Building(build, "rebuild", parts, without=tuple(sorted(without)))
 
 
-def _changed(connection: Connection) -> None:
+def changed(connection: Connection) -> None:
+    """What answers are made of is something else from now on."""
     connection.execute(rollup_head.update().values(version=rollup_head.c.version + 1))
 
 

@@ -65,6 +65,14 @@ class Manifest(Struct, frozen=True):
     rollups_from: int = 0
 
 
+def takeable(manifest: Manifest) -> int:
+    """How many of the late rows the next slice takes, whatever else it takes.
+
+    Those above the watermarks are of a build that was given up; they are taken in their turn.
+    """
+    return sum(seq <= manifest.watermarks.get(shard, -1) for shard, seq in manifest.late)
+
+
 class Part(Struct, frozen=True):
     """The positions of one shard from `after` (exclusive) to `upto` (inclusive)."""
 

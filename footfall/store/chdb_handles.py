@@ -76,7 +76,6 @@ _BUILDER: Values = {
     "max_threads": 1,
     "max_insert_threads": 1,
     "max_block_size": 8192,
-    "min_insert_block_size_rows": 1_000_000,
     "min_insert_block_size_bytes": 0,
     "max_partitions_per_insert_block": 0,
 }
@@ -215,7 +214,9 @@ def open_handles(settings: Settings, path: Path) -> Handles:
         opened.append(writer := Writer("footfall-writer", path, options))
         writer.set(_WRITER)
         opened.append(builder := Handle("footfall-builder", path, options))
-        builder.set({**_BUILDER, **_memory(settings)})
+        # What a part is made of is in memory as long as it is made: up to a few kB a row.
+        rows = {"min_insert_block_size_rows": settings.store_memory // 8192}
+        builder.set({**_BUILDER, **rows, **_memory(settings)})
         opened.append(checker := Handle("footfall-checker", path, options))
         readers: list[Reader] = []
         for number in range(READERS):

@@ -1,0 +1,84 @@
+"""`footfall retention`: what is deleted when, as a table in the terminal, before it is."""
+
+import asyncio
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console as Terminal
+from rich.table import Table
+from rich.text import Text
+
+from footfall.cli_client import console
+from footfall.cli_import import Key, Url
+from footfall.cli_roles import Data
+from footfall.errors import Invalid
+from footfall.settings import load
+
+_PATH = "/api/v1/retention"
+
+
+def retention(
+    *,
+    plan: Annotated[  # noqa: ARG001 - showing the plan is all that this does without --site; said for clarity
+        bool, Parameter(negative="", help="Show what is deleted when. [default]")
+    ] = True,
+    site: Annotated[str | None, Parameter(help="Set --raw-days of this site, by its id.")] = None,
+    raw_days: Annotated[
+        str | None,
+        Parameter(help="Keep its raw events so many days; 0: for ever; default: as in the settings."),
+    ] = None,
+    data: Data = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Show which raw events are deleted when, by the month and site; nothing is deleted by this.
+
+    A month of a site is deleted the night after its youngest event is old enough, and its rollups
+    stay. Asks the server that runs on the data directory, or at --url; where none runs, it opens the
+    data itself.
+    """
+    if (site is None) != (raw_days is None):
+        raise Invalid("--site and --raw-days go together", field="site")
+    asyncio.run(_retention(site, _days(raw_days), data, url, key))
+
+
+def _days(text: str | None) -> int | None:
+    if text in (None, "default"):
+        return None
+    if not text.isdecimal():
+        raise Invalid('--raw-days must be a number, or "default"', field="raw_days")
+    return int(text)
+
+
+async def _retention(
+    site: str | None, days: int | None, data: Data, url: str | None, key: str | None
+) -> None:
+    async with console(load(data=data), url, key) as server:
+        if site is not None:
+            answer = await server.put(_PATH, {"site_id": site, "raw_days": days})
+        else:
+            answer = await server.get(_PATH)
+    terminal = Terminal()
+    terminal.print(_table(answer["data"]))
+    meta = answer["meta"]
+    for what, kept in (("raw events", meta["raw_days"]), ("rollups", meta["rollup_days"])):
+        terminal.print(f"{what}: {'for ever' if kept is None else f'{kept:g} days'}", highlight=False)
+
+
+def _table(months: list[dict[str, Any]]) -> Table:
+    table = Table("month", "site")
+    for name in ("events", "deleted after"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for each in months:
+        words = "next night" if each["due"] else ""
+        if each["unsliced"] and not each["due"]:
+            words = f"{each['unsliced']:,} not in the rollups yet"
+        table.add_row(
+            each["month"],
+            Text(each["site_id"] or "-"),
+            f"{each['events']:,}",
+            each["deleted_after"] or "never",
+            words,
+        )
+    return table

@@ -1,0 +1,193 @@
+"""Retention: raw events go when they are old enough, a month of a site at a time; rollups stay longer.
+
+An event is as old as the later of when it occurred and when it was received, so that imported
+history is not gone on arrival. A month of a site is deleted when its youngest event is old enough,
+and only if all of it is in the rollups. What is about to be deleted is written down before, so that
+no report, and no comparison, takes what is left for all there was.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from footfall.database import Database
+from footfall.errors import Invalid
+from footfall.jobs import cubes
+from footfall.jobs.cubes import Statement
+from footfall.jobs.daily import Daily
+from footfall.jobs.rollups import Rollups
+from footfall.model.calendar import instant
+from footfall.settings import Settings
+from footfall.state.builds import Builds
+from footfall.state.lease import Fence
+from footfall.state.retained import Deleted, Retained
+from footfall.store.port import Store
+
+log = structlog.get_logger(__name__)
+
+_DAY = 86_400_000
+
+_MONTHS = """
+SELECT toYYYYMM(occurred_at) AS month, workspace_id, site_id, count(),
+    max(toUnixTimestamp64Milli(greatest(occurred_at, received_at))), countIf(NOT ({held}))
+FROM events WHERE {{workspace:String}} = '' OR workspace_id = {{workspace:String}}
+GROUP BY month, workspace_id, site_id ORDER BY month, workspace_id, site_id
+"""
+
+# Not DROP PARTITION: what comes in meanwhile stays, until a slice has it.
+_DELETE = (
+    "ALTER TABLE events DELETE IN PARTITION ID {partition:String} WHERE site_id IN {sites:Array(String)}"
+    " AND received_at < fromUnixTimestamp64Milli({received:Int64}, 'UTC')"
+)
+
+
+class Month(Struct, frozen=True):
+    """The raw events of a site that occurred in a month (YYYYMM, UTC).
+
+    `newest` and `deleted_after` in ms; `deleted_after` None: never. `unsliced`: how many of them no
+    rollup has yet, until when they are kept in any case.
+    """
+
+    month: int
+    workspace_id: str
+    site_id: str
+    events: int
+    newest: int
+    deleted_after: int | None
+    unsliced: int
+
+    def is_due(self, now: int) -> bool:
+        """Whether it is deleted the next time."""
+        return self.deleted_after is not None and self.deleted_after <= now and not self.unsliced
+
+
+class Retention:
+    """What is deleted when. `rollups` None: it only plans. `clock`: Unix seconds."""
+
+    def __init__(
+        self,
+        store: Store,
+        state: Database,
+        settings: Settings,
+        rollups: Rollups | None = None,
+        fence: Fence | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._builds = Builds(state, fence)
+        self._retained = Retained(state, fence)
+        self._raw = settings.raw_retention
+        self._kept = settings.rollup_retention
+        self._rollups = rollups
+        self._clock = clock
+
+    @property
+    def settings(self) -> tuple[float, float]:
+        """Seconds that raw events and rollups are kept, where a site says nothing else; 0: for ever."""
+        return self._raw, self._kept
+
+    async def plan(self, workspace_id: str | None = None) -> list[Month]:
+        """All raw events there are, of a workspace or of all, with when they are deleted.
+
+        Raises StoreDown, Retryable, and Invalid when the store needs longer than it may.
+        """
+        return await self._plan(await self._held(), workspace_id)
+
+    async def _held(self) -> Statement:
+        """The condition on events of what the rollups hold."""
+        _, held = await self._builds.sliced()
+        return cubes.rows_of(held)
+
+    async def _plan(self, rows: Statement, workspace_id: str | None) -> list[Month]:
+        days = await self._retained.raw_days()
+        found = await self._store.query(
+            _MONTHS.format(held=rows.sql), {**rows.parameters, "workspace": workspace_id or ""}
+        )
+        return [
+            Month(month, workspace, site, events, newest, self._deleted_after(newest, days.get(site)), left)
+            for month, workspace, site, events, newest, left in found
+        ]
+
+    async def set_raw_days(self, site_id: str, days: int | None) -> None:
+        """Keep raw events of a site so many days; 0: for ever; None: as in the settings. Raises Invalid."""
+        if days is not None and not 0 <= days <= 36_500:
+            raise Invalid("raw_days must be from 0 (for ever) to 36500", field="raw_days")
+        await self._retained.set_raw_days(site_id, days)
+
+    async def apply(self) -> Sequence[Month]:
+        """Delete what is due. Returns what was. Raises as `plan`, and Conflict when the lease was lost."""
+        if self._rollups is None:
+            raise ValueError("this process has no rollups to keep")
+        async with self._rollups.paused():
+            await self._delete_rollups()
+            return await self._delete_raw()
+
+    async def _delete_raw(self) -> Sequence[Month]:
+        now = int(self._clock() * 1000)
+        days = await self._retained.raw_days()
+        held = await self._held()
+        months = await self._plan(held, None)
+        # A site without a name ("") may be one of several workspaces.
+        waiting = {(each.month, each.site_id) for each in months if not each.is_due(now)}
+        due = [each for each in months if (each.month, each.site_id) not in waiting]
+        for month in sorted({each.month for each in due}):
+            by_age: dict[int, list[Month]] = {}
+            for each in due:
+                if each.month == month:
+                    by_age.setdefault(self._age(days.get(each.site_id)) or 0, []).append(each)
+            for age, some in by_age.items():
+                await self._delete_month(month, some, now - age, held)
+        return due
+
+    async def _delete_month(self, month: int, sites: Sequence[Month], received: int, held: Statement) -> None:
+        names = sorted({each.site_id for each in sites})
+        await self._retained.delete_raw(dict.fromkeys(names, Deleted(instant(_after(month)), received)))
+        await self._store.build(
+            f"{_DELETE} AND {held.sql} SETTINGS mutations_sync = 1",
+            {**held.parameters, "partition": str(month), "sites": names, "received": received},
+        )
+        log.info(
+            "retention.deleted", month=month, sites=len(names), events=sum(each.events for each in sites)
+        )
+
+    async def _delete_rollups(self) -> None:
+        if not self._kept:
+            return
+        now = self._clock()
+        first = datetime.fromtimestamp(now - self._kept, UTC).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+        month = first.year * 100 + first.month
+        if gone := await self._retained.delete_rollups(instant(first), month, int(now * 1000)):
+            log.info("retention.rollups_deleted", before=month, parts=gone)
+
+    def _age(self, days: int | None) -> int | None:
+        """How old raw events must be to go, in ms; None: they stay."""
+        age = int(self._raw * 1000) if days is None else days * _DAY
+        return age or None
+
+    def _deleted_after(self, newest: int, days: int | None) -> int | None:
+        age = self._age(days)
+        return None if age is None else newest + age
+
+
+def nightly_retention(retention: Retention, data: Path) -> Daily:
+    """The job; `data` is the data directory. Its `tick` is to be called every minute or so."""
+
+    async def work(_: date) -> None:
+        await retention.apply()
+
+    return Daily("retention", data / "retained.json", work)
+
+
+def not_compared(deleted: Mapping[str, Deleted], site_id: str, hour: int) -> bool:
+    """Whether raw events of the site that were received in the hour may have been deleted."""
+    return site_id in deleted and hour < deleted[site_id].received
+
+
+def _after(month: int) -> datetime:
+    return (datetime(month // 100, month % 100, 1, tzinfo=UTC) + timedelta(days=31)).replace(day=1)

@@ -1,0 +1,146 @@
+"""`/api/v1/retention`: what is deleted when, before it is. `/api/v1/rollups`: a month built again."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from litestar import Request, Router, get, post, put
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from footfall.errors import Conflict, Denied, Invalid
+from footfall.jobs.ranges import iso
+from footfall.jobs.retention import Month, Retention
+from footfall.jobs.rollups import Rollups
+from footfall.problems_litestar import refusals
+from footfall.tenants.directory import LOCAL_KEY, Directory
+from footfall.tenants.guard import allowed, key_of, parameters
+
+_DAY = 86400
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """The raw events of one site that occurred in one month (UTC)."""
+
+    month: str
+    site_id: str
+    events: int
+    newest: Annotated[str, Meta(description="When the youngest of them occurred or was received.")]
+    deleted_after: Annotated[str | None, Meta(description="null: never")]
+    due: Annotated[bool, Meta(description="They are deleted the next night.")]
+    unsliced: Annotated[int, Meta(description="Events no rollup has yet; until then none is deleted.")]
+
+
+class RetentionMeta(Struct, frozen=True, kw_only=True):
+    """For how long things are kept, where a site says nothing else; null: for ever."""
+
+    raw_days: float | None
+    rollup_days: float | None
+
+
+class RetentionAnswer(Struct, frozen=True):
+    """The answer."""
+
+    data: list[Planned]
+    meta: RetentionMeta
+
+
+class SiteRetention(Struct, frozen=True, forbid_unknown_fields=True):
+    """For how many days raw events of a site are kept: 0 for ever, null as in the settings."""
+
+    site_id: str
+    raw_days: Annotated[int, Meta(ge=0, le=36_500)] | None
+
+
+class Rebuild(Struct, frozen=True, forbid_unknown_fields=True):
+    """The month whose rollups are to be built again."""
+
+    month: Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", examples=["2026-03"])]
+
+
+class Rebuilt(Struct, frozen=True):
+    """From how many events."""
+
+    events: int
+
+
+def retention_routes(retention: Retention, rollups: Rollups | None, directory: Directory) -> Router:
+    """The routes. `rollups`: None where another process keeps them."""
+    refused = {
+        401: "There is no key, or nobody knows it.",
+        403: "The key lacks the scope admin.",
+        503: "The store or the database does not answer; try again after `Retry-After`.",
+    }
+
+    @get(
+        "/api/v1/retention",
+        guards=[allowed(directory, "admin"), parameters()],
+        operation_id="retention",
+        summary="Which raw events are kept until when",
+        description="By month and site. What is `due` is deleted the next night; its rollups stay.",
+        responses=refusals(refused),
+        tags=["Retention"],
+        security=[{"key": []}],
+    )
+    async def plan(request: Request[Any, Any, Any]) -> RetentionAnswer:
+        return await _answer(retention, key_of(request).workspace_id)
+
+    @put(
+        "/api/v1/retention",
+        guards=[allowed(directory, "admin"), parameters()],
+        operation_id="set_retention",
+        summary="Keep raw events of a site for another number of days",
+        responses=refusals({400: "The body is wrong.", 404: "There is no such site.", **refused}),
+        tags=["Retention"],
+        security=[{"key": []}],
+    )
+    async def change(request: Request[Any, Any, Any], data: JSONBody[SiteRetention]) -> RetentionAnswer:
+        workspace_id = key_of(request).workspace_id
+        site = await directory.site(data.site_id)
+        if site is None or site.workspace_id != workspace_id:
+            raise Invalid("site_id must be the id of a site of this workspace", field="site_id")
+        await retention.set_raw_days(data.site_id, data.raw_days)
+        return await _answer(retention, workspace_id)
+
+    @post(
+        "/api/v1/rollups/rebuild",
+        guards=[allowed(directory, "admin"), parameters()],
+        operation_id="rebuild_rollups",
+        summary="Build the rollups of a month again from the events",
+        description="For commands on the machine itself (`footfall verify --repair`): it concerns all "
+        "workspaces, and takes seconds for each million events.",
+        responses=refusals(
+            {400: "The body is wrong.", 409: "The month's events are not all there any more.", **refused}
+        ),
+        status_code=200,
+        tags=["Ledger"],
+        security=[{"key": []}],
+    )
+    async def rebuild(request: Request[Any, Any, Any], data: JSONBody[Rebuild]) -> Rebuilt:
+        if key_of(request).id != LOCAL_KEY.id:
+            raise Denied("only a command on the machine itself may build rollups again", known=True)
+        if rollups is None:
+            raise Conflict("another process keeps the rollups")
+        return Rebuilt(await rollups.rebuild(int(data.month.replace("-", ""))))
+
+    return Router("/", route_handlers=[plan, change, rebuild])
+
+
+async def _answer(retention: Retention, workspace_id: str) -> RetentionAnswer:
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    raw, rollups = retention.settings
+    return RetentionAnswer(
+        [_planned(each, now) for each in await retention.plan(workspace_id)],
+        RetentionMeta(raw_days=raw / _DAY or None, rollup_days=rollups / _DAY or None),
+    )
+
+
+def _planned(each: Month, now: int) -> Planned:
+    return Planned(
+        month=f"{each.month // 100}-{each.month % 100:02}",
+        site_id=each.site_id,
+        events=each.events,
+        newest=iso(each.newest),
+        deleted_after=None if each.deleted_after is None else iso(each.deleted_after),
+        due=each.is_due(now),
+        unsliced=each.unsliced,
+    )

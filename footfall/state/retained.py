@@ -1,0 +1,96 @@
+"""How long things are kept, and what was deleted because that was over."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from footfall.database import Database
+from footfall.state import builds, lease, manifest
+from footfall.state.lease import Fence
+from footfall.state.tables import insert, raw_days, raw_deleted, rollup_entries, rollups_deleted
+
+
+class Deleted(NamedTuple):
+    """Of a site: raw events that occurred before `at` are deleted; none received since `received` (ms)."""
+
+    at: int
+    received: int
+
+
+class Retained:
+    """`fence`: the worker's lease, for the methods that delete; they raise Conflict when it was taken over.
+
+    All raise Retryable when the database is busy or its disk fails.
+    """
+
+    def __init__(self, database: Database, fence: Fence | None = None) -> None:
+        self._database = database
+        self._fence = fence
+
+    async def raw_days(self) -> dict[str, int]:
+        """Sites that have a number of days of their own for raw events; 0: for ever."""
+        rows = await self._database.read(lambda connection: connection.execute(sa.select(raw_days)).all())
+        return {row.site_id: row.days for row in rows}
+
+    async def set_raw_days(self, site_id: str, days: int | None) -> None:
+        """Keep raw events of the site so long; None: as in the settings."""
+
+        def write(connection: Connection) -> None:
+            connection.execute(raw_days.delete().where(raw_days.c.site_id == site_id))
+            if days is not None:
+                connection.execute(raw_days.insert().values(site_id=site_id, days=days))
+
+        await self._database.run(write)
+
+    async def deleted(self) -> dict[str, Deleted]:
+        """The sites of which raw events were deleted."""
+        rows = await self._database.read(lambda connection: connection.execute(sa.select(raw_deleted)).all())
+        return {row.site_id: Deleted(row.at, row.received) for row in rows}
+
+    async def delete_raw(self, sites: Mapping[str, Deleted]) -> None:
+        """These are about to be deleted: nobody takes them for complete from now on."""
+
+        def write(connection: Connection) -> None:
+            lease.check(connection, self._fence)
+            known = {row.site_id: row for row in connection.execute(sa.select(raw_deleted))}
+            for site_id, new in sites.items():
+                old = known.get(site_id)
+                values = {
+                    "at": max(new.at, old.at if old else 0),
+                    "received": max(new.received, old.received if old else 0),
+                }
+                row = insert(connection, raw_deleted).values(site_id=site_id, **values)
+                connection.execute(
+                    row.on_conflict_do_update(index_elements=[raw_deleted.c.site_id], set_=values)
+                )
+            builds.changed(connection)
+
+        await self._database.run(write)
+
+    async def delete_rollups(self, before: int, month: int, now: int) -> int:
+        """Rollups of months before `month` (YYYYMM), which begins at `before`, count no longer.
+
+        Times in ms. Returns how many builds' months these were; they are in the store until they
+        are dropped as what compaction replaced is.
+        """
+
+        def write(connection: Connection) -> int:
+            lease.check(connection, self._fence)
+            gone = [entry for entry in manifest.entries(connection) if entry.month < month]
+            if not gone:
+                return 0
+            connection.execute(
+                rollup_entries.update()
+                .where(rollup_entries.c.month < month, rollup_entries.c.retired_at == 0)
+                .values(retired_at=max(now, 1))
+            )
+            row = insert(connection, rollups_deleted).values(id=1, at=before)
+            connection.execute(
+                row.on_conflict_do_update(index_elements=[rollups_deleted.c.id], set_={"at": before})
+            )
+            builds.changed(connection)
+            return len(gone)
+
+        return await self._database.run(write)

@@ -1,0 +1,176 @@
+"""Retention and repair as people meet them: over HTTP and from the command line."""
+
+import asyncio
+import time
+
+import pytest
+from litestar import Litestar
+
+from footfall import cli_retention, cli_verify
+from footfall.jobs.ranges import iso
+from footfall.jobs.retention import Retention, nightly_retention
+from footfall.jobs.retention_routes import retention_routes
+from footfall.jobs.rollups import Rollups
+from footfall.jobs.routes import verify_routes
+from footfall.problems_litestar import exception_handlers
+from footfall.settings import Settings
+from footfall.state.builds import Builds
+from footfall.state.retained import Deleted, Retained
+from footfall.tenants.directory import Directory
+from tests.contract.acme import assert_problem
+from tests.contract.books import open_books
+from tests.contract.verified import END, NOW, START, THIS_HOUR, event, open_engine, open_world
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/api/v1/retention"
+DAY = 86_400_000
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def engine(tmp_path_factory):
+    async with open_engine(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture
+async def world(tmp_path, engine, monkeypatch):
+    await asyncio.to_thread(engine._handles.commands.command, "TRUNCATE TABLE rollups")
+    async with open_world(tmp_path, engine, monkeypatch) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def api(world, tmp_path):
+    """The routes over the world, with keys; "local" is the token of this machine's commands."""
+    settings = Settings(data=tmp_path)
+    async with open_books(tmp_path / "tenants") as books:
+        directory = Directory(books.tenants, settings, lambda token: token == "local")
+        await directory.start()
+        world.rollups = Rollups(world.store, world.database, None, books.tenants.timezones, settings)
+        world.clock_of_retention = lambda: time.time() + 91 * 86400
+        world.retention = Retention(
+            world.store, world.database, settings, world.rollups, None, world.clock_of_retention
+        )
+        books.app = Litestar(
+            [
+                retention_routes(world.retention, world.rollups, directory),
+                verify_routes(world.verifier, directory),
+            ],
+            exception_handlers=exception_handlers,
+            logging_config=None,
+        )
+        yield books
+        await directory.stop()
+
+
+@pytest.fixture
+async def acme(api):
+    return (await api.tenants.create_workspace("acme")).id
+
+
+async def test_the_plan_is_of_the_own_workspace(world, api, acme):
+    other = (await api.tenants.create_workspace("other")).id
+    await world.append(event(), event(), workspace=acme)
+    await world.append(event("theirs"), workspace=other)
+    await world.take()
+    answer = (await api.ask("GET", PATH, acme)).json()
+    [month] = answer["data"]
+    assert month == {
+        "month": iso(NOW)[:7], "site_id": "shop", "events": 2, "newest": iso(NOW),
+        "deleted_after": iso(NOW + 90 * DAY), "due": False, "unsliced": 2,
+    }  # fmt: skip
+    assert answer["meta"] == {"raw_days": 90.0, "rollup_days": 730.0}
+    assert_problem(await api.ask("GET", PATH, acme, "read"), 403)
+    assert_problem(await api.ask("GET", PATH, acme, params={"site": "x"}), 400, "site")
+
+
+async def test_a_site_gets_days_of_its_own(world, api, acme):
+    site = await api.tenants.create_site(acme, "shop")
+    others = await api.tenants.create_site((await api.tenants.create_workspace("other")).id, "theirs")
+    await world.append(event(site.id), workspace=acme)
+    await world.take()
+    answer = await api.ask("PUT", PATH, acme, json={"site_id": site.id, "raw_days": 0})
+    assert [each["deleted_after"] for each in answer.json()["data"]] == [None]
+    answer = await api.ask("PUT", PATH, acme, json={"site_id": site.id, "raw_days": 3})
+    assert [each["deleted_after"] for each in answer.json()["data"]] == [iso(NOW + 3 * DAY)]
+    answer = await api.ask("PUT", PATH, acme, json={"site_id": site.id, "raw_days": None})
+    assert [each["deleted_after"] for each in answer.json()["data"]] == [iso(NOW + 90 * DAY)]
+    for wrong in (
+        {"site_id": others.id, "raw_days": 3},
+        {"site_id": "none", "raw_days": 3},
+        {"site_id": site.id, "raw_days": -1},
+        {"site_id": site.id},
+    ):
+        assert_problem(await api.ask("PUT", PATH, acme, json=wrong), 400)
+    assert_problem(await api.ask("PUT", PATH, acme, "read", json={"site_id": site.id, "raw_days": 1}), 403)
+
+
+async def test_the_command_shows_the_plan_and_sets_the_days(world, api, acme, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    site = await api.tenants.create_site(acme, "shop")
+    await world.append(*(event(site.id) for _ in range(1200)), workspace=acme)
+    await world.take()
+    await api.command(cli_retention.retention, workspace=acme)
+    shown = capsys.readouterr().out
+    assert any(site.id in line and "1,200 not in the rollups yet" in line for line in shown.splitlines()), (
+        shown
+    )
+    assert "raw events: 90 days" in shown
+    await api.command(cli_retention.retention, workspace=acme, site=site.id, raw_days="0")
+    assert "never" in capsys.readouterr().out
+
+
+async def test_every_night_it_is_applied_and_verify_knows(world, api, acme, tmp_path):
+    await world.append(event(), event(), workspace=acme)
+    await world.take()
+    await world.rollups.slice_all()
+    assert await world.found(workspace=acme) == []
+    job = nightly_retention(world.retention, tmp_path)
+    await job.tick()
+    assert await world.store.query("SELECT count() FROM events") == [(0,)]
+    result = await world.verify(workspace=acme)
+    assert (result.findings, result.total) == ([], 0)
+    assert result.notes == ["retention deleted raw events of some of these hours: those were not compared"]
+
+
+async def test_only_hours_that_retention_may_have_touched_are_left_out(world, api, acme):
+    await world.append(event(), workspace=acme)
+    await world.take(unstored=[(0, 0)])
+    await Retained(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR)})
+    assert {each[1] for each in await world.found(workspace=acme)} == {"stored", "missing", "not_a_duplicate"}
+    await Retained(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR + 1)})
+    assert await world.found(workspace=acme) == []
+
+
+async def test_a_wrong_month_is_built_again_by_a_command_on_this_machine_only(
+    world, api, acme, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    await world.append(*(event() for _ in range(20)), workspace=acme)
+    await world.take()
+    await world.rollups.slice_all()
+    await asyncio.to_thread(
+        world.store._handles.commands.command,
+        "ALTER TABLE rollups DELETE WHERE cube = 'page' SETTINGS mutations_sync = 1",
+    )
+    asked = {"start": iso(START), "end": iso(END), "workspace": acme, "repair": True}
+    await world.verify(workspace=acme)
+    day = iso(NOW // DAY * DAY)
+    asked["start"] = day
+    assert await api.command(cli_verify.verify, **asked) == 1
+    assert "only a command on the machine itself" in capsys.readouterr().out
+
+    async def local(*_):
+        return "local"
+
+    monkeypatch.setattr(api, "key", local)
+    await api.command(cli_verify.verify, **asked)
+    assert f"of {iso(NOW)[:7]} were built again from 20 events" in capsys.readouterr().out
+    assert await world.found(workspace=acme) == []
+    assert len((await Builds(world.database).manifest()).entries) == 1
