@@ -8,7 +8,8 @@ import httpx
 import msgspec
 
 from footfall import main, runfile
-from footfall.errors import Denied, FootfallError, Invalid, Misconfigured, NotFound, Retryable
+from footfall.client.answers import error_of
+from footfall.errors import Invalid, Misconfigured, NotFound, Retryable
 from footfall.settings import Settings
 from footfall.terminal import warn
 
@@ -52,7 +53,7 @@ class Console:
             ) from None
         if answer.is_success:
             return msgspec.json.decode(answer.content) if answer.content else None
-        raise _error(answer)
+        raise error_of(answer.status_code, answer.headers, answer.content)
 
 
 @asynccontextmanager
@@ -106,26 +107,3 @@ def _checked_key(key: str | None) -> str:
     if not key.isascii() or not key.isprintable():
         raise Invalid("is not a key", field="--key")
     return key
-
-
-def _error(answer: httpx.Response) -> FootfallError:
-    try:
-        problem = msgspec.json.decode(answer.content, type=dict[str, Any])
-    except msgspec.DecodeError:
-        problem = {}
-    detail = str(problem.get("detail") or f"the server answered with {answer.status_code}")
-    match answer.status_code:
-        case 400 | 413 | 422:
-            return Invalid(detail, field=str(problem.get("field", "")))
-        case 401 | 403:
-            return Denied(detail, known=answer.status_code == 403)
-        case 404:
-            return NotFound(detail)
-        case 429 | 502 | 503 | 504:
-            return Retryable(detail, retry_after=_seconds(answer.headers.get("Retry-After", "1")))
-        case _:
-            return FootfallError(detail)
-
-
-def _seconds(text: str) -> float:
-    return min(float(text), 60.0) if text.isascii() and text.isdecimal() else 1.0

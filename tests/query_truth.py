@@ -83,6 +83,13 @@ def _year_ago(day):
 # --- Filters and fields
 
 
+def _with_bots(body):
+    asked = [["is", "is_bot", [True]], ["is_not", "is_bot", [False]]]
+    return body.get("include", {}).get("bots", False) or any(
+        each in asked for each in body.get("filters", [])
+    )
+
+
 class Truth:
     """The answers about these events, of one workspace. `tags`: for each tag its links."""
 
@@ -94,7 +101,7 @@ class Truth:
 
     def answer(self, body, when):
         """For each group (the dimensions' values) the metrics' values."""
-        bots = body.get("include", {}).get("bots", False)
+        bots = _with_bots(body)
         inside, chosen, scope = self._chosen(body, when, with_bots=bots or "bot_share" in body["metrics"])
         groups = defaultdict(list)
         for event in chosen:
@@ -120,8 +127,7 @@ class Truth:
 
     def counted(self, body, when):
         """The events that all groups together are about."""
-        bots = body.get("include", {}).get("bots", False)
-        return self._chosen(body, when, with_bots=bots)[1]
+        return self._chosen(body, when, with_bots=_with_bots(body))[1]
 
     def _chosen(self, body, when, *, with_bots):
         inside = [event for event in self.events if when.holds(event["occurred_at"])]

@@ -15,7 +15,7 @@ from footfall.query.filters import Filters, find_field_with_hint, hint
 from footfall.query.metrics import METRICS
 from footfall.query.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
 from footfall.query.presets import PRESETS, preset
-from footfall.query.question import TAG, TIME, All, Question, is_
+from footfall.query.question import TAG, TIME, All, Question, admits_bots, is_
 
 MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6
@@ -112,13 +112,14 @@ def understand(
         wanted = tuple(dict.fromkeys((*(name for name in metrics if name != "percentage"), "visitors")))
     else:
         wanted = metrics
+    where = All(tuple(conditions))
     question = Question(
         workspace_id=workspace_id,
         period=period,
         metrics=wanted,
         dimensions=names,
-        where=All(tuple(conditions)),
-        bots=None if query.include.bots else False,
+        where=where,
+        bots=None if query.include.bots or admits_bots(where) else False,
         buckets=_buckets(period, interval, week_start) if interval else (),
         order_by=_order(query, metrics, names),
         tags={tag: tuple(links) for tag, links in sorted(tags.items())} if TAG in names else {},

@@ -154,7 +154,7 @@ def _meta(query: Query, answered: Answered) -> QueryMeta:
         error=UNSET if told.error is None else told.error,
         source=told.source,
         timezone=query.timezone,
-        bots="included" if query.include.bots else "excluded",
+        bots="excluded" if asked.question.bots is False else "included",
         sampled=told.sampled,
         complete_through=None if through is None else period.iso(through),
         warnings=told.warnings,

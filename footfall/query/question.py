@@ -92,6 +92,14 @@ def always(condition: Condition) -> Iterator[Where]:
             yield from always(part)
 
 
+def admits_bots(condition: Condition) -> bool:
+    """Whether a condition asks for bots by itself, so that they count though nothing else says so."""
+    return any(
+        where.field == "is_bot" and (True in where.values) == (where.operator == "is")
+        for where in always(condition)
+    )
+
+
 class Question(Struct, frozen=True, kw_only=True):
     """Metrics by dimensions, over the events of one workspace in a period.
 

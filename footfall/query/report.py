@@ -17,7 +17,7 @@ from footfall.query.networks import Networks
 from footfall.query.params import Asked, BucketParams, P
 from footfall.query.partial import partial_buckets
 from footfall.query.periods import Interval, Period, Weekday
-from footfall.query.question import All, Condition, Question, Where
+from footfall.query.question import All, Condition, Question, admits_bots
 from footfall.tenants.model import Link
 
 T = TypeVar("T")
@@ -133,7 +133,7 @@ class Context(Generic[P]):
     @property
     def bots(self) -> bool | None:
         """Which events count, as `Question.bots` has it: a filter on bots speaks for itself."""
-        asked_for = any(_admits_bots(where) for where in self.asked.filters)
+        asked_for = any(admits_bots(where) for where in self.asked.filters)
         return None if asked_for or self.params.include_bots else False
 
     def narrowed(self, *only: Condition) -> "Context[P]":
@@ -235,7 +235,3 @@ class Report(Generic[P]):
     data: Any
     run: Callable[[Context[P]], Awaitable[Answer[Any]]]
     defaults: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def _admits_bots(where: Where) -> bool:
-    return where.field == "is_bot" and (True in where.values) == (where.operator == "is")

@@ -113,6 +113,23 @@ def test_nothing_at_all_is_an_answer_too(place):
         dimensions=["time:year"], date_range="all")["results"][0]["dimensions"][0], 0)]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("filters", "events", "bots"),
+    [
+        ([["is", "is_bot", [True]]], 2, "included"),
+        ([["is_not", "is_bot", [False]]], 2, "included"),
+        ([["and", [["is", "is_bot", [True]], ["is", "event_type", ["page_view"]]]]], 2, "included"),
+        ([["is", "is_bot", [False]]], 1, "excluded"),
+        ([["not", ["is", "is_bot", [True]]]], 1, "excluded"),
+    ],
+)
+def test_who_asks_for_bots_gets_them(place, filters, events, bots):
+    place.store({"is_bot": True}, {"is_bot": True}, {"is_bot": False})
+    answer = place.ask(filters=filters)
+    assert answer["results"][0]["metrics"] == [events]
+    assert answer["meta"]["bots"] == bots
+
+
 def test_a_metric_does_not_change_with_its_neighbours(place):
     """bot_share looks at bots; what stands beside it does not."""
     visit = {"session_id": 5, "visitor_id": 5}
