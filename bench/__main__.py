@@ -6,7 +6,20 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("log", "accept", "redirect", "drain", "recent_ids", "freshness", "bytes_per_event", "end_to_end")
+NAMES = (
+    "log",
+    "accept",
+    "redirect",
+    "drain",
+    "recent_ids",
+    "freshness",
+    "bytes_per_event",
+    "end_to_end",
+    "import_access_log",
+    "rollups",
+    "query",
+    "export",
+)
 
 
 def main(names: list[str]) -> None:

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         "0: for ever. A site may have another number of days.",
     )
     rollup_retention: float = Field(
-        default=730 * 86400, ge=0, description="Rollups are kept so long, in whole months; 0: for ever."
+        default=0, ge=0, description="Rollups are kept so long, in whole months; 0: for ever."
     )
 
     # Alerts: see docs/operations.md

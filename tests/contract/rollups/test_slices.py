@@ -7,21 +7,9 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.model.rollups import HOUR_MS, QUARTER_MS
 from footfall.state.builds import Zone
 from footfall.state.tables import rollup_late
-from tests.contract.installation import one_store
 from tests.contract.sliced import DAY, PER_RECORD, START, ZONES, new_world
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from footfall.jobs.rollups import Rollups, kept
 from footfall.model.rollups import CUBES
 from footfall.state.builds import Builds
 from footfall.state.lease import Lease
-from tests.contract.installation import Crash, one_store, until
-from tests.contract.sliced import DAY, START, new_world
+from tests.contract.installation import Crash, until
+from tests.contract.sliced import DAY, START
 
 pytestmark = pytest.mark.anyio
 
@@ -22,22 +22,10 @@ CALLS = {
 }
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
 @pytest.fixture
-async def world(store, tmp_path):
-    async with new_world(store, tmp_path, due=1) as world:
-        world.clock.at = START / 1000 + 86_400
-        yield world
+async def world(world):
+    world.clock.at = START / 1000 + 86_400
+    return world
 
 
 class Failing:

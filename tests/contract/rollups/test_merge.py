@@ -8,30 +8,17 @@ from footfall.jobs import compaction
 from footfall.jobs.compaction import due
 from footfall.model.rollups import CUBES
 from footfall.state.builds import Entry, Partition
-from tests.contract.installation import one_store
-from tests.contract.sliced import DAY, START, new_world
+from tests.contract.sliced import DAY, START
 
 pytestmark = pytest.mark.anyio
 
 NAMES = tuple(cube.name for cube in CUBES)
 
 
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
 @pytest.fixture
-async def world(store, tmp_path):
-    async with new_world(store, tmp_path, due=1) as world:
-        world.clock.at = START / 1000 + 86_400
-        yield world
+async def world(world):
+    world.clock.at = START / 1000 + 86_400
+    return world
 
 
 async def slices(world, count, **made):

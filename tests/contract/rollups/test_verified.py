@@ -7,29 +7,11 @@ import pytest
 from footfall.errors import Conflict, StoreDown
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.state.tables import raw_deleted
-from tests.contract.installation import one_store
-from tests.contract.sliced import DAY, END, START, new_world
+from tests.contract.sliced import DAY, END, START
 
 EMPTY = "defaultValueOfTypeName('AggregateFunction(uniqCombined(17), UInt64)')"
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture
-async def world(store, tmp_path):
-    async with new_world(store, tmp_path, due=1) as world:
-        yield world
 
 
 async def verified(world, start=START - 3 * DAY, end=END + 3 * DAY, workspace=None):

@@ -10,30 +10,12 @@ from footfall.jobs.retention import Retention
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.settings import Settings
 from footfall.state.retained import Retained
-from tests.contract.installation import one_store
-from tests.contract.sliced import DAY, END, SITES, START, new_world
+from tests.contract.sliced import DAY, END, SITES, START
 
 pytestmark = pytest.mark.anyio
 
 MAY = int(datetime(2026, 5, 1, tzinfo=UTC).timestamp() * 1000)
 APRIL = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp() * 1000)
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def store(tmp_path_factory):
-    async with one_store(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture
-async def world(store, tmp_path):
-    async with new_world(store, tmp_path, due=1) as world:
-        yield world
 
 
 def retention(world, days=30, rollup_days=0):
