@@ -8,6 +8,7 @@ import re
 import traceback
 from typing import Any, cast
 
+import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, SerializationException
@@ -15,6 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Struct, UnsetType
 
 from footfall import problems
+from footfall.errors import Invalid
 
 _log = structlog.get_logger()
 
@@ -24,6 +26,8 @@ _NAMED_FIELD = re.compile(r"(?:required|unknown) field `([^`]+)`")
 _NAMED_PARAMETER = re.compile(r"parameter '([^']+)'")
 # msgspec: "Expected `str`, got `int`": the words of Python, where the caller wrote JSON.
 _TYPE = re.compile(r"`([^`]+)`")
+# msgspec: "Expected `int`, got `str` - at `$.pagination.limit`".
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _IN_JSON = {
     "str": "a string",
     "int": "an integer",
@@ -60,6 +64,16 @@ def refusals(words: dict[int, str]) -> dict[int, ResponseSpec]:
     }
 
 
+async def checked(request: Request[Any, Any, Any], kind: type[Any]) -> None:
+    """Refuse a body with text where a number or true and false belong: Litestar takes it. Raises Invalid."""
+    try:
+        msgspec.json.decode(await request.body(), type=kind)
+    except msgspec.ValidationError as error:
+        message = str(error)
+        place = _PLACE.search(message)
+        raise Invalid(_said_as_json(_PLACE.sub("", message)), field=place[1] if place else "") from None
+
+
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Answer `error`. Unexpected ones are logged with their trace, never shown."""
     instance = request.url.path
@@ -90,13 +104,17 @@ def _explain(error: HTTPException) -> tuple[str, str]:
                 return "", "the body is empty; a JSON object is needed"
         inside = _NAMED_FIELD.search(message)
         field = ".".join(part for part in (key, inside[1] if inside else "") if part)
-        return field, _TYPE.sub(lambda name: _IN_JSON.get(name[1], f"'{name[1]}'"), message)
+        return field, _said_as_json(message)
     if isinstance(error.__cause__, SerializationException):
         return "", f"the body is not valid JSON: {error.detail}"
     named = _NAMED_PARAMETER.search(error.detail)
     if named:
         return named[1], error.detail.split(" for path ", 1)[0]
     return "", _OWN_WORDS.get(error.status_code, error.detail)
+
+
+def _said_as_json(message: str) -> str:
+    return _TYPE.sub(lambda name: _IN_JSON.get(name[1], f"'{name[1]}'"), message)
 
 
 exception_handlers: dict[int | type[Exception], Any] = {Exception: handle}

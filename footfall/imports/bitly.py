@@ -71,7 +71,7 @@ def parse(text: str) -> Click | Refused:
         properties=_encode(properties).decode() if properties else "",
         visit=Visit(
             user_agent=line.user_agent or "",
-            language=line.language or "",
+            language=_first(line.language or ""),
             country_code=(line.country or "").upper(),
             region=line.region or "",
             city=line.city or "",
@@ -80,6 +80,11 @@ def parse(text: str) -> Click | Refused:
             timezone=line.timezone or "",
         ),
     )
+
+
+def _first(accept_language: str) -> str:
+    """The language that the browser prefers, as the door takes it."""
+    return accept_language.split(",", 1)[0].split(";", 1)[0].strip()
 
 
 def _explain(text: str, error: Exception) -> Refused:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from footfall.jobs import cubes
+from footfall.jobs.merges import merges, spread_of
 from footfall.jobs.slices import Slicer
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
 from footfall.model.rollups import CUBES
@@ -52,7 +52,7 @@ def due(entries: Iterable[Entry], now: float | None = None) -> list[Merge]:
 
 
 class Compactor:
-    """Merges builds, about `at_once` of their rows at a time. `clock`: Unix seconds.
+    """Merges builds, with about `at_once` bytes of memory. `clock`: Unix seconds.
 
     Raises Retryable when a part does not answer.
     """
@@ -72,12 +72,12 @@ class Compactor:
         building = await self._builds.begin_merge(merge.month, [entry.build for entry in merge.sources])
         held = {name for entry in merge.sources for name in entry.cubes}
         now = [cube for cube in CUBES if cube.name in held]
-        question = cubes.spread_of(building)
+        question = spread_of(building)
         spread = [
-            (str(cube), int(at), int(rows))
-            for cube, at, rows in await self._store.query(question.sql, question.parameters)
+            (str(cube), int(at), int(memory))
+            for cube, at, memory in await self._store.query(question.sql, question.parameters)
         ]
-        for statement in cubes.merges(now, spread, building, self._at_once):
+        for statement in merges(now, spread, building, self._at_once):
             await self._store.build(statement.sql, statement.parameters)
         # Of a cube that one of them lacks, the build has not all either.
         names = tuple(cube.name for cube in now if all(cube.name in entry.cubes for entry in merge.sources))

@@ -36,9 +36,9 @@ FEW = 50_000
 LONGEST_DAY = timedelta(hours=26)
 """Of a day that begins within a month, so long after its end events may still occur."""
 
-_NEVER = 2**32 - 1  # the last second that a DateTime can hold
 
 _NOTHING = "toLowCardinality('')"
+
 
 _MS = "toUnixTimestamp64Milli(occurred_at)"
 _ARGUMENT = re.compile(r"AggregateFunction\(\w+(?:\([^)]*\))?, (.*)\)", re.DOTALL)
@@ -135,68 +135,21 @@ def _aggregate(some: Sequence[Cube], build: int, month: int) -> Statement:
     )
 
 
-def spread_of(building: Building) -> Statement:
-    """How many rows the sources of a merge have: by cube and bucket, in order."""
-    return Statement(
-        "SELECT cube, toInt64(toUnixTimestamp(at)) AS bucket, count() FROM rollups"
-        " WHERE toYYYYMM(at) = {month:UInt32} AND build IN {sources:Array(UInt64)}"
-        " GROUP BY `cube`, bucket ORDER BY `cube`, bucket",
-        {"month": building.month, "sources": list(building.sources)},
-    )
+def runs(buckets: Sequence[tuple[int, int]], most: int) -> Iterator[tuple[int, int, int]]:
+    """The first and the last bucket of runs that have at most so much, and how much that is.
 
-
-def merges(
-    held: Sequence[Cube], spread: Sequence[tuple[str, int, int]], building: Building, at_once: int
-) -> Iterator[Statement]:
-    """One build of several. `spread`: what `spread_of` answers.
-
-    `at_once`: rows of rollups that one statement merges, unless one bucket of time has more.
-
-    Few rows take one statement. Many take several, each of one cube and some buckets, because
-    the sets of different values that one statement merges are all in memory at once.
+    `buckets`: when each begins, and what it has; one that has more is a run of its own.
     """
-    if sum(rows for _, _, rows in spread) <= min(FEW, at_once):
-        yield _merge([cube.name for cube in held], tuple(MEASURES), building, 0, _NEVER)
-        return
-    for cube in held:
-        for first, last in runs([(at, rows) for name, at, rows in spread if name == cube.name], at_once):
-            yield _merge([cube.name], cube.measures, building, first, last)
-
-
-def runs(buckets: Sequence[tuple[int, int]], most: int) -> Iterator[tuple[int, int]]:
-    """The first and the last bucket of runs that have at most so many rows. `buckets`: begin and rows."""
     run: list[int] = []
     held = 0
-    for at, rows in buckets:
-        if run and held + rows > most:
-            yield run[0], run[-1]
+    for at, size in buckets:
+        if run and held + size > most:
+            yield run[0], run[-1], held
             run, held = [], 0
         run.append(at)
-        held += rows
+        held += size
     if run:
-        yield run[0], run[-1]
-
-
-def _merge(
-    names: Sequence[str], measures: Sequence[str], building: Building, first: int, last: int
-) -> Statement:
-    keys = ", ".join(("`cube`", "workspace_id", "site_id", "link_id", "at", "event_type", "is_bot", *VALUES))
-    figures = ", ".join(f"{_merged(MEASURES[name])} AS m_{name}" for name in measures)
-    return Statement(
-        f"INSERT INTO rollups (build, {keys}, {', '.join(measures)})"
-        f" SELECT {{build:UInt64}}, {keys}, {figures} FROM rollups WHERE cube IN {{cubes:Array(String)}}"
-        " AND toYYYYMM(at) = {month:UInt32} AND build IN {sources:Array(UInt64)}"
-        " AND at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')"
-        f" GROUP BY {keys}",
-        {
-            "build": building.build,
-            "cubes": list(names),
-            "first": first,
-            "last": last,
-            "month": building.month,
-            "sources": list(building.sources),
-        },
-    )
+        yield run[0], run[-1], held
 
 
 def drop(month: int, build: int) -> Statement:
@@ -276,22 +229,8 @@ def _of_stage(measure: Measure) -> str:
     arguments = measure.arguments if measure.arguments in BY_NAME else f"of_{measure.name}"
     given = [arguments] if measure.arguments else []
     condition = [f"if_{measure.name}"] if measure.condition else []
-    base, parameters = _split(measure.function.removesuffix("If"))
-    suffix = ("State" if measure.state else "") + ("If" if condition else "")
-    return f"{base}{suffix}{parameters}({', '.join(given + condition)})"
-
-
-def _merged(measure: Measure) -> str:
-    if not measure.state:
-        return f"sum({measure.name})"
-    base, parameters = _split(measure.function)
-    return f"{base}MergeState{parameters}({measure.name})"
-
-
-def _split(function: str) -> tuple[str, str]:
-    """The name of an aggregate function, and its parameters in parentheses."""
-    name, opening, rest = function.partition("(")
-    return name, opening + rest
+    function = measure.combined("State" if measure.state else "", "If" if condition else "")
+    return f"{function}({', '.join(given + condition)})"
 
 
 def sites_of(rows: Statement) -> Statement:

@@ -32,7 +32,6 @@ _LOOK_EVERY = 5.0  # seconds
 _MOST_LATE = 1000  # rows that questions look for one by one
 _FEWEST = 10_000  # events of a slice after failures
 _STAGED_BYTES = 128  # of an event, in memory
-_MERGED_BYTES = 8192  # of store_memory for each row of rollups that is merged at once
 _RETIRED_MARGIN = 60.0  # seconds beyond two questions of the longest kind: one answer may ask twice
 
 
@@ -51,9 +50,7 @@ class Rollups:
         self._store = store
         self._builds = Builds(state, fence)
         self._slicer = Slicer(store, Batches(state), self._builds, zones, clock)
-        self._compactor = Compactor(
-            store, self._builds, self._slicer, clock, settings.store_memory // _MERGED_BYTES
-        )
+        self._compactor = Compactor(store, self._builds, self._slicer, clock, settings.store_memory // 8)
         self._due = settings.slice_rows
         self._limit = min(2 * settings.slice_rows, settings.store_memory // 8 // _STAGED_BYTES)
         self._most = self._limit  # less after a failure, which may be one of too little memory

@@ -106,7 +106,7 @@ class Slicer:
         known = (await self._builds.manifest()).zones
         taken = 0
         hours = [(int(at), int(rows)) for at, rows in await self._ask(cubes.hours_of(building))]
-        for first, last in cubes.runs(hours, most):
+        for first, last, _ in cubes.runs(hours, most):
             rows, _ = await self.fill(building, known, Span(first, last + HOUR_MS - 1))
             taken += rows
         await self._builds.publish(building, await self.entries(building, 1), {}, int(self._clock() * 1000))

@@ -53,6 +53,11 @@ class Measure(NamedTuple):
         """Whether the column holds a state to be merged."""
         return self.type.startswith("AggregateFunction")
 
+    def combined(self, *combinators: str) -> str:
+        """The name of the function with combinators, and its parameters: `uniqCombinedMerge(17)`."""
+        name, opening, rest = self.function.removesuffix("If").partition("(")
+        return f"{name}{''.join(combinators)}{opening}{rest}"
+
 
 def _unique(name: str, column: str, kind: str, condition: str) -> Measure:
     # 2^17 registers, see query/metrics.py. States of different sizes must never be merged.
@@ -106,7 +111,7 @@ class Cube(NamedTuple):
     grain: Grain
     fields: tuple[str, ...]
     measures: tuple[str, ...] = _ALWAYS
-    only: Literal["", "link", "widget"] = ""
+    only: Literal["", "link", "widget", "content", "bot"] = ""
 
 
 CUBES: tuple[Cube, ...] = (
@@ -116,8 +121,8 @@ CUBES: tuple[Cube, ...] = (
         (),
         (*_ALWAYS, "sessions", "links", "countries", "referrers", "viewable", "revenue"),
     ),
-    Cube("link_hour", "hour", ("link_id",), (*_ALWAYS, "sessions"), "link"),
-    Cube("link", "day", ("link_id", "short_code"), (*_ALWAYS, "sessions"), "link"),
+    Cube("link_hour", "hour", ("link_id",), only="link"),
+    Cube("link", "day", ("link_id", "short_code"), only="link"),
     Cube("link_country", "day", ("link_id", "country_code"), only="link"),
     Cube("link_device", "day", ("link_id", "device_type", "browser", "os"), only="link"),
     Cube("link_referrer", "day", ("link_id", "referrer_host", "channel"), only="link"),
@@ -128,10 +133,10 @@ CUBES: tuple[Cube, ...] = (
     Cube("referrer", "day", ("referrer_host", "channel")),
     Cube("page", "day", ("page_path",)),
     Cube("campaign", "day", ("utm_source", "utm_medium", "utm_campaign")),
-    Cube("content", "day", ("utm_content", "utm_term")),
+    Cube("content", "day", ("utm_content", "utm_term"), only="content"),
     Cube("language", "day", ("language",)),
     Cube("network", "day", ("asn",)),
-    Cube("bot", "day", ("bot_name", "bot_category")),
+    Cube("bot", "day", ("bot_name", "bot_category"), only="bot"),
     Cube("widget", "day", ("mapping_id", "post_id", "device_slug"), (*_ALWAYS, "viewable"), "widget"),
 )
 
@@ -139,6 +144,8 @@ ONLY: Mapping[str, str] = {
     "": "1",
     "link": "link_id != ''",
     "widget": "event_type IN ('widget_impression', 'widget_click', 'device_page_view')",
+    "content": "(utm_content != '' OR utm_term != '')",
+    "bot": "is_bot",
 }
 """What `Cube.only` means, as SQL over events."""
 

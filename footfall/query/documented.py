@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
-from litestar.openapi.spec import Components, Operation, Parameter, Reference, SecurityScheme
+from litestar.openapi.spec import Components, Operation, Parameter, Reference, RequestBody, SecurityScheme
 from msgspec import Struct
 
 from footfall.problems_litestar import refusals
@@ -14,6 +14,15 @@ from footfall.query.params import Params, filter_parameters, parameters
 from footfall.query.report import Meta, Report
 
 SECURITY: list[dict[str, list[str]]] = [{"key": []}]
+
+QUESTION = {
+    "metrics": ["visitors", "events"],
+    "dimensions": ["country"],
+    "date_range": "30d",
+    "order_by": [["events", "desc"]],
+    "pagination": {"limit": 10},
+}
+"""An example of `POST /v1/query`."""
 
 _FILTER = "filter_"
 _ANY_PROPERTY = Parameter(
@@ -27,6 +36,8 @@ _ANY_PROPERTY = Parameter(
             "type": "object",
             "propertyNames": {"pattern": f"^{PROPERTY}"},
             "additionalProperties": {"type": "string", "minLength": 1},
+            # Without it Swagger UI fills in a property of its own, and the answer is a refusal.
+            "example": {},
         },
     ),
     style="form",
@@ -86,6 +97,19 @@ def operation_with(params: type[Params], defaults: Mapping[str, str]) -> type[Op
             self.parameters = [*in_path, *own, *_filters(defaults)]
 
     return ReportOperation
+
+
+def operation_asking(example: Mapping[str, Any]) -> type[Operation]:
+    """An OpenAPI operation whose body is filled in with a question that has an answer."""
+
+    @dataclass
+    class QueryOperation(Operation):
+        def __post_init__(self) -> None:
+            if isinstance(self.request_body, RequestBody):
+                for content in self.request_body.content.values():
+                    content.example = example
+
+    return QueryOperation
 
 
 def answer_of(report: Report[Any]) -> type[Struct]:

@@ -12,7 +12,8 @@ from litestar.types import Middleware
 from msgspec import Meta
 
 from footfall.model.calendar import local
-from footfall.query.documented import REPORT_REFUSALS, SECURITY, operation_with
+from footfall.problems_litestar import checked
+from footfall.query.documented import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
 from footfall.query.download import Download
 from footfall.query.engine import Engine, Found
 from footfall.query.explain import explain
@@ -115,12 +116,15 @@ def export_routes(
         status_code=200,
         operation_id="export_query",
         summary="The answer to a query as a file",
+        operation_class=operation_asking({"format": "csv", **QUESTION}),
         description=f"A question as `POST /v1/query` takes it; at most {MAX_EXPORT_ROWS} rows.",
         middleware=middleware,
         **_DOCUMENTED,
     )
     async def answer(request: Request[Any, Any, Any], data: JSONBody[QueryExport]) -> Response[None]:
-        answered = await queries.answer(question_of(data), await allowed(request))
+        workspace_id = await allowed(request)
+        await checked(request, QueryExport)
+        answered = await queries.answer(question_of(data), workspace_id)
         check_whole(data, answered.table)
         table, period = as_arrow(data, answered.table), answered.asked.question.period
         return Download(

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from footfall.errors import Invalid
 from footfall.query.fields import KINDS, SAID_OF_FIELDS
-from footfall.query.filters import Filters, find_field_with_hint, hint
+from footfall.query.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint, hint
 from footfall.query.metrics import METRICS
 from footfall.query.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
 from footfall.query.presets import PRESETS, preset
@@ -57,9 +57,14 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str | list[str],
         Meta(description=f"One of {', '.join(PRESETS)}, or two dates or times in ISO 8601."),
     ] = f"{DEFAULT_DAYS}d"
-    site_id: Annotated[str | list[str] | None, Meta(description="Only events of this site, or of these.")] = (
-        None
-    )
+    site_id: Annotated[
+        Annotated[str, Meta(max_length=MAX_LENGTH)]
+        | Annotated[
+            list[Annotated[str, Meta(max_length=MAX_LENGTH)]], Meta(min_length=1, max_length=MAX_VALUES)
+        ]
+        | None,
+        Meta(description="Only events of this site, or of these."),
+    ] = None
     dimensions: Annotated[list[str], Meta(max_length=MAX_DIMENSIONS)] = []
     filters: Annotated[
         list[Any], Meta(description='For example [["is", "country_code", ["DE"]]]; all must hold.')

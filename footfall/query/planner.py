@@ -24,6 +24,7 @@ SMALL = 200_000
 """Events of the sites asked about up to which reading them beats reading rollups."""
 
 _WIDGET_TYPES = frozenset({"widget_impression", "widget_click", "device_page_view"})
+_KNOWN_OF = {"link": {"link_id"}, "content": {"utm_content", "utm_term"}}  # one of them is not ""
 _DAY = 86_400_000
 _NO_SITE = Zone("UTC", HOUR_MS)
 
@@ -62,7 +63,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
         return None
     asked = sites_asked(question)
     sites = {site: count for site, count in stored.sites.items() if asked is None or site in asked}
-    if sum(sites.values()) <= small:
+    if sum(sites.values()) <= small and not _any_deleted(question, manifest, asked):
         return None
     zones = {site: manifest.zones[site] for site in sites if site in manifest.zones}
     if "" in sites:  # events without a site
@@ -83,6 +84,13 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
                 edges=_edges(question, covers, entries),
             )
     return None
+
+
+def _any_deleted(question: Question, manifest: Manifest, asked: frozenset[str] | None) -> bool:
+    """Whether retention may have deleted events that the question is about: rollups still have them."""
+    return any(
+        question.period.start < at for site, at in manifest.raw_from.items() if asked is None or site in asked
+    )
 
 
 def sites_asked(question: Question) -> frozenset[str] | None:
@@ -112,15 +120,17 @@ def _cubes(question: Question) -> list[Cube]:
 
 def _implies(question: Question, only: str) -> bool:
     """Whether every event that the question is about is one of those that the cube holds."""
-    if not only:
+    if not only or (only == "bot" and question.bots is True):
         return True
     return any(_names(where, only) for where in always(question.where) if where.case_sensitive)
 
 
 def _names(where: Where, only: str) -> bool:
+    if only == "bot":
+        return where.field == "is_bot" and set(where.values) == {where.operator == "is"}
     if only == "widget":
         return where.field == "event_type" and where.operator == "is" and set(where.values) <= _WIDGET_TYPES
-    if where.field != "link_id":
+    if where.field not in _KNOWN_OF[only]:
         return False
     return (
         "" in where.values

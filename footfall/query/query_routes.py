@@ -12,9 +12,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from footfall import metrics
 from footfall.model.calendar import instant
-from footfall.problems_litestar import refusals
+from footfall.problems_litestar import checked, refusals
 from footfall.query.answers import Asker, Row, Table
-from footfall.query.documented import SECURITY
+from footfall.query.documented import QUESTION, SECURITY, operation_asking
 from footfall.query.engine import Engine, Source
 from footfall.query.explain import complete_through, explain
 from footfall.query.language import Query, Understood, compared_period, period_of, understand
@@ -121,6 +121,7 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
         "Plausible's Stats API v2. See the guide for all metrics and dimensions.",
         tags=["Query"],
         security=SECURITY,
+        operation_class=operation_asking(QUESTION),
         middleware=middleware,
         responses=refusals(
             {
@@ -133,7 +134,9 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
         ),
     )
     async def query(request: Request[Any, Any, Any], data: JSONBody[Query]) -> QueryAnswer:
-        answered = await queries.answer(data, await allowed(request))
+        workspace_id = await allowed(request)
+        await checked(request, Query)
+        answered = await queries.answer(data, workspace_id)
         return QueryAnswer(answered.table.rows, _meta(data, answered), _resolved(data, answered.asked))
 
     return Router(path="/", route_handlers=[query])

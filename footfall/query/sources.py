@@ -114,8 +114,9 @@ def merged_measure(name: str, only: str = "") -> str:
     measure = MEASURES[name]
     if not measure.state:
         return f"sumIf({name}, {only})" if only else f"sum({name})"
-    base, parameters = _split(measure.function)
-    return f"{base}MergeIf{parameters}({name}, {only})" if only else f"{base}Merge{parameters}({name})"
+    if only:
+        return f"{measure.combined('MergeIf')}({name}, {only})"
+    return f"{measure.combined('Merge')}({name})"
 
 
 def union(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
@@ -193,19 +194,12 @@ def _any_of(conditions: Iterable[str]) -> str:
     return f"({joined or '0'})"
 
 
-def _split(function: str) -> tuple[str, str]:
-    """The name of an aggregate function and its parameters in parentheses."""
-    name, opening, rest = function.partition("(")
-    return name, opening + rest
-
-
 def _aggregate(measure: Measure, only: str = "", suffix: str = "") -> str:
     conditions = " AND ".join(f"({part})" for part in (measure.condition, only) if part)
-    name, parameters = _split(measure.function.removesuffix("If"))
     if not conditions:
-        return f"{name}{suffix}{parameters}({measure.arguments})"
+        return f"{measure.combined(suffix)}({measure.arguments})"
     arguments = ", ".join(part for part in (measure.arguments, conditions) if part)
-    return f"{name}{suffix}If{parameters}({arguments})"
+    return f"{measure.combined(suffix, 'If')}({arguments})"
 
 
 def _state(measure: Measure) -> str:

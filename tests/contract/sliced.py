@@ -33,6 +33,13 @@ ZONES = {
 SITES = ("", "gone", *ZONES)
 QUARTERS = ("kolkata", "howe")
 WIDGETS = ("widget_impression", "widget_click", "device_page_view")
+HOLDS = {
+    "": lambda event: True,
+    "link": lambda event: event["link_id"],
+    "widget": lambda event: event["event_type"] in WIDGETS,
+    "content": lambda event: event["utm_content"] or event["utm_term"],
+    "bot": lambda event: event["is_bot"],
+}
 PER_RECORD = 7
 
 
@@ -238,9 +245,7 @@ def truth(cube, events):
     """What the rows of a cube must say of these events."""
     groups = defaultdict(list)
     for event in events:
-        if (cube.only == "link" and not event["link_id"]) or (
-            cube.only == "widget" and event["event_type"] not in WIDGETS
-        ):
+        if not HOLDS[cube.only](event):
             continue
         site = event["site_id"]
         if cube.grain == "day":

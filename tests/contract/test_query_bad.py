@@ -147,11 +147,15 @@ BAD = [
     ({"pagination": {"limit": 0}}, "pagination.limit", "1"),
     ({"pagination": {"limit": 10_001}}, "pagination.limit", "10000"),
     ({"pagination": {"limit": 1.5}}, "pagination.limit"),
+    ({"pagination": {"limit": "5"}}, "pagination.limit", "an integer"),
+    ({"pagination": {"offset": "0"}}, "pagination.offset", "an integer"),
     ({"pagination": {"offset": -1}}, "pagination.offset", "0"),
     ({"pagination": {"offset": 10**30}}, "pagination.offset", "10000000"),
     ({"pagination": {"page": 1}}, "pagination.page"),
     ({"include": {"nope": True}}, "include.nope"),
     ({"include": {"bots": "yes"}}, "include.bots", "true or false"),
+    ({"include": {"bots": "true"}}, "include.bots", "true or false"),
+    ({"include": {"total_rows": 1}}, "include.total_rows", "true or false"),
     ({"compare": "last_week"}, "compare", "previous_period, year_over_year"),
     ({"compare": ["2026-02-01", "2026-01-01"]}, "compare[0]", "before"),
     ({"compare": 5}, "compare"),
@@ -161,6 +165,10 @@ BAD = [
     ),
     ({"unknown": 1}, "unknown"),
     ({"site_id": 5}, "site_id"),
+    ({"site_id": []}, "site_id", "1"),
+    ({"site_id": ["x"] * 1001}, "site_id", "1000"),
+    ({"site_id": ["x" * 2001]}, "site_id[0]", "2000"),
+    ({"site_id": "x" * 2001}, "site_id", "2000"),
 ]
 BAD_FILTERS = [
     ([], "is"),
@@ -208,6 +216,12 @@ def test_a_wrong_filter_is_found_wherever_it_is(acme, given, words):
     assert_refused(acme.ask({"filters": [given]}), "filters[0]", *words)
     nested_twice = {"filters": [DE, ["or", [DE, ["not", given]]]]}
     assert_refused(acme.ask(nested_twice), "filters[1][1][1][1]", *words)
+
+
+def test_an_export_takes_no_text_for_a_number_either(acme):
+    body = {"format": "csv", "metrics": ["events"], "date_range": RANGE, "pagination": {"limit": "5"}}
+    answer = acme.console.post("/v1/export", body, acme.key)
+    assert_refused(answer, "pagination.limit", "an integer")
 
 
 def test_a_metric_is_needed(acme):

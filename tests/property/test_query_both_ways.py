@@ -32,7 +32,7 @@ HOURLY = {
         "visitors", "sessions", "conversions", "conversion_rate", "revenue", "bot_share", "unique_countries",
         "unique_referrers", "links", "percentage",
     ],
-    "link_hour": ["events", "clicks", "visitors", "sessions", "bot_share", "percentage"],
+    "link_hour": ["events", "clicks", "visitors", "bot_share", "percentage"],
 }  # fmt: skip
 DAILY = [
     "events",
@@ -145,7 +145,7 @@ def bodies(draw, cube):
     """A question, and whether rollups must have a part in its answer."""
     zone, dates = draw(ranges())
     known = [*cube.fields, "event_type", "is_bot", "site_id"]
-    metrics = HOURLY.get(cube.name) or [*DAILY, *(["sessions"] if cube.name == "link" else [])]
+    metrics = HOURLY.get(cube.name) or DAILY
     if cube.name == "widget":
         metrics = [*DAILY, "impressions", "viewable_impressions", "widget_clicks", "ctr"]
     body = {
@@ -174,6 +174,14 @@ def bodies(draw, cube):
             body["dimensions"] = [*body["dimensions"][:2], "tag"]
     if cube.only == "widget":
         body["filters"].append(["is", "event_type", WIDGET_TYPES[: draw(st.integers(1, 3))]])
+    if cube.only == "content":
+        body["filters"].append(
+            draw(st.sampled_from([["is_not", "utm_content", [""]], ["is", "utm_term", ["spring", "x"]]]))
+        )
+    if cube.only == "bot":
+        body["filters"].append(
+            draw(st.sampled_from([["is", "is_bot", [True]], ["is_not", "is_bot", [False]]]))
+        )
     if "country_code" in cube.fields and draw(st.booleans()):
         body["dimensions"] = [*body["dimensions"][:2], "country"]
     if draw(st.booleans()):
