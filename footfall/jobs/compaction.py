@@ -1,4 +1,9 @@
-"""Compaction: many small builds of a month become few large ones, as in a log-structured merge tree."""
+"""Compaction: many small builds of a month become few large ones, as in a log-structured merge tree.
+
+Merging sets of visitors costs as much as making them, so it is done where it pays: slices of a busy
+day say much the same, those of several days hardly anything. A question about a month reads all of
+its builds; so many that this would be slow are merged in any case.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from footfall.jobs.merges import merges, spread_of
+from footfall.jobs.merges import groups_of, merges, spread_of
 from footfall.jobs.slices import Slicer
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
 from footfall.model.rollups import CUBES
@@ -19,18 +24,30 @@ from footfall.store.port import Store
 log = structlog.get_logger(__name__)
 
 FAN_IN = 8
-"""Builds of one level that become one of the next."""
+"""So many builds of one level may become one of the next."""
+
+MOST = 32
+"""So many builds are merged, whether it pays or not."""
+
+FEW_ROWS = 1_000_000
+"""So little is merged in no time."""
+
+PAYS = 2 / 3
+"""More than that is merged if this share of the rows is left, or less."""
 
 CLOSED_AFTER = timedelta(days=2)
 """After the end of a month: then few events of it are still to come."""
 
+_REMEMBERED = 1000
+
 
 class Merge(NamedTuple):
-    """Builds of a month that are to become one of `level`."""
+    """Builds of a month that are to become one of `level`; with `if_it_pays`, only then."""
 
     month: int
     sources: tuple[Entry, ...]
     level: int
+    if_it_pays: bool = False
 
 
 def due(entries: Iterable[Entry], now: float | None = None) -> list[Merge]:
@@ -41,12 +58,13 @@ def due(entries: Iterable[Entry], now: float | None = None) -> list[Merge]:
     ):
         there = list(every)
         if now is not None and len(there) > 1 and _is_closed(month, now):
-            found.append(Merge(month, tuple(there), max(each.level for each in there) + 1))
+            level = max(each.level for each in there) + 1
+            found.append(Merge(month, tuple(there), level, _is_much(there)))
             continue
         for level in sorted({each.level for each in there}):
             same = [each for each in there if each.level == level]
-            if len(same) >= FAN_IN:
-                found.append(Merge(month, tuple(same), level + 1))
+            if len(same) >= FAN_IN and len(same) % FAN_IN == 0:
+                found.append(Merge(month, tuple(same), level + 1, _is_much(same)))
                 break  # what comes of it may complete the next level
     return found
 
@@ -65,9 +83,12 @@ class Compactor:
         self._slicer = slicer
         self._clock = clock
         self._at_once = at_once
+        self._left: set[tuple[int, ...]] = set()  # sources of which a merge does not pay
 
-    async def merge(self, merge: Merge) -> None:
-        """Build it and swap it for its sources."""
+    async def merge(self, merge: Merge) -> bool:
+        """Build it and swap it for its sources, if it is to be. Returns whether it was."""
+        if merge.if_it_pays and not await self._pays(merge):
+            return False
         started = time.perf_counter()
         building = await self._builds.begin_merge(merge.month, [entry.build for entry in merge.sources])
         held = {name for entry in merge.sources for name in entry.cubes}
@@ -93,6 +114,25 @@ class Compactor:
             "rollups.merged", build=building.build, month=merge.month, builds=len(merge.sources),
             rows=_rows(made), of=_rows(merge.sources), seconds=round(seconds, 3),
         )  # fmt: skip
+        return True
+
+    async def _pays(self, merge: Merge) -> bool:
+        sources = tuple(entry.build for entry in merge.sources)
+        if sources in self._left:
+            return False
+        question = groups_of(merge.month, sources)
+        [(groups,)] = await self._store.query(question.sql, question.parameters)
+        if groups <= PAYS * _rows(merge.sources):
+            return True
+        if len(self._left) >= _REMEMBERED:
+            self._left.clear()
+        self._left.add(sources)
+        return False
+
+
+def _is_much(entries: Sequence[Entry]) -> bool:
+    """Whether they are merged only if it pays."""
+    return _rows(entries) > FEW_ROWS and len(entries) < MOST
 
 
 def _rows(entries: Sequence[Entry]) -> int:

@@ -22,6 +22,8 @@ _NEVER = 2**32 - 1  # the last second that a DateTime can hold
 # values on a set is 2^17 registers of 6 bits.
 _MEMORY = "500 + 2 * if(events > 4096, 98304, 16 * events)"
 
+_GROUP = ", ".join(("`cube`", "workspace_id", "site_id", "link_id", "at", "event_type", "is_bot", *VALUES))
+
 
 class Slot(NamedTuple):
     """Buckets from `first` to `last` (Unix seconds, both inclusive); of their groups one of `shares`."""
@@ -30,6 +32,15 @@ class Slot(NamedTuple):
     last: int
     share: int = 0
     shares: int = 1
+
+
+def groups_of(month: int, sources: Sequence[int]) -> Statement:
+    """About how many rows a merge of these builds would leave."""
+    return Statement(
+        f"SELECT uniqCombined(17)({_GROUP}) FROM rollups"
+        " WHERE toYYYYMM(at) = {month:UInt32} AND build IN {sources:Array(UInt64)}",
+        {"month": month, "sources": list(sources)},
+    )
 
 
 def spread_of(building: Building) -> Statement:
@@ -64,16 +75,15 @@ def merges(
 
 
 def _merge(names: Sequence[str], measures: Sequence[str], building: Building, slot: Slot) -> Statement:
-    keys = ", ".join(("`cube`", "workspace_id", "site_id", "link_id", "at", "event_type", "is_bot", *VALUES))
     figures = ", ".join(f"{_merged(MEASURES[name])} AS m_{name}" for name in measures)
     share = f" AND cityHash64(workspace_id, site_id, link_id, {', '.join(VALUES)}) % {{shares:UInt64}}"
     return Statement(
-        f"INSERT INTO rollups (build, {keys}, {', '.join(measures)})"
-        f" SELECT {{build:UInt64}}, {keys}, {figures} FROM rollups WHERE cube IN {{cubes:Array(String)}}"
+        f"INSERT INTO rollups (build, {_GROUP}, {', '.join(measures)})"
+        f" SELECT {{build:UInt64}}, {_GROUP}, {figures} FROM rollups WHERE cube IN {{cubes:Array(String)}}"
         " AND toYYYYMM(at) = {month:UInt32} AND build IN {sources:Array(UInt64)}"
         " AND at BETWEEN toDateTime({first:Int64}, 'UTC') AND toDateTime({last:Int64}, 'UTC')"
         f"{f'{share} = {{share:UInt64}}' if slot.shares > 1 else ''}"
-        f" GROUP BY {keys}",
+        f" GROUP BY {_GROUP}",
         {
             "build": building.build,
             "cubes": list(names),

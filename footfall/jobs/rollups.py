@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import structlog
 
 from footfall.database import Database
-from footfall.errors import Conflict, FootfallError, StoreDown
+from footfall.errors import Conflict, StoreDown
 from footfall.jobs import cubes
 from footfall.jobs.compaction import Compactor, due
 from footfall.jobs.slices import Slicer, Zones
@@ -57,6 +57,7 @@ class Rollups:
         self._keep = 2 * settings.query_timeout + _RETIRED_MARGIN
         self._clock = clock
         self._unsure = True  # whether there may be an open build, or partitions that nobody knows
+        self._leftovers = False  # whether any of those could not be dropped
         self._working = asyncio.Lock()
 
     async def tick(self) -> None:
@@ -70,7 +71,7 @@ class Rollups:
             self._unsure = True
             await self._slice_and_merge()
             await self._drop_retired()
-            self._unsure = False
+            self._unsure = self._leftovers
 
     async def slice_all(self) -> None:
         """Slice all that is closed now, however little it is."""
@@ -140,8 +141,11 @@ class Rollups:
         self._most = min(self._most * 2, self._limit)
 
     async def _merge(self, now: float | None = None) -> None:
-        while merges := due((await self._builds.manifest()).entries, now):
-            await self._compactor.merge(merges[0])
+        merged = True
+        while merged:  # what comes of one merge may be due for the next
+            merged = False
+            for merge in due((await self._builds.manifest()).entries, now):
+                merged = merged or await self._compactor.merge(merge)
 
     async def _clean_up(self) -> None:
         """Give open builds up, and drop what is not known."""
@@ -155,19 +159,29 @@ class Rollups:
             Partition(month, build)
             for month, build in await self._store.query(statement.sql, statement.parameters)
         }
-        for month, build in sorted(there - books.published - books.retired.keys()):
-            log.info("rollups.dropped", build=build, month=month, reason="it was never published")
-            await self._do(cubes.drop(month, build))
+        unknown = sorted(there - books.published - books.retired.keys())
+        self._leftovers = len(await self._drop(unknown)) < len(unknown)
         for month, build in sorted(books.published - there):
             log.error("rollups.missing", build=build, month=month)
 
     async def _drop_retired(self) -> None:
         before = (self._clock() - self._keep) * 1000
         gone = [partition for partition, at in (await self._builds.books()).retired.items() if at < before]
-        for partition in gone:
-            await self._do(cubes.drop(*partition))
-        if gone:
-            await self._builds.forget(gone)
+        if dropped := await self._drop(gone):
+            await self._builds.forget(dropped)
+
+    async def _drop(self, partitions: Sequence[Partition]) -> Sequence[Partition]:
+        """Drop those that can be. One whose file the disk does not give up counts for nothing, and waits."""
+        dropped: list[Partition] = []
+        for partition in partitions:
+            try:
+                await self._do(cubes.drop(*partition))
+            except StoreDown as error:
+                log.warning("rollups.not_dropped", partition=partition, problem=str(error))
+            else:
+                log.info("rollups.dropped", month=partition.month, build=partition.build)
+                dropped.append(partition)
+        return dropped
 
     async def _do(self, statement: cubes.Statement) -> None:
         await self._store.build(statement.sql, statement.parameters)
@@ -182,8 +196,8 @@ async def kept(rollups: Rollups) -> AsyncGenerator[Rollups]:
             await asyncio.sleep(_LOOK_EVERY)
             try:
                 await rollups.tick()
-            except FootfallError as error:
-                log.warning("rollups.failed", problem=str(error))
+            except Exception as error:  # noqa: BLE001 -- the next time may go well; nothing is lost until then
+                log.warning("rollups.failed", problem=f"{type(error).__name__}: {error}")
 
     task = asyncio.create_task(keep())
     try:

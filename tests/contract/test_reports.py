@@ -47,6 +47,7 @@ SHAPES = {
     "regions": {"country_code", "country", "region", *FIGURES},
     "languages": {"language", *FIGURES},
     "channels": {"channel", *FIGURES},
+    "links": {"link_id", "short_code", "clicks", "visitors"},
     "utm_sources": {"utm_source", *FIGURES},
     "utm_mediums": {"utm_medium", *FIGURES},
     "utm_campaigns": {"utm_campaign", *FIGURES},

@@ -32,6 +32,13 @@ LISTS = {
         ["page_view"],
         ["page_path"],
     ),
+    "links": (
+        {"link_id": "link_id", "short_code": "short_code"},
+        {"clicks": "clicks", "visitors": "visitors"},
+        ["-clicks"],
+        ["click"],
+        ["link_id"],
+    ),
     "browsers": ({"browser": "browser"}, EVERYTHING, MOST, [], []),
     "os": ({"os": "os"}, EVERYTHING, MOST, [], []),
     "regions": (COUNTRY | {"region": "region"}, EVERYTHING, MOST, [], []),

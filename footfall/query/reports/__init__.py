@@ -17,6 +17,7 @@ from footfall.query.reports import (
     exit_pages,
     languages,
     link,
+    links,
     networks,
     orphan_clicks,
     os,
@@ -41,6 +42,7 @@ from footfall.query.reports import (
 
 REPORTS: tuple[Report[Any], ...] = (
     overview.REPORT,
+    links.REPORT,
     link.REPORT,
     clicks.REPORT,
     countries.REPORT,

@@ -6,6 +6,7 @@ import pytest
 
 from footfall.jobs import compaction
 from footfall.jobs.compaction import due
+from footfall.model.ids import uuid7
 from footfall.model.rollups import CUBES
 from footfall.state.builds import Entry, Partition
 from tests.contract.sliced import DAY, START
@@ -81,6 +82,26 @@ async def test_an_import_over_years_is_merged_month_by_month(world, monkeypatch)
     await world.check(180)
     for month in {month for month, _ in await entries(world)}:
         assert [level for each, level in await entries(world) if each == month] in ([1, 0], [1], [0])
+
+
+async def test_much_is_merged_where_it_pays_or_when_it_is_in_many_builds(world, monkeypatch):
+    monkeypatch.setattr(compaction, "FAN_IN", 2)
+    monkeypatch.setattr(compaction, "FEW_ROWS", 10)
+    monkeypatch.setattr(compaction, "MOST", 6)
+    events = world.made(40, START, START + DAY)
+    await world.take(events)
+    await world.rollups.tick()
+    await world.take([event | {"event_id": uuid7()} for event in events])
+    await world.rollups.tick()
+    assert await entries(world) == [(202603, 1)]  # half the rows were left
+    await slices(world, 5)
+    assert await entries(world) == [
+        (202603, 1),
+        *[(202603, 0)] * 5,
+    ]  # chance made these: they say different things
+    await slices(world, 1)
+    assert await entries(world) == [(202603, 1)] * 2
+    await world.check(320)
 
 
 async def test_a_cube_that_one_source_lacks_is_not_promised_for_the_whole(world, monkeypatch):

@@ -117,13 +117,15 @@ class Installation:
 
     # Processes
 
-    def start(self, *command: str, port: int = 0, **more: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *command: str, port: int = 0, program: str = "footfall", **more: str
+    ) -> subprocess.Popen[bytes]:
         """`footfall COMMAND` on this data directory, with `more` in its environment."""
         where = ["--data", str(self.data), "--port", str(port or self.port)]
         where += ["--console-port", str(self.console_port)]
         with self.output.open("ab") as output:
             process = subprocess.Popen(
-                [*self.prefix, sys.executable, "-m", "footfall", *command, *where],
+                [*self.prefix, sys.executable, "-m", program, *command, *where],
                 cwd=self.directory,
                 env=environment(**self._settings) | more,
                 stdout=output,
@@ -205,12 +207,13 @@ class Installation:
 
     # Questions
 
-    def part_written(self) -> None:
+    def part_written(self, table: str = "*") -> None:
         """Returns when the engine has just put a new part into place, within 2 s at the most.
 
-        Its batch is not closed at this instant: the worst one for a worker to die at.
+        Its batch (or build) is not closed at this instant: the worst one for a worker to die at.
         """
-        tables = {path.parent for path in self.data.glob("store/store/*/*/detached")}
+        # The names of tables are links to their directories.
+        tables = {path.parent for path in self.data.glob(f"store/data/footfall/{table}/detached")}
         before = {name for table in tables for name in os.listdir(table)}  # noqa: PTH208 - polled
         deadline = time.monotonic() + 2
         while time.monotonic() < deadline:
@@ -222,6 +225,16 @@ class Installation:
     def drained(self) -> None:
         """Returns when everything in the log is stored."""
         until(lambda: self.waiting() == 0, "the backlog is drained", 2 * PATIENCE)
+
+    def counted(self) -> int:
+        """How many events there are, by the answer to a question."""
+        always = ["1970-01-01", "2099-12-31"]
+        question = {"metrics": ["events"], "date_range": always, "include": {"bots": True}}
+        status, answer = http(
+            self.console_port, "POST", "/v1/query?workspace=default", json.dumps(question).encode()
+        )
+        assert status == 200, answer
+        return int(json.loads(answer)["results"][0]["metrics"][0])
 
     def ledger_balanced(self) -> bool | None:
         """What the ledger says of itself; None while there is no such endpoint."""

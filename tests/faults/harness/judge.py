@@ -1,4 +1,7 @@
-"""The judge: faults have stopped; is everything that was acknowledged in the store, and once?"""
+"""The judge: faults have stopped; is everything that was acknowledged in the store, and once?
+
+And do the rollups say what the rows say: by an answer of the running server, and by `verify` (rows.py).
+"""
 
 import subprocess
 import sys
@@ -44,10 +47,13 @@ def judge(fault: str, rounds: int, installation: Installation, *, pending_is_sto
     """
     installation.drained()
     balanced = installation.ledger_balanced()
+    answered = installation.counted()
     installation.stop()
-    verdict = compare(
-        books.read(installation.books), stored(installation), pending_is_stored=pending_is_stored
-    )
+    rows, problems = stored(installation)
+    verdict = compare(books.read(installation.books), rows, pending_is_stored=pending_is_stored)
+    verdict.problems += problems
+    if answered != len(rows):
+        verdict.problems.append(f"a question was answered with {answered} events, but there are {len(rows)}")
     verdict.fault, verdict.rounds, verdict.balanced = fault, rounds, balanced
     verdict.slowest_restart = max(installation.restarts, default=0.0)
     if balanced is False:
@@ -57,8 +63,8 @@ def judge(fault: str, rounds: int, installation: Installation, *, pending_is_sto
     return verdict
 
 
-def stored(installation: Installation) -> list[Row]:
-    """All rows of the store; no process may have it open."""
+def stored(installation: Installation) -> tuple[list[Row], list[str]]:
+    """All rows of the store, and what is wrong with its rollups; no process may have it open."""
     command = [
         *installation.prefix,
         sys.executable,

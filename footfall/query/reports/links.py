@@ -1,0 +1,19 @@
+"""Clicks by link."""
+
+from footfall.query.figures import By
+from footfall.query.lists import CLICKS, Listing
+from footfall.query.question import Where
+
+REPORT = Listing(
+    row="LinkClicks",
+    about="One link.",
+    by=(By("link_id", "Its id."), By("short_code", "Its code.")),
+    figures=CLICKS,
+    types=("click",),
+    where=(Where("link_id", "is_not", ("",)),),
+).report(
+    name="links",
+    path="/api/v1/analytics/links",
+    title="Clicks by link",
+    description="The links that were clicked, most clicked first; also those that were deleted since.",
+)
