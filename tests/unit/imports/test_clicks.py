@@ -186,7 +186,11 @@ async def test_times_places_and_properties_are_kept(tmp_path):
     assert (event["referrer"], event["referrer_host"]) == (given["r"], "facebook.com")
     assert event["properties"] == {"nk": 1, "g": "A6qOVH"}
     assert (event["visitor_id"], event["session_id"]) == (None, None)
-    assert (event["browser"], event["timezone"], event["language"]) == ("Chrome", given["tz"], given["al"].split(",")[0])
+    assert (event["browser"], event["timezone"], event["language"]) == (
+        "Chrome",
+        given["tz"],
+        given["al"].split(",")[0],
+    )
     assert [(link["id"], link["domain"], link["short_code"]) for link in links] == [
         (event["link_id"], "1.usa.gov", "wfLQtf")
     ]
