@@ -14,6 +14,7 @@ from footfall.cli_roles import Data
 from footfall.settings import load
 
 _LISTS: tuple[tuple[str, str, tuple[str, ...], dict[str, str]], ...] = (
+    ("Links", "links", ("short_code",), {}),
     ("Countries", "countries", ("country",), {}),
     ("Referrers", "referers", ("referer_host", "channel"), {}),
     ("Browsers", "devices", ("browser",), {"by": "browser"}),
