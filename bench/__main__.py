@@ -15,6 +15,7 @@ NAMES = (
     "freshness",
     "bytes_per_event",
     "end_to_end",
+    "restart",
     "import_access_log",
     "rollups",
     "query",

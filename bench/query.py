@@ -75,6 +75,7 @@ QUESTIONS: Mapping[str, Ask] = {
         "page_path", filters=[["is", "browser", ["Safari"]], ["is", "country_code", ["DE"]]]
     ),
     "bounce rate (events)": _top("channel", "bounce_rate", "sessions"),
+    "entry pages (events)": _report("/api/v1/analytics/entry-pages", limit="10"),
     "raw listing": _report("/api/v1/analytics/clicks", limit="50"),
 }
 
