@@ -18,9 +18,9 @@ LITTLE = 32 << 20
 _NEVER = 2**32 - 1  # the last second that a DateTime can hold
 
 # A row of `rollups`, in bytes, while it is merged: its sets of visitors and of sessions have at most
-# as many values as it has events, in hash tables of 4 bytes a value that are never full; from 4096
-# values on a set is 2^17 registers of 6 bits.
-_MEMORY = "500 + 2 * if(events > 4096, 98304, 16 * events)"
+# as many values as it has events, in hash tables of 4 bytes a value that are never full; large sets
+# are 2^17 registers of 6 bits.
+_MEMORY = "500 + 2 * least(98304, 16 * events)"
 
 _GROUP = ", ".join(("`cube`", "workspace_id", "site_id", "link_id", "at", "event_type", "is_bot", *VALUES))
 

@@ -14,6 +14,11 @@ KEYS = ("event_type", "is_bot")
 
 _SLICED_TO_NOTHING = -1
 
+_PAGE_OF = {"entry_page": "argMin", "exit_page": "argMax"}
+
+# (occurred_at, seq) as one number.
+_ORDER = "bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Milli(occurred_at)), 64), toUInt128(seq))"
+
 
 class Events:
     """The events of a question.
@@ -27,7 +32,7 @@ class Events:
         self.bots = None if whatever_bots else question.bots
         self._fields: dict[str, str] = {}
         used = {field for name in question.dimensions for field in fields_of(name)}
-        self._visits = bool(SESSION_FIELDS & (used | set(fields_in(question.where))))
+        self._visits = sorted(SESSION_FIELDS & (used | set(fields_in(question.where))))
 
     def field(self, name: str) -> str:
         """A field's SQL."""
@@ -63,6 +68,21 @@ class Events:
         """What follows FROM; `more` are further conditions."""
         return f"events{self._joined()} WHERE {' AND '.join((self.where(), *more))}"
 
+    def everything(self) -> str:
+        """What follows FROM for all events of the range, whatever the question's own condition is."""
+        return f"events{self._joined()} WHERE {self.base()}"
+
+    def group_keys(self) -> str:
+        """An array with a hash of the dimensions for each group that an event belongs to."""
+        question = self.question
+        if TAG not in question.dimensions:
+            return f"[cityHash64({', '.join(self.dimensions())})]"
+        hashed = [
+            "tag" if name == TAG else sql
+            for name, sql in zip(question.dimensions, self.dimensions(), strict=True)
+        ]
+        return f"arrayMap(tag -> cityHash64({', '.join(hashed)}), {_tags(question, self.field, self.values)})"
+
     def measure(self, name: str, only: str = "") -> str:
         """A measure, finished."""
         return _aggregate(OF_EVENTS[name], only)
@@ -91,13 +111,25 @@ class Events:
         return _any_of([*above, *late])
 
     def _joined(self) -> str:
+        """The pages with which a visit began or ended, where the question is about them.
+
+        While visits are told apart a page is a hash, and the order of views one number: the visits of
+        a large site fit into memory then.
+        """
         if not self._visits:
             return ""
+        found = [f"{_PAGE_OF[name]}(cityHash64(page_path), {_ORDER}) AS hash_{name}" for name in self._visits]
+        views = f"FROM events WHERE {self.base()} AND event_type = 'page_view' AND session_id != 0"
+        visits = f"(SELECT session_id, {', '.join(found)} {views} GROUP BY session_id) AS visits"
+        for name in self._visits:
+            visits += (
+                f" INNER JOIN (SELECT cityHash64(page_path) AS hash_{name},"
+                f" toLowCardinality(any(page_path)) AS {name} {views} GROUP BY hash_{name}) AS of_{name}"
+                f" USING (hash_{name})"
+            )
+        # Events without such a visit stay: unknown text is "", as everywhere.
         return (
-            # Events without such a visit stay: unknown text is "", as everywhere.
-            " LEFT JOIN (SELECT session_id, argMin(page_path, (occurred_at, seq)) AS entry_page,"
-            f" argMax(page_path, (occurred_at, seq)) AS exit_page FROM events WHERE {self.base()}"
-            " AND event_type = 'page_view' AND session_id != 0 GROUP BY session_id) AS visit"
+            f" LEFT JOIN (SELECT session_id, {', '.join(self._visits)} FROM {visits}) AS visit"
             " USING (session_id)"
         )
 
@@ -177,12 +209,17 @@ def _dimensions(
         if name == TIME:
             return f"roundDown({milliseconds}, {values.add(list(question.buckets), 'Array(Int64)')})"
         if name == TAG:
-            tags = values.add(list(question.tags), "Array(String)")
-            links = values.add([list(links) for links in question.tags.values()], "Array(Array(String))")
-            return f"arrayJoin(arrayFilter((tag, links) -> has(links, {field('link_id')}), {tags}, {links}))"
+            return f"arrayJoin({_tags(question, field, values)})"
         return dimension_sql(name, field, values)
 
     return [sql(name) for name in question.dimensions]
+
+
+def _tags(question: Question, field: Callable[[str], str], values: Values) -> str:
+    """The tags of an event's link."""
+    tags = values.add(list(question.tags), "Array(String)")
+    links = values.add([list(links) for links in question.tags.values()], "Array(Array(String))")
+    return f"arrayFilter((tag, links) -> has(links, {field('link_id')}), {tags}, {links})"
 
 
 def _bots(*, only: bool | None) -> list[str]:

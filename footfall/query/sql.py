@@ -160,18 +160,20 @@ def _visits(metrics: Sequence[Metric], events: Events, groups: Sequence[str]) ->
     ]
     if not figures:
         return ""
-    outputs = [f"{sql} AS {name}" for sql, name in zip(events.dimensions(), groups, strict=True)]
-    members = (
-        f"SELECT DISTINCT {', '.join([*outputs, 'session_id'])} FROM {events.relation('session_id != 0')}"
+    # One pass over all events of the range: a visit is what it is, also where a question is about some
+    # of its events; those only say to which groups it belongs.
+    asked = events.condition(events.field)
+    belongs = f"groupArrayArrayIf({events.group_keys()}, {asked})" if groups else f"countIf({asked})"
+    facts = (
+        f"SELECT {_FACTS}, {belongs} AS belongs FROM {events.everything()} AND session_id != 0"
+        " GROUP BY session_id"
     )
-    facts = f"SELECT session_id, {_FACTS} FROM events WHERE {events.base()} AND session_id != 0"
-    facts += " GROUP BY session_id"
-    visits = (
-        f"SELECT {', '.join([*groups, *figures])} FROM ({members}) AS members"
-        f" INNER JOIN ({facts}) AS facts USING (session_id){_group_by(groups)}"
-    )
-    on = " AND ".join(f"a.{name} = b.{name}" for name in groups)
-    return f" LEFT JOIN ({visits}) AS b ON {on}" if groups else f" CROSS JOIN ({visits}) AS b"
+    if not groups:
+        return f" CROSS JOIN (SELECT {', '.join(figures)} FROM ({facts}) WHERE belongs > 0) AS b"
+    outputs = ", ".join(["key", *figures])
+    visits = f"SELECT {outputs} FROM ({facts}) ARRAY JOIN arrayDistinct(belongs) AS key GROUP BY key"
+    on = f"cityHash64({', '.join(f'a.{name}' for name in groups)}) = b.key"
+    return f" LEFT JOIN ({visits}) AS b ON {on}"
 
 
 def _group_by(names: Sequence[str]) -> str:
