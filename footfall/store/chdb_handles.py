@@ -251,6 +251,11 @@ def _engine_options(memory: int) -> Values:
 
 def _limits(settings: Settings) -> Values:
     return {
+        # By default a thread needs 512 MiB of free memory: then a question never has two. And a
+        # rollup's row is a set of visitors: fewer are worth a second thread than of other rows.
+        "max_threads_min_free_memory_per_thread": 64 << 20,
+        "merge_tree_min_rows_for_concurrent_read": 16_384,
+        "merge_tree_min_bytes_for_concurrent_read": 1 << 20,
         "max_execution_time": f"{settings.query_timeout:g}",
         "max_rows_to_read": settings.query_rows,
         **_memory(settings, settings.query_memory),
