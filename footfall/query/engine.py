@@ -25,6 +25,8 @@ CLOSED_SECONDS = 30.0
 """How long an answer about a range that is over may be shown though events were stored since."""
 
 _FIRST_SECONDS = 10.0
+_DAY = 86_400_000
+_NEWEST_DAYS = (1, 8)
 _LATE = 60.0
 _LARGEST = 10_000  # rows of an answer that is remembered
 
@@ -114,7 +116,18 @@ class Engine:
         timeout: float,  # noqa: ASYNC109 - see the store's port
         after: Cursor | None = None,
     ) -> Sequence[tuple[Any, ...]]:
-        """The events of a question themselves, newest first; those after a place."""
+        """The events of a question themselves, newest first; those after a place.
+
+        What is newest is mostly within a day of the end: only where that is not enough, all are looked at.
+        """
+        end = min(question.period.end, after.occurred_at + 1) if after else question.period.end
+        for days in _NEWEST_DAYS:
+            since = end - days * _DAY
+            if since <= question.period.start:
+                break
+            rows = await self._query(listing(question, columns, after, since), timeout)
+            if len(rows) == question.limit:
+                return rows
         return await self._query(listing(question, columns, after), timeout)
 
     async def extent(

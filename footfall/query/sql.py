@@ -65,19 +65,25 @@ def select(question: Question, rollup: Rollup | None = None) -> Statement:
     )
 
 
-def listing(question: Question, columns: Sequence[str], after: Cursor | None = None) -> Statement:
+def listing(
+    question: Question, columns: Sequence[str], after: Cursor | None = None, since: int | None = None
+) -> Statement:
     """Events as they are, newest first, in a stable order; `properties` as JSON text.
 
-    `after`: only those that come behind this place and were received by then.
+    `after`: only those that come behind this place and were received by then. `since`: only those
+    that occurred then (ms) or later.
     """
     events = Events(question, Values())
     more: list[str] = []
+    if since is not None:
+        more = [f"occurred_at >= {_instant(events, since)}"]
     if after:
         place = ", ".join(
             events.values.add(value, kind)
             for value, kind in ((after.occurred_at, "Int64"), (after.seq, "UInt64"), (after.shard, "UInt64"))
         )
-        more = [
+        more += [
+            f"occurred_at <= {_instant(events, after.occurred_at)}",  # the primary key knows this one
             f"(toUnixTimestamp64Milli(occurred_at), seq, shard) < ({place})",
             _received(events, after.received_until),
         ]
@@ -116,7 +122,11 @@ def property_names(question: Question) -> Statement:
 
 
 def _received(events: Events, until: int) -> str:
-    return f"received_at <= fromUnixTimestamp64Milli({events.values.add(until, 'Int64')}, 'UTC')"
+    return f"received_at <= {_instant(events, until)}"
+
+
+def _instant(events: Events, at: int) -> str:
+    return f"fromUnixTimestamp64Milli({events.values.add(at, 'Int64')}, 'UTC')"
 
 
 def first_events(workspace_id: str) -> tuple[Statement, Statement]:
