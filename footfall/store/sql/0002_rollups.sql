@@ -35,6 +35,8 @@ ENGINE = MergeTree
 PARTITION BY (toYYYYMM(at), build)
 ORDER BY (cube, workspace_id, site_id, link_id, at)
 SETTINGS
+    -- A row may hold a set of thousands of visitors: no question reads 8192 where it wants a hundred.
+    index_granularity = 1024,
     default_compression_codec = 'ZSTD(3)',  -- 4 % smaller than 1, for nothing that could be measured
     fsync_after_insert = 1,
     fsync_part_directory = 1,
