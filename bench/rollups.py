@@ -162,7 +162,7 @@ async def _compacted(store, rollups: Rollups, builds: Builds, total: int, raw: i
     cpu, clock = time.process_time(), time.perf_counter()
     entries = (await builds.manifest()).entries
     for month in sorted({entry.month for entry in entries}):
-        await rollups._compactor.merge(Merge(month, tuple(e for e in entries if e.month == month), 1))  # noqa: SLF001
+        await rollups._compactor.merge(Merge(month, tuple(e for e in entries if e.month == month), 1))  # noqa: SLF001 - at once, not when it is due
     cpu, seconds = time.process_time() - cpu, time.perf_counter() - clock
     for month, build in (await builds.books()).retired:
         await store.build(f"ALTER TABLE rollups DROP PARTITION ({month}, {build})")

@@ -12,6 +12,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from footfall.enrich.text import preferred_language
+
 Network = IPv4Network | IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -83,7 +85,7 @@ def read_caller(scope: dict[str, Any], proxies: Proxies) -> Caller:
         ip=proxies.client_ip(peer, forwarded.decode("latin-1")),
         user_agent=header_text(agent, 1000),
         client_hints=header_text(b"|".join((hint, mobile, platform)), 300) if hint or platform else "",
-        language=header_text(language, 35).split(",", 1)[0].split(";", 1)[0].strip(),
+        language=preferred_language(header_text(language, 35)),
         referrer=header_text(referrer, 2048),
         host=header_text(host, 255).lower(),
     )

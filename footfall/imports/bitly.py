@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from footfall.enrich.text import preferred_language
 from footfall.imports.line import Click, Refused
 from footfall.model.reasons import Reason
 from footfall.model.record import Visit
@@ -71,7 +72,7 @@ def parse(text: str) -> Click | Refused:
         properties=_encode(properties).decode() if properties else "",
         visit=Visit(
             user_agent=line.user_agent or "",
-            language=_first(line.language or ""),
+            language=preferred_language(line.language or ""),
             country_code=(line.country or "").upper(),
             region=line.region or "",
             city=line.city or "",
@@ -80,11 +81,6 @@ def parse(text: str) -> Click | Refused:
             timezone=line.timezone or "",
         ),
     )
-
-
-def _first(accept_language: str) -> str:
-    """The language that the browser prefers, as the door takes it."""
-    return accept_language.split(",", 1)[0].split(";", 1)[0].strip()
 
 
 def _explain(text: str, error: Exception) -> Refused:

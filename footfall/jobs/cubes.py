@@ -36,9 +36,7 @@ FEW = 50_000
 LONGEST_DAY = timedelta(hours=26)
 """Of a day that begins within a month, so long after its end events may still occur."""
 
-
 _NOTHING = "toLowCardinality('')"
-
 
 _MS = "toUnixTimestamp64Milli(occurred_at)"
 _ARGUMENT = re.compile(r"AggregateFunction\(\w+(?:\([^)]*\))?, (.*)\)", re.DOTALL)

@@ -89,7 +89,7 @@ def retention_routes(retention: Retention, rollups: Rollups | None, directory: D
         guards=[allowed(directory, "admin"), parameters()],
         operation_id="set_retention",
         summary="Keep raw events of a site for another number of days",
-        responses=refusals({400: "The body is wrong.", 404: "There is no such site.", **refused}),
+        responses=refusals({400: "The body is wrong, or the workspace has no such site.", **refused}),
         tags=["Retention"],
         security=[{"key": []}],
     )

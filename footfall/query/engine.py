@@ -12,7 +12,7 @@ import pyarrow as pa
 from footfall import metrics
 from footfall.query.cursor import Cursor
 from footfall.query.periods import Period
-from footfall.query.planner import SMALL, Rollup, plan, sites_asked
+from footfall.query.planner import SMALL, Rollup, deleted_before, plan
 from footfall.query.question import Question
 from footfall.query.sql import EXTRA, Statement, extent, first_events, listing, property_names, select
 from footfall.state.manifest import Manifest
@@ -180,13 +180,15 @@ class Engine:
             *(summary[-extra:] if summary else (0,) * extra),
             source=_source(rollup),
             at=at,
-            raw_from=_missing(question, manifest, rollup),
+            raw_from=_missing(question, manifest, stored, rollup) if manifest and stored else None,
         )
 
     async def gone(self, question: Question) -> int | None:
         """From when on events are kept (ms), if the question is about earlier ones that are not."""
-        manifest = await self._rollups.manifest() if self._rollups else None
-        return _missing(question, manifest, None)
+        if self._rollups is None:
+            return None
+        manifest = await self._rollups.manifest()
+        return _missing(question, manifest, await self._rollups.stored(question.workspace_id), None)
 
     def _remember(self, key: bytes, known: _Known) -> None:
         if len(known.found.rows) > _LARGEST:
@@ -237,13 +239,9 @@ def _source(rollup: Rollup | None) -> Source:
     return "both" if rollup.edges or rollup.watermarks else "rollup"
 
 
-def _missing(question: Question, manifest: Manifest | None, rollup: Rollup | None) -> int | None:
+def _missing(question: Question, manifest: Manifest, stored: Stored, rollup: Rollup | None) -> int | None:
     """From when on the events are complete that a question needed and were not there for it."""
-    if manifest is None:
-        return None
-    asked = sites_asked(question)
-    kept = [at for site, at in manifest.raw_from.items() if asked is None or site in asked]
-    latest = max(kept, default=0)
+    latest = deleted_before(question, manifest, stored)
     needed = question.period.start
     if rollup is not None:
         starts = [cover.start for cover in rollup.covers]

@@ -63,7 +63,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
         return None
     asked = sites_asked(question)
     sites = {site: count for site, count in stored.sites.items() if asked is None or site in asked}
-    if sum(sites.values()) <= small and not _any_deleted(question, manifest, asked):
+    if sum(sites.values()) <= small and question.period.start >= deleted_before(question, manifest, stored):
         return None
     zones = {site: manifest.zones[site] for site in sites if site in manifest.zones}
     if "" in sites:  # events without a site
@@ -86,11 +86,18 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
     return None
 
 
-def _any_deleted(question: Question, manifest: Manifest, asked: frozenset[str] | None) -> bool:
-    """Whether retention may have deleted events that the question is about: rollups still have them."""
-    return any(
-        question.period.start < at for site, at in manifest.raw_from.items() if asked is None or site in asked
+def deleted_before(question: Question, manifest: Manifest, stored: Stored) -> int:
+    """Up to when (ms) retention deleted events of the sites asked about; 0 if it did not.
+
+    The manifest knows of all workspaces; the question's own sites are those of `stored`.
+    """
+    asked = sites_asked(question)
+    found = (
+        at
+        for site, at in manifest.raw_from.items()
+        if site in stored.sites and (asked is None or site in asked)
     )
+    return max(found, default=0)
 
 
 def sites_asked(question: Question) -> frozenset[str] | None:

@@ -270,7 +270,7 @@ def _memory(settings: Settings, most: int | None = None) -> Values:
         "max_memory_usage": allowed,
         "max_bytes_before_external_group_by": allowed // 2,
         "max_bytes_before_external_sort": allowed // 2,
-        "join_algorithm": "grace_hash",
+        "join_algorithm": "grace_hash",  # goes to disk where the others would be refused for memory
         "max_bytes_in_join": allowed // 8,
     }
 

@@ -72,7 +72,7 @@ class Books:
 
     async def ask(self, method, path, workspace, scope="admin", **request):
         headers = {"Authorization": f"Bearer {await self.key(workspace, scope)}"} if scope else {}
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)  # pyright: ignore[reportArgumentType]
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)  # pyright: ignore[reportArgumentType] - Litestar has types of its own for ASGI
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
             return await client.request(method, path, headers=headers, **request)
 

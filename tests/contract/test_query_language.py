@@ -204,7 +204,10 @@ def test_empty_buckets_stand_where_the_order_wants_them(place):
     place.store(*[{}] * 3, *[{"occurred_at": AT + DAY}] * 2)
     asked = {"dimensions": ["time:day"], "date_range": ["2026-03-14", "2026-03-17"]}
     days = [f"2026-03-{day}T00:00:00+00:00" for day in (14, 15, 16, 17)]
-    order = lambda *by: [days.index(day) for day, _ in place.rows(**asked, order_by=list(by))]  # noqa: E731
+
+    def order(*by):
+        return [days.index(day) for day, _ in place.rows(**asked, order_by=list(by))]
+
     assert order() == [0, 1, 2, 3]
     assert order(["time:day", "desc"]) == [3, 2, 1, 0]
     assert order(["events", "asc"]) == [0, 3, 2, 1]

@@ -58,7 +58,7 @@ def install(tmp_path: Path) -> Iterator[Callable[..., Installation]]:
     with ExitStack() as stack:
 
         def make(**options: object) -> Installation:
-            return stack.enter_context(Installation(tmp_path, **options))  # type: ignore[arg-type]
+            return stack.enter_context(Installation(tmp_path, **options))  # type: ignore[arg-type] - passed on as they are
 
         yield make
 

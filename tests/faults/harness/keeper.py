@@ -98,7 +98,7 @@ async def main(data: Path) -> None:
     logs.configure(settings.log_level)  # to stderr
     async with with_store(settings) as store, with_state(settings) as state:
         keeper = Keeper(store, state, settings)
-        print("ready", flush=True)  # noqa: T201
+        print("ready", flush=True)  # noqa: T201 - the answer on stdout is the protocol
         while line := (await asyncio.to_thread(sys.stdin.readline)).strip():
             try:
                 found = await getattr(keeper, line)()

@@ -1,0 +1,47 @@
+"""The planner where retention deleted events: rollups still have them, and only of one's own sites."""
+
+from footfall.model.rollups import CUBES, HOUR_MS
+from footfall.query.periods import Period
+from footfall.query.planner import SMALL, deleted_before, plan
+from footfall.query.question import All, Question, is_
+from footfall.state.manifest import Entry, Manifest, Zone
+from footfall.state.stored import Stored
+
+DAY = 86_400_000
+START = 20_000 * DAY
+NAMES = tuple(cube.name for cube in CUBES)
+OURS, THEIRS = "site_ours", "site_theirs"
+
+
+def question(**fields):
+    period = Period(START, START + 10 * DAY, "UTC")
+    return Question(workspace_id="acme", period=period, metrics=("events",), **fields)
+
+
+def manifest(**raw_from):
+    entry = Entry(1, 202410, 0, 9, START - DAY, START + 20 * DAY, NAMES)
+    zones = dict.fromkeys((OURS, THEIRS), Zone("UTC", HOUR_MS))
+    return Manifest(1, (entry,), {7: 100}, (), zones, raw_from)
+
+
+def stored(events):
+    return Stored({OURS: events}, {7: 0}, frozenset({7}))
+
+
+def test_a_small_site_is_answered_from_events_while_they_are_there():
+    assert plan(question(), manifest(), stored(SMALL)) is None
+    assert plan(question(), manifest(), stored(SMALL + 1)) is not None
+    assert plan(question(), manifest(**{OURS: START}), stored(SMALL)) is None  # before the range
+
+
+def test_a_small_site_is_answered_from_rollups_where_its_events_were_deleted():
+    assert plan(question(), manifest(**{OURS: START + DAY}), stored(1)) is not None
+
+
+def test_what_another_workspace_deletes_is_no_business_of_ours():
+    gone = manifest(**{THEIRS: START + DAY})
+    assert plan(question(), gone, stored(1)) is None
+    assert deleted_before(question(), gone, stored(1)) == 0
+    assert deleted_before(question(where=All((is_("site_id", THEIRS),))), gone, stored(1)) == 0
+    both = manifest(**{THEIRS: START + 9 * DAY, OURS: START + DAY})
+    assert deleted_before(question(), both, stored(1)) == START + DAY
