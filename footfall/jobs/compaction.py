@@ -7,7 +7,6 @@ its builds; so many that this would be slow are merged in any case.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ import structlog
 from footfall.jobs.merges import groups_of, merges, spread_of
 from footfall.jobs.slices import Slicer
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
+from footfall.model.calendar import month_end
 from footfall.model.rollups import CUBES
 from footfall.state.builds import Builds, Entry
 from footfall.store.port import Store
@@ -35,8 +35,8 @@ FEW_ROWS = 1_000_000
 PAYS = 2 / 3
 """More than that is merged if this share of the rows is left, or less."""
 
-CLOSED_AFTER = timedelta(days=2)
-"""After the end of a month: then few events of it are still to come."""
+CLOSED_AFTER = 2 * 86_400.0
+"""Seconds after the end of a month: then few events of it are still to come."""
 
 _REMEMBERED = 1000
 
@@ -140,6 +140,4 @@ def _rows(entries: Sequence[Entry]) -> int:
 
 
 def _is_closed(month: int, now: float) -> bool:
-    year, number = divmod(month, 100)
-    after = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
-    return now >= (after + CLOSED_AFTER).timestamp()
+    return now >= month_end(month) / 1000 + CLOSED_AFTER

@@ -7,12 +7,11 @@ looked for once, not once for each cube, and the same for the zones of sites.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from footfall.model.calendar import days, instant
+from footfall.model.calendar import days, month_end, month_start
 from footfall.model.columns import BY_NAME
 from footfall.model.rollups import (
     CUBES,
@@ -33,8 +32,8 @@ STAGE = "rollup_stage"
 FEW = 50_000
 """Rows of events of which several cubes are made by one statement."""
 
-LONGEST_DAY = timedelta(hours=26)
-"""Of a day that begins within a month, so long after its end events may still occur."""
+LONGEST_DAY = 26 * HOUR_MS
+"""Of a day that begins within a month, so long (ms) after its end events may still occur."""
 
 _NOTHING = "toLowCardinality('')"
 
@@ -247,9 +246,7 @@ def count_of(parts: Sequence[Any]) -> Statement:
 
 def hours_of(building: Building) -> Statement:
     """When events of a rebuild occurred: hours (ms) in order, and how many; also hours after the month."""
-    month = datetime(building.month // 100, building.month % 100, 1, tzinfo=UTC)
-    after = (month + timedelta(days=31)).replace(day=1) + LONGEST_DAY
-    rows = rows_of(building, Span(instant(month), instant(after)))
+    rows = rows_of(building, Span(month_start(building.month), month_end(building.month) + LONGEST_DAY))
     return Statement(
         f"SELECT intDiv({_MS}, {HOUR_MS}) * {HOUR_MS} AS hour, count() FROM events WHERE {rows.sql}"
         " GROUP BY hour ORDER BY hour",

@@ -2,13 +2,14 @@
 
 An event is as old as the later of when it occurred and when it was received, so that imported
 history is not gone on arrival. A month of a site is deleted when its youngest event is old enough,
-and only if all of it is in the rollups. What is about to be deleted is written down before, so that
-no report, and no comparison, takes what is left for all there was.
+and only if all of it is in the rollups. Before, its visits are counted, and what is about to be deleted
+is written down, so that no report, and no comparison, takes what is left for all there was.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import structlog
@@ -16,14 +17,15 @@ from msgspec import Struct
 
 from footfall.database import Database
 from footfall.errors import Invalid
-from footfall.jobs import cubes
+from footfall.jobs import cubes, visits
 from footfall.jobs.cubes import Statement
 from footfall.jobs.daily import Daily
 from footfall.jobs.rollups import Rollups
-from footfall.model.calendar import instant
+from footfall.model.calendar import instant, month_end
 from footfall.settings import Settings
 from footfall.state.builds import Builds
 from footfall.state.lease import Fence
+from footfall.state.manifest import Building, Going, KeptVisits, Zone
 from footfall.state.retained import Deleted, Retained
 from footfall.store.port import Store
 
@@ -37,12 +39,6 @@ SELECT toYYYYMM(occurred_at) AS month, workspace_id, site_id, count(),
 FROM events WHERE {{workspace:String}} = '' OR workspace_id = {{workspace:String}}
 GROUP BY month, workspace_id, site_id ORDER BY month, workspace_id, site_id
 """
-
-# Not DROP PARTITION: what comes in meanwhile stays, until a slice has it.
-_DELETE = (
-    "ALTER TABLE events DELETE IN PARTITION ID {partition:String} WHERE site_id IN {sites:Array(String)}"
-    " AND received_at < fromUnixTimestamp64Milli({received:Int64}, 'UTC')"
-)
 
 
 class Month(Struct, frozen=True):
@@ -95,14 +91,11 @@ class Retention:
 
         Raises StoreDown, Retryable, and Invalid when the store needs longer than it may.
         """
-        return await self._plan(await self._held(), workspace_id)
-
-    async def _held(self) -> Statement:
-        """The condition on events of what the rollups hold."""
         _, held = await self._builds.sliced()
-        return cubes.rows_of(held)
+        return await self._plan(held, workspace_id)
 
-    async def _plan(self, rows: Statement, workspace_id: str | None) -> list[Month]:
+    async def _plan(self, held: Building, workspace_id: str | None) -> list[Month]:
+        rows = cubes.rows_of(held)
         days = await self._retained.raw_days()
         found = await self._store.query(
             _MONTHS.format(held=rows.sql), {**rows.parameters, "workspace": workspace_id or ""}
@@ -123,13 +116,14 @@ class Retention:
         if self._rollups is None:
             raise ValueError("this process has no rollups to keep")
         async with self._rollups.paused():
+            await self._resume()
             await self._delete_rollups()
             return await self._delete_raw()
 
     async def _delete_raw(self) -> Sequence[Month]:
         now = int(self._clock() * 1000)
         days = await self._retained.raw_days()
-        held = await self._held()
+        manifest, held = await self._builds.sliced()
         months = await self._plan(held, None)
         # A site without a name ("") may be one of several workspaces.
         waiting = {(each.month, each.site_id) for each in months if not each.is_due(now)}
@@ -140,19 +134,38 @@ class Retention:
                 if each.month == month:
                     by_age.setdefault(self._age(days.get(each.site_id)) or 0, []).append(each)
             for age, some in by_age.items():
-                await self._delete_month(month, some, now - age, held)
+                counts: Counter[str] = Counter()
+                for each in some:
+                    counts[each.site_id] += each.events
+                going = Going(month, tuple(sorted(counts)), now - age, held)
+                await self._delete_month(going, counts, manifest.zones)
         return due
 
-    async def _delete_month(self, month: int, sites: Sequence[Month], received: int, held: Statement) -> None:
-        names = sorted({each.site_id for each in sites})
-        await self._retained.delete_raw(dict.fromkeys(names, Deleted(instant(_after(month)), received)))
-        await self._store.build(
-            f"{_DELETE} AND {held.sql} SETTINGS mutations_sync = 1",
-            {**held.parameters, "partition": str(month), "sites": names, "received": received},
-        )
-        log.info(
-            "retention.deleted", month=month, sites=len(names), events=sum(each.events for each in sites)
-        )
+    async def _delete_month(self, going: Going, counts: Mapping[str, int], zones: Mapping[str, Zone]) -> None:
+        """Keep what is to be kept, write down what goes, and delete it."""
+        build = await self._builds.number()
+        for statement in visits.keep(build, going, zones, counts):
+            await self._do(statement)
+        [(rows,)] = await self._store.query(*visits.rows_of(build))
+        kept = KeptVisits(build, going.month, rows, going)
+        deleted = Deleted(month_end(going.month), going.received)
+        await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
+        await self._delete(kept)
+        log.info("retention.deleted", month=going.month, sites=len(going.sites), events=sum(counts.values()))
+
+    async def _delete(self, kept: KeptVisits) -> None:
+        if kept.going is not None:
+            await self._do(visits.delete(kept.going))
+            await self._retained.gone(kept.build)
+
+    async def _resume(self) -> None:
+        """Go on with what was written down and not deleted; drop what was not written down."""
+        known = await self._retained.visits()
+        there = {build for (build,) in await self._store.query(*visits.builds())}
+        for build in sorted(there - {kept.build for kept in known}):
+            await self._do(visits.drop(build))
+        for kept in known:
+            await self._delete(kept)
 
     async def _delete_rollups(self) -> None:
         if not self._kept:
@@ -164,6 +177,9 @@ class Retention:
         month = first.year * 100 + first.month
         if gone := await self._retained.delete_rollups(instant(first), month, int(now * 1000)):
             log.info("retention.rollups_deleted", before=month, parts=gone)
+
+    async def _do(self, statement: Statement) -> None:
+        await self._store.build(statement.sql, statement.parameters)
 
     def _age(self, days: int | None) -> int | None:
         """How old raw events must be to go, in ms; None: they stay."""
@@ -187,7 +203,3 @@ def nightly_retention(retention: Retention, data: Path) -> Daily:
 def not_compared(deleted: Mapping[str, Deleted], site_id: str, hour: int) -> bool:
     """Whether raw events of the site that were received in the hour may have been deleted."""
     return site_id in deleted and hour < deleted[site_id].received
-
-
-def _after(month: int) -> datetime:
-    return (datetime(month // 100, month % 100, 1, tzinfo=UTC) + timedelta(days=31)).replace(day=1)

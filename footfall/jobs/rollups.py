@@ -19,6 +19,7 @@ from footfall.jobs import cubes
 from footfall.jobs.compaction import Compactor, due
 from footfall.jobs.slices import Slicer, Zones
 from footfall.metrics import ROLLUP_TIMESTAMP, ROLLUP_WAITING
+from footfall.model.calendar import month_start
 from footfall.settings import Settings
 from footfall.state.batches import Batches
 from footfall.state.builds import Builds, Part, Partition
@@ -102,7 +103,7 @@ class Rollups:
             if self._unsure:
                 await self._clean_up()
             manifest = await self._builds.manifest()
-            start = datetime(month // 100, month % 100, 1, tzinfo=UTC).timestamp() * 1000
+            start = month_start(month)
             entries = [entry for entry in manifest.entries if entry.month == month]
             if start < manifest.rollups_from:
                 raise Conflict(f"the rollups of {month} were deleted by retention")

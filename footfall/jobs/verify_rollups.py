@@ -6,15 +6,14 @@ values of the cube's fields. Only what is sliced is compared, and where retentio
 
 from typing import Any
 
-from footfall.jobs import cubes
+from footfall.jobs import cubes, visits
 from footfall.jobs.cubes import Span
 from footfall.jobs.findings import Finding, finding
+from footfall.model.calendar import month_start
 from footfall.model.rollups import CUBES, ONLY, VALUES, Cube, columns_of, field_text
 from footfall.state.builds import Building, Builds, Manifest
-from footfall.state.ledger import HOUR
 from footfall.store.port import Store
 
-_LONGEST_DAY = 26 * HOUR
 _MOST = 100  # findings of a cube
 
 # Every row of a cube counts for its own values, so that no two can be exchanged unnoticed.
@@ -64,7 +63,7 @@ class RollupVerifier:
 
     async def run(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:
         """The buckets that begin from `start` to `end` (exclusive, ms), of a workspace or of all."""
-        found = await self._parts(start, end)
+        found = [*await self._parts(start, end), *await self._visits(start, end)]
         for cube in CUBES:
             # Anew for each: what is merged meanwhile stays only for the time of a question.
             manifest, held = await self._builds.sliced()
@@ -81,7 +80,7 @@ class RollupVerifier:
             return []
         rows = cubes.rows_of(held)
         # Days that begin before `end` last longer.
-        span = Span(start, end + _LONGEST_DAY)
+        span = Span(start, end + cubes.LONGEST_DAY)
         buckets, values = cubes.buckets(manifest.zones, dict.fromkeys(manifest.zones, span))
         columns = {column: field for field, column in columns_of(cube).items()}
         of_event = [
@@ -129,6 +128,18 @@ class RollupVerifier:
             for name in [f"{entry.month}-{entry.build}"]
             if entry.last >= start and entry.first < end and there.get(name, 0) != entry.rows
         ]
+
+    async def _visits(self, start: int, end: int) -> list[Finding]:
+        """The same for what was kept of visits."""
+        found: list[Finding] = []
+        for kept in (await self._builds.manifest()).visits:
+            at = month_start(kept.month)
+            [(rows,)] = await self._store.query(*visits.rows_of(kept.build))
+            if start <= at < end and rows != kept.rows:
+                found.append(
+                    finding("rollups", ("", "", at), kept.rows, rows, (f"visits, build {kept.build}",))
+                )
+        return found
 
 
 def _finding(cube: Cube, row: tuple[Any, ...]) -> Finding:

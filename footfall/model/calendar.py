@@ -34,6 +34,17 @@ def midnight(day: date, zone: ZoneInfo) -> int:
     return instant(datetime(day.year, day.month, day.day, tzinfo=zone))
 
 
+def month_start(month: int) -> int:
+    """When a month (YYYYMM, UTC) begins."""
+    return instant(datetime(month // 100, month % 100, 1, tzinfo=UTC))
+
+
+def month_end(month: int) -> int:
+    """When the one after it begins."""
+    year, number = divmod(month, 100)
+    return instant(datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC))
+
+
 def days(first: int, last: int, zone: ZoneInfo) -> Iterator[int]:
     """When the days begin that hold the instants from `first` to `last` (ms), in order."""
     day = local(first, zone).date()

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from footfall import metrics
 from footfall.query.cursor import Cursor
+from footfall.query.kept import Kept, about_visits, kept_visits
 from footfall.query.periods import Period
 from footfall.query.planner import SMALL, Rollup, deleted_before, plan
 from footfall.query.question import Question
@@ -169,18 +170,19 @@ class Engine:
     ) -> Found:
         at = time.time()
         rollup = plan(question, manifest, stored, self._small) if manifest and stored else None
-        rows = await self._query(select(question, rollup), seconds)
+        kept = kept_visits(question, manifest, stored, rollup) if manifest and stored else None
+        rows = await self._query(select(question, rollup, kept), seconds)
         summary = rows[0] if rows else None
         if not rows and question.offset:  # past the end: the totals stand in any other row
             first = msgspec.structs.replace(question, offset=0, limit=1)
-            summary = next(iter(await self._query(select(first, rollup), seconds)), None)
+            summary = next(iter(await self._query(select(first, rollup, kept), seconds)), None)
         extra = 1 + len(EXTRA)
         return Found(
             [row[:-extra] for row in rows],
             *(summary[-extra:] if summary else (0,) * extra),
-            source=_source(rollup),
+            source="both" if kept else _source(rollup),
             at=at,
-            raw_from=_missing(question, manifest, stored, rollup) if manifest and stored else None,
+            raw_from=_missing(question, manifest, stored, rollup, kept) if manifest and stored else None,
         )
 
     async def gone(self, question: Question) -> int | None:
@@ -188,7 +190,7 @@ class Engine:
         if self._rollups is None:
             return None
         manifest = await self._rollups.manifest()
-        return _missing(question, manifest, await self._rollups.stored(question.workspace_id), None)
+        return _missing(question, manifest, await self._rollups.stored(question.workspace_id))
 
     def _remember(self, key: bytes, known: _Known) -> None:
         if len(known.found.rows) > _LARGEST:
@@ -239,10 +241,20 @@ def _source(rollup: Rollup | None) -> Source:
     return "both" if rollup.edges or rollup.watermarks else "rollup"
 
 
-def _missing(question: Question, manifest: Manifest, stored: Stored, rollup: Rollup | None) -> int | None:
+def _missing(
+    question: Question,
+    manifest: Manifest,
+    stored: Stored,
+    rollup: Rollup | None = None,
+    kept: Kept | None = None,
+) -> int | None:
     """From when on the events are complete that a question needed and were not there for it."""
     latest = deleted_before(question, manifest, stored)
     needed = question.period.start
+    if about_visits(question) and (kept is None or not kept.whole):
+        return latest if needed < latest else None
+    if kept and kept.alone:
+        return None if kept.whole else latest
     if rollup is not None:
         starts = [cover.start for cover in rollup.covers]
         needed = question.period.start if max(starts) > question.period.start and rollup.edges else latest

@@ -47,7 +47,8 @@ class Metric:
 
     `meaning` and `differs` are for the documentation: what is counted, and how Plausible, Umami
     or Google Analytics 4 count otherwise. `sql` is None for what is not an expression over
-    measures: the figures of whole sessions (`over_sessions`), and `percentage`.
+    measures: the figures of whole sessions (`over_sessions`, over rows with `visits`, and of these the
+    `bounces`, `views` and `seconds`), and `percentage`.
     `whatever_bots`: it is about bots, so it is not restricted to what is none.
     """
 
@@ -67,6 +68,10 @@ def _count(only: str = "") -> Expression:
 
 def _ratio(above: str, below: str) -> str:
     return f"if({below} = 0, NULL, {above} / {below})"
+
+
+def _per_visit(what: str) -> str:
+    return f"sum({what}) / nullIf(sum(visits), 0)"
 
 
 def _visitors(m: Measured) -> str:
@@ -147,7 +152,7 @@ _LIST = (
         "Page views per visit, of visits with at least one event here; null without visits.",
         "As Plausible's views_per_visit; GA4 divides by sessions with an engagement.",
         None,
-        over_sessions="avg(views)",
+        over_sessions=_per_visit("views"),
     ),
     Metric(
         "bounce_rate",
@@ -156,7 +161,7 @@ _LIST = (
         "Plausible: visits with one page view and no interactive custom event, in percent; GA4: sessions "
         "that were not engaged (10 s, two views or a key event); Umami: visits with one view.",
         None,
-        over_sessions="avg(events = 1)",
+        over_sessions=_per_visit("bounces"),
     ),
     Metric(
         "session_duration",
@@ -165,7 +170,7 @@ _LIST = (
         "event lasts 0 s; null without visits.",
         "As Plausible's visit_duration and Umami's average visit time; GA4 shows engaged time.",
         None,
-        over_sessions="avg(seconds)",
+        over_sessions=_per_visit("seconds"),
     ),
     Metric(
         "conversions",

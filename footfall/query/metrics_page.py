@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from footfall.model.columns import COLUMNS
 from footfall.model.rollups import CUBES, PROPERTY_FIELDS
+from footfall.model.visits import FIELDS
 from footfall.query.fields import KINDS, SAID_OF_FIELDS, SESSION_FIELDS
 from footfall.query.language import INTERVALS
 from footfall.query.metrics import METRICS, UNIQUE_ERROR, UNIQUE_EXACT, Metric, measures_of
@@ -71,6 +72,15 @@ def _rollups() -> Iterable[str]:
     for cube in CUBES:
         yield f"| {cube.name} | {cube.grain} | {_names(cube.fields) or 'none'} |"
     yield ""
+    yield "## What is kept of visits\n"
+    yield (
+        f"{_names(name for name in METRICS if METRICS[name].over_sessions)} and the pages of a visit come from "
+        "the events. When retention deletes these, it counts their visits first: by site, bots or not and day "
+        f"of the site's own zone, alone and by one of {_names(field for field in FIELDS if field)}. From then "
+        "on a visit belongs to the day on which it began, and one over two sites or over the end of a month "
+        "(UTC) is two. What these rows do not answer is said to be missing in `meta.warnings`: other fields or "
+        "several at once, hours, a filter with several values that is not grouped by, days of another zone.\n"
+    )
 
 
 def _names(names: Iterable[str]) -> str:

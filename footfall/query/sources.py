@@ -3,32 +3,34 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from footfall.model.rollups import MEASURES, Measure, columns_of
+from footfall.model.visits import ORDER, PAGE_OF
 from footfall.query.conditions import Conditions
 from footfall.query.fields import SESSION_FIELDS, Values, dimension_sql, fields_of, over_events
+from footfall.query.kept import Kept
 from footfall.query.metrics import OF_EVENTS
 from footfall.query.planner import Cover, Rollup
 from footfall.query.question import TAG, TIME, Condition, Question, fields_in
+from footfall.state.manifest import Going
 
 KEYS = ("event_type", "is_bot")
 """What metrics ask of rows beside the dimensions."""
 
 _SLICED_TO_NOTHING = -1
 
-_PAGE_OF = {"entry_page": "argMin", "exit_page": "argMax"}
-
-# (occurred_at, seq) as one number.
-_ORDER = "bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Milli(occurred_at)), 64), toUInt128(seq))"
-
 
 class Events:
     """The events of a question.
 
-    `whatever_bots`: the metrics themselves tell bots from others.
+    `whatever_bots`: the metrics themselves tell bots from others. `kept`: what stands for visits whose
+    events were deleted, or are about to be; those are left out.
     """
 
-    def __init__(self, question: Question, values: Values, *, whatever_bots: bool = False) -> None:
+    def __init__(
+        self, question: Question, values: Values, *, whatever_bots: bool = False, kept: Kept | None = None
+    ) -> None:
         self.question = question
         self.values = values
+        self.kept = kept
         self.bots = None if whatever_bots else question.bots
         self._fields: dict[str, str] = {}
         used = {field for name in question.dimensions for field in fields_of(name)}
@@ -53,6 +55,7 @@ class Events:
                 f"occurred_at >= {self._time(period.start)}",
                 f"occurred_at < {self._time(period.end)}",
                 *_bots(only=self.bots),
+                *(f"NOT ({self._going(going)})" for going in (self.kept.going if self.kept else ())),
             ]
         )
 
@@ -82,6 +85,25 @@ class Events:
             for name, sql in zip(question.dimensions, self.dimensions(), strict=True)
         ]
         return f"arrayMap(tag -> cityHash64({', '.join(hashed)}), {_tags(question, self.field, self.values)})"
+
+    def kept_visits(self, outputs: Callable[[Sequence[str]], str]) -> str:
+        """A SELECT of `outputs`, which are given the SQL of the dimensions, from what is kept of visits."""
+        question, add, kept = self.question, self.values.add, self.kept
+        assert kept is not None
+
+        def field(name: str) -> str:
+            return "value" if name == kept.field else name
+
+        dimensions = _dimensions(question, field, "(toInt64(toUnixTimestamp(at)) * 1000)", self.values)
+        conditions = [
+            f"workspace_id = {add(question.workspace_id, 'String')}",
+            f"field = {add(kept.field, 'String')}",
+            f"build IN {add(list(kept.builds), 'Array(UInt64)')}",
+            _begins_in(kept.covers, self.values),
+            *_bots(only=self.bots),
+            self.condition(field),
+        ]
+        return f"SELECT {outputs(dimensions)} FROM visits WHERE {' AND '.join(conditions)}"
 
     def measure(self, name: str, only: str = "") -> str:
         """A measure, finished."""
@@ -118,7 +140,7 @@ class Events:
         """
         if not self._visits:
             return ""
-        found = [f"{_PAGE_OF[name]}(cityHash64(page_path), {_ORDER}) AS hash_{name}" for name in self._visits]
+        found = [f"{PAGE_OF[name]}(cityHash64(page_path), {ORDER}) AS hash_{name}" for name in self._visits]
         views = f"FROM events WHERE {self.base()} AND event_type = 'page_view' AND session_id != 0"
         visits = f"(SELECT session_id, {', '.join(found)} {views} GROUP BY session_id) AS visits"
         for name in self._visits:
@@ -136,6 +158,21 @@ class Events:
     def _visitors(self, condition: Condition) -> str:
         having = Conditions(self.values, self.field, self._visitors).sql(condition)
         return f"SELECT visitor_id FROM events WHERE {self.base()} AND visitor_id != 0 AND ({having})"
+
+    def _going(self, going: Going) -> str:
+        """Whether an event is about to be deleted."""
+        add, without = self.values.add, list(going.held.without)
+        held = _any_of(
+            f"shard = {add(part.shard, 'UInt64')} AND seq >= {add(part.after + 1, 'UInt64')}"
+            f" AND seq <= {add(part.upto, 'UInt64')}"
+            for part in going.held.parts
+        )
+        late = f" AND (shard, seq) NOT IN {add(without, 'Array(Tuple(UInt64, UInt64))')}" if without else ""
+        return (
+            f"toYYYYMM(occurred_at) = {add(going.month, 'UInt32')}"
+            f" AND site_id IN {add(list(going.sites), 'Array(String)')}"
+            f" AND received_at < {self._time(going.received)} AND {held}{late}"
+        )
 
     def _time(self, at: int) -> str:
         return f"fromUnixTimestamp64Milli({self.values.add(at, 'Int64')}, 'UTC')"
@@ -163,6 +200,16 @@ def union(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
     return f"({' UNION ALL '.join(parts)})"
 
 
+def union_kept(events: Events, measures: Sequence[str]) -> str:
+    """As `union`, of the events and of what is kept of deleted visits."""
+
+    def outputs(dimensions: Sequence[str]) -> str:
+        named = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
+        return ", ".join([*named, "toLowCardinality('') AS event_type", "is_bot", *measures])
+
+    return f"({events.kept_visits(outputs)} UNION ALL {_from_events(events, measures)})"
+
+
 def _from_rollups(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
     question, add = events.question, events.values.add
     columns = columns_of(rollup.cube)
@@ -172,18 +219,12 @@ def _from_rollups(events: Events, rollup: Rollup, measures: Sequence[str]) -> st
         return f"toUInt32OrZero({column})" if name == "asn" else column
 
     dimensions = _dimensions(question, field, "(toInt64(toUnixTimestamp(at)) * 1000)", events.values)
-    covered = _any_of(
-        f"site_id IN {add(list(cover.sites), 'Array(String)')}"
-        f" AND at >= toDateTime({add(cover.start // 1000, 'Int64')}, 'UTC')"
-        f" AND at < toDateTime({add(cover.end // 1000, 'Int64')}, 'UTC')"
-        for cover in rollup.covers
-    )
     conditions = [
         f"workspace_id = {add(question.workspace_id, 'String')}",
         f"cube = {add(rollup.cube.name, 'String')}",
         f"build IN {add(sorted({build for _, build in rollup.builds}), 'Array(UInt64)')}",
         f"(toYYYYMM(at), build) IN {add(list(rollup.builds), 'Array(Tuple(UInt32, UInt64))')}",
-        covered,
+        _begins_in(rollup.covers, events.values),
         *_bots(only=events.bots),
         events.condition(field),
     ]
@@ -220,6 +261,16 @@ def _tags(question: Question, field: Callable[[str], str], values: Values) -> st
     tags = values.add(list(question.tags), "Array(String)")
     links = values.add([list(links) for links in question.tags.values()], "Array(Array(String))")
     return f"arrayFilter((tag, links) -> has(links, {field('link_id')}), {tags}, {links})"
+
+
+def _begins_in(covers: Sequence[Cover], values: Values) -> str:
+    """Whether a row's bucket is one that the covers are about."""
+    return _any_of(
+        f"site_id IN {values.add(list(cover.sites), 'Array(String)')}"
+        f" AND at >= toDateTime({values.add(cover.start // 1000, 'Int64')}, 'UTC')"
+        f" AND at < toDateTime({values.add(cover.end // 1000, 'Int64')}, 'UTC')"
+        for cover in covers
+    )
 
 
 def _bots(*, only: bool | None) -> list[str]:

@@ -8,21 +8,17 @@ begins with the workspace and the range.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from footfall.model.visits import FACTS
 from footfall.query.cursor import Cursor
 from footfall.query.fields import Values
+from footfall.query.kept import Kept
 from footfall.query.metrics import METRICS, Measured, Metric, measures_of
 from footfall.query.planner import Rollup
 from footfall.query.question import Question
-from footfall.query.sources import Events, merged_measure, union
+from footfall.query.sources import Events, merged_measure, union, union_kept
 
 EXTRA = ("unidentified", "known_for_a_day", "sampled")
 """Measures that `select` gives of all groups together, after the number of groups."""
-
-# Facts about whole visits, in the order of time: of these, metrics say the mean.
-_FACTS = (
-    "count() AS events, countIf(event_type = 'page_view') AS views,"
-    " (max(toUnixTimestamp64Milli(occurred_at)) - min(toUnixTimestamp64Milli(occurred_at))) / 1000 AS seconds"
-)
 
 
 class Statement(NamedTuple):
@@ -32,7 +28,7 @@ class Statement(NamedTuple):
     parameters: dict[str, Any]
 
 
-def select(question: Question, rollup: Rollup | None = None) -> Statement:
+def select(question: Question, rollup: Rollup | None = None, kept: Kept | None = None) -> Statement:
     """Rows of the dimensions and metrics asked for, and of 1 + len(EXTRA) columns, equal in every row.
 
     Those say of all groups, also of those beyond the limit: how many there are, how many
@@ -42,13 +38,15 @@ def select(question: Question, rollup: Rollup | None = None) -> Statement:
     values = Values()
     metrics = [METRICS[name] for name in question.metrics]
     split_bots = question.bots is False and any(metric.whatever_bots for metric in metrics)
-    events = Events(question, values, whatever_bots=split_bots)
-    if rollup is None:
+    alone = kept if kept and kept.alone else None
+    events = Events(question, values, whatever_bots=split_bots, kept=alone)
+    if rollup is None and alone is None:
         dimensions, measured, relation = events.dimensions(), events.measure, events.relation()
     else:
-        needed = [*(name for metric in metrics for name in measures_of(metric)), *EXTRA]
+        needed = dict.fromkeys([*(name for metric in metrics for name in measures_of(metric)), *EXTRA])
         dimensions = [f"d{number}" for number in range(len(question.dimensions))]
-        measured, relation = merged_measure, union(events, rollup, tuple(dict.fromkeys(needed)))
+        merged = union(events, rollup, tuple(needed)) if rollup else union_kept(events, tuple(needed))
+        measured, relation = merged_measure, merged
     of_humans = _of_no_bots(measured) if split_bots else measured
     figures = [
         f"{metric.sql(measured if metric.whatever_bots else of_humans)} AS m{number}"
@@ -59,7 +57,7 @@ def select(question: Question, rollup: Rollup | None = None) -> Statement:
     outputs = [f"{sql} AS {name}" for sql, name in zip(dimensions, groups, strict=True)]
     extra = [f"{of_humans(name)} AS x{number}" for number, name in enumerate(EXTRA)]
     main = f"SELECT {', '.join([*outputs, *figures, *extra])} FROM {relation}{_group_by(groups)}"
-    counted = Events(question, values) if split_bots else events
+    counted = Events(question, values, kept=kept)
     return Statement(
         _page(question, metrics, f"({main}) AS a{_visits(metrics, counted, groups)}"), values.parameters
     )
@@ -164,7 +162,7 @@ def _page(question: Question, metrics: Sequence[Metric], relation: str) -> str:
 def _visits(metrics: Sequence[Metric], events: Events, groups: Sequence[str]) -> str:
     """The join with the figures of whole visits, where a metric asks for them."""
     figures = [
-        f"{metric.over_sessions.replace('avg(', 'avgOrNull(')} AS v{number}"
+        f"{metric.over_sessions} AS v{number}"
         for number, metric in enumerate(metrics)
         if metric.over_sessions
     ]
@@ -175,15 +173,25 @@ def _visits(metrics: Sequence[Metric], events: Events, groups: Sequence[str]) ->
     asked = events.condition(events.field)
     belongs = f"groupArrayArrayIf({events.group_keys()}, {asked})" if groups else f"countIf({asked})"
     facts = (
-        f"SELECT {_FACTS}, {belongs} AS belongs FROM {events.everything()} AND session_id != 0"
+        f"SELECT {FACTS}, {belongs} AS belongs FROM {events.everything()} AND session_id != 0"
         " GROUP BY session_id"
     )
+    sums = "1 AS visits, toUInt64(events = 1) AS bounces, views, seconds"
+    if groups:
+        visits = f"SELECT {sums}, key FROM ({facts}) ARRAY JOIN arrayDistinct(belongs) AS key"
+    else:
+        visits = f"SELECT {sums}, 0 AS key FROM ({facts}) WHERE belongs > 0"
+    if events.kept:
+        visits += f" UNION ALL {events.kept_visits(_kept_sums)}"
     if not groups:
-        return f" CROSS JOIN (SELECT {', '.join(figures)} FROM ({facts}) WHERE belongs > 0) AS b"
-    outputs = ", ".join(["key", *figures])
-    visits = f"SELECT {outputs} FROM ({facts}) ARRAY JOIN arrayDistinct(belongs) AS key GROUP BY key"
+        return f" CROSS JOIN (SELECT {', '.join(figures)} FROM ({visits})) AS b"
     on = f"cityHash64({', '.join(f'a.{name}' for name in groups)}) = b.key"
-    return f" LEFT JOIN ({visits}) AS b ON {on}"
+    return f" LEFT JOIN (SELECT {', '.join(['key', *figures])} FROM ({visits}) GROUP BY key) AS b ON {on}"
+
+
+def _kept_sums(dimensions: Sequence[str]) -> str:
+    key = f"cityHash64({', '.join(dimensions)})" if dimensions else "0"
+    return f"visits, bounces, views, seconds, {key} AS key"
 
 
 def _group_by(names: Sequence[str]) -> str:

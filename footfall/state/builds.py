@@ -154,6 +154,10 @@ class Builds:
 
         await self._database.run(write)
 
+    async def number(self) -> int:
+        """A number that no build has. Raises Conflict as `begin_slice` does."""
+        return await self._database.run(self._next)
+
     async def abandon(self, building: Building) -> None:
         """Give a build up that is not published."""
 

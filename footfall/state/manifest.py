@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from footfall.state.tables import (
     dead_letters,
     raw_deleted,
+    raw_going,
     rollup_building,
     rollup_entries,
     rollup_head,
@@ -54,6 +55,7 @@ class Manifest(Struct, frozen=True):
     that are not, and perhaps some above it. `zones` by site id; of a site without one nothing is
     in the builds. `raw_from` by site id: raw events are complete only from this occurred_at (ms)
     on; absent: all are there. `rollups_from` (ms): builds are complete only from this `at` on.
+    `visits`: what was kept of visits whose events were deleted.
     """
 
     version: int
@@ -63,6 +65,7 @@ class Manifest(Struct, frozen=True):
     zones: dict[str, Zone]
     raw_from: dict[str, int]
     rollups_from: int = 0
+    visits: "tuple[KeptVisits, ...]" = ()
 
 
 def takeable(manifest: Manifest) -> int:
@@ -98,6 +101,31 @@ class Building(Struct, frozen=True):
     sources: tuple[int, ...] = ()
 
 
+class Going(Struct, frozen=True):
+    """Raw events that retention deletes.
+
+    Those that `held` is about, of these sites, that occurred in a month (YYYYMM, UTC) and were
+    received before `received` (ms).
+    """
+
+    month: int
+    sites: tuple[str, ...]
+    received: int
+    held: Building
+
+
+class KeptVisits(Struct, frozen=True):
+    """A build of the table `visits`: how many rows it has, of which month (YYYYMM, UTC) the events were.
+
+    `going`: those events, as long as they may not all be deleted; what is in them must not count twice.
+    """
+
+    build: int
+    month: int
+    rows: int
+    going: Going | None = None
+
+
 class Partition(NamedTuple):
     """A partition of `rollups`."""
 
@@ -124,6 +152,7 @@ def read_manifest(connection: Connection, version: int) -> Manifest:
         {row.site_id: Zone(row.timezone, row.step_ms) for row in connection.execute(sa.select(rollup_zones))},
         {row.site_id: row.at for row in connection.execute(sa.select(raw_deleted))},
         connection.scalar(sa.select(rollups_deleted.c.at)) or 0,
+        tuple(kept_visits(connection)),
     )
 
 
@@ -169,6 +198,17 @@ def buildings(connection: Connection) -> list[Building]:
     """The builds at work, or left open."""
     bodies = connection.scalars(sa.select(rollup_building.c.body).order_by(rollup_building.c.build))
     return [msgspec.json.decode(body, type=Building) for body in bodies]
+
+
+def kept_visits(connection: Connection) -> list[KeptVisits]:
+    """What was kept of visits, in the order of builds."""
+    rows = connection.execute(sa.select(raw_going).order_by(raw_going.c.build))
+    return [
+        KeptVisits(
+            row.build, row.month, row.rows, msgspec.json.decode(row.body, type=Going) if row.body else None
+        )
+        for row in rows
+    ]
 
 
 def letters(connection: Connection, parts: Iterable[Part]) -> tuple[Position, ...]:

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.state import builds, lease, manifest
 from footfall.state.lease import Fence
-from footfall.state.tables import insert, raw_days, raw_deleted, rollup_entries, rollups_deleted
+from footfall.state.manifest import KeptVisits
+from footfall.state.tables import insert, raw_days, raw_deleted, raw_going, rollup_entries, rollups_deleted
 
 
 class Deleted(NamedTuple):
@@ -49,8 +51,12 @@ class Retained:
         rows = await self._database.read(lambda connection: connection.execute(sa.select(raw_deleted)).all())
         return {row.site_id: Deleted(row.at, row.received) for row in rows}
 
-    async def delete_raw(self, sites: Mapping[str, Deleted]) -> None:
-        """These are about to be deleted: nobody takes them for complete from now on."""
+    async def visits(self) -> list[KeptVisits]:
+        """What was kept of visits whose events are deleted, or about to be."""
+        return await self._database.read(manifest.kept_visits)
+
+    async def delete_raw(self, sites: Mapping[str, Deleted], kept: KeptVisits) -> None:
+        """These are about to be deleted: nobody takes them for complete from now on, and `kept` counts."""
 
         def write(connection: Connection) -> None:
             lease.check(connection, self._fence)
@@ -65,6 +71,19 @@ class Retained:
                 connection.execute(
                     row.on_conflict_do_update(index_elements=[raw_deleted.c.site_id], set_=values)
                 )
+            body = msgspec.json.encode(kept.going).decode()
+            values = {"build": kept.build, "month": kept.month, "rows": kept.rows, "body": body}
+            connection.execute(raw_going.insert().values(values))
+            builds.changed(connection)
+
+        await self._database.run(write)
+
+    async def gone(self, build: int) -> None:
+        """The events of which the build keeps the visits are all deleted."""
+
+        def write(connection: Connection) -> None:
+            lease.check(connection, self._fence)
+            connection.execute(raw_going.update().where(raw_going.c.build == build).values(body=""))
             builds.changed(connection)
 
         await self._database.run(write)
@@ -78,8 +97,9 @@ class Retained:
 
         def write(connection: Connection) -> int:
             lease.check(connection, self._fence)
+            visits = raw_going.delete().where(raw_going.c.month < month, raw_going.c.body == "")
             gone = [entry for entry in manifest.entries(connection) if entry.month < month]
-            if not gone:
+            if not connection.execute(visits).rowcount and not gone:
                 return 0
             connection.execute(
                 rollup_entries.update()

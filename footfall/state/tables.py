@@ -172,6 +172,17 @@ raw_deleted = sa.Table(
     sa.Column("received", sa.BigInteger, nullable=False),
 )
 
+# Deletions of raw events, each with what it kept of their visits: a build of the table `visits`. `body`
+# says which events go; it is empty once they are gone.
+raw_going = sa.Table(
+    "raw_going",
+    METADATA,
+    sa.Column("build", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("month", sa.Integer, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
 # One row: retention deleted rollups whose bucket begins before `at` (ms).
 rollups_deleted = sa.Table(
     "rollups_deleted",

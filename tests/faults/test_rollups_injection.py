@@ -90,7 +90,10 @@ def test_a_fault_at_each_call_of_the_nightly_deletion(install, library, rounds, 
         keeper.done("slice_all")
     before = shutil.copytree(site.data, tmp_path / "before" / "data", symlinks=True)
     with Keeping(site.data, library) as keeper:
-        assert keeper.do("check_retained") == f"{events} left of {events}"
+        told = keeper.do("check_retained")
+        visits = int(told.split()[-2])
+        assert visits
+        assert told == f"{events} left of {events}, {visits} visits"
         calls = keeper.calls("retain", "/data/")
     hits = 0
     for action, most in ({KILL: 8, TORN: 2, EIO: 4} if rounds > 100 else {KILL: 1}).items():
@@ -99,10 +102,12 @@ def test_a_fault_at_each_call_of_the_nightly_deletion(install, library, rounds, 
             shutil.copytree(before, site.data, symlinks=True)
             with Keeping(site.data, library) as keeper:
                 hits += keeper.hit("retain", "/data/", number, action)
-                assert keeper.do("check_retained").endswith(f" left of {events}"), keeper.last
+                assert keeper.do("check_retained").endswith(f" left of {events}, {visits} visits"), (
+                    keeper.last
+                )
                 keeper.done("recover")
                 keeper.done("retain")
-                assert keeper.do("check_retained") == f"0 left of {events}", keeper.last
+                assert keeper.do("check_retained") == f"0 left of {events}, {visits} visits", keeper.last
     assert hits
     site.serve()
     assert site.counted() == events

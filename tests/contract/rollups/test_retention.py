@@ -158,8 +158,12 @@ async def test_a_failure_half_way_is_made_up_for(world, monkeypatch):
     await world.rollups.tick()
     world.clock.at = (MAY + 30 * DAY) / 1000
 
-    async def build(*_):
-        raise StoreDown("no answer")
+    real = world.store.build
+
+    async def build(sql, parameters=None):
+        if sql.startswith("ALTER TABLE events"):
+            raise StoreDown("no answer")
+        await real(sql, parameters)
 
     monkeypatch.setattr(world.store, "build", build)
     with pytest.raises(StoreDown):

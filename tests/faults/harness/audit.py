@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from footfall.database import Database
 from footfall.eventlog import open_log
 from footfall.jobs import cubes
+from footfall.jobs.cubes import Statement
 from footfall.jobs.findings import Finding
 from footfall.jobs.verify import CHUNK, Verifier
 from footfall.jobs.verify_rollups import RollupVerifier
+from footfall.jobs.visits import going_events
 from footfall.settings import Settings
 from footfall.state.builds import Builds, Partition
 from footfall.store.port import Store
@@ -84,6 +86,22 @@ class Audit:
         start = min([first, *(entry.first for entry in entries)]) // _DAY - 1
         end = max([last, *(entry.last for entry in entries)]) // _DAY + 2
         return _told(await RollupVerifier(self.store, builds).run(start * _DAY, end * _DAY, None))
+
+    async def visits(self) -> int:
+        """How many visits there are, of the events that stay and of those that were deleted."""
+        known = (await Builds(self.state).manifest()).visits
+        going = [each.going for each in known if each.going]
+        ((kept,),) = await self.store.query(
+            "SELECT sum(visits) FROM visits WHERE field = '' AND build IN {builds:Array(UInt64)}",
+            {"builds": [each.build for each in known]},
+        )
+        assert len(going) <= 1, "a keeper ends one deletion before it begins the next"
+        rows = going_events(going[0]) if going else Statement("0", {})
+        ((left,),) = await self.store.query(
+            f"SELECT uniqExact(site_id, session_id) FROM events WHERE session_id != 0 AND NOT ({rows.sql})",
+            rows.parameters,
+        )
+        return int(kept + left)
 
     async def all_verified(self) -> list[str]:
         """What `footfall verify` finds in all hours in which there are events; no server may run."""

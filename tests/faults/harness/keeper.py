@@ -80,10 +80,11 @@ class Keeper:
         return [*await self._audit.counts(), *await self._audit.partitions()]
 
     async def check_retained(self) -> list[str]:
-        """The same where retention was at work; and how many events there are, and by the rollups."""
+        """The same where retention was at work; how many events there are, by the rollups too, and visits."""
         found = [*await self._audit.partitions(), *await self._audit.verified()]
         ((left,),) = await self._store.query("SELECT count() FROM events")
-        return [*found, f"{left} left of {await self._audit.counted()}"]
+        counted, visits = await self._audit.counted(), await self._audit.visits()
+        return [*found, f"{left} left of {counted}, {visits} visits"]
 
     def _rollups(self, later: float = 0.0) -> Rollups:
         return Rollups(self._store, self._state, None, _zones, self._settings, lambda: self.now + later)

@@ -1,0 +1,148 @@
+"""What retention keeps of visits before it deletes their events.
+
+Of bounces, lengths of visits and their first and last pages there are no rollups: what begins in one
+slice ends in the next. When a month's events are deleted it is over, so its visits can be counted.
+A visit over the end of a month (UTC), or over two sites, is one for each.
+"""
+# ruff: noqa: S608 -- the statements are put together from the lists of model.visits; values are parameters
+
+from collections.abc import Iterator, Mapping
+
+from footfall.jobs import cubes
+from footfall.jobs.cubes import Span, Statement
+from footfall.model.calendar import month_end, month_start
+from footfall.model.rollups import HOUR_MS
+from footfall.model.visits import FACTS, FIELDS, ORDER, PAGE_OF
+from footfall.state.manifest import Going, Zone
+
+AT_ONCE = 1_000_000
+"""Events whose visits are told apart at once: with what is copied of it, each takes some hundred bytes."""
+
+_EVENTS, _VISITS = "visit_events", "visit_facts"  # in memory
+_KEYS = "workspace_id, site_id, is_bot, session_id"
+_COLUMNS = ", ".join(
+    (
+        f"{_KEYS}, cityHash64({_KEYS}) AS visit, event_type, occurred_at, seq",
+        "visitor_id, device_hash, sample_weight",
+        *(field for field in FIELDS if field and field not in PAGE_OF),
+    )
+)
+
+_PAGES = ", ".join(
+    f"{function}If(page_path, {ORDER}, event_type = 'page_view') AS {name}"
+    for name, function in PAGE_OF.items()
+)
+_FACTS = f"""
+SELECT *, {{day}} AS at FROM (
+    SELECT *, began AS occurred_at FROM (
+        SELECT {_KEYS}, visit, {FACTS}, countIf(sample_weight != 1) AS sampled,
+            countIf(visitor_id = 0) AS unidentified,
+            countIf(visitor_id != 0 AND visitor_id = device_hash) AS known_for_a_day,
+            max(visitor_id) AS visitor, min(occurred_at) AS began, {_PAGES}
+        FROM {_EVENTS} GROUP BY {_KEYS}, visit
+    )
+)
+"""
+
+_ROWS = """
+INSERT INTO visits (build, workspace_id, site_id, field, value, at, is_bot, visits, bounces, views, seconds,
+    sampled, unidentified, known_for_a_day, visitors, sessions)
+SELECT {{build:UInt64}}, workspace_id, site_id, {{field:String}}, {value} AS of_field, at, is_bot, count(),
+    countIf(events = 1), sum(views), sum(seconds), sum(sampled), sum(unidentified), sum(known_for_a_day),
+    uniqCombinedStateIf(17)(visitor, visitor != 0), uniqCombinedState(17)(session_id)
+FROM {rows} GROUP BY workspace_id, site_id, is_bot, of_field, at
+"""
+
+
+def going_events(going: Going) -> Statement:
+    """The condition on `events` of a deletion."""
+    held = cubes.rows_of(going.held)
+    return Statement(
+        "toYYYYMM(occurred_at) = {going_month:UInt32} AND site_id IN {going_sites:Array(String)}"
+        f" AND received_at < fromUnixTimestamp64Milli({{going_received:Int64}}, 'UTC') AND {held.sql}",
+        {
+            **held.parameters,
+            "going_month": going.month,
+            "going_sites": list(going.sites),
+            "going_received": going.received,
+        },
+    )
+
+
+def delete(going: Going) -> Statement:
+    """Delete them. Not DROP PARTITION: what comes in meanwhile stays, until a slice has it."""
+    rows = going_events(going)
+    return Statement(
+        f"ALTER TABLE events DELETE IN PARTITION ID {{partition:String}} WHERE {rows.sql}"
+        " SETTINGS mutations_sync = 1",
+        {**rows.parameters, "partition": str(going.month)},
+    )
+
+
+def keep(
+    build: int, going: Going, zones: Mapping[str, Zone], counts: Mapping[str, int]
+) -> Iterator[Statement]:
+    """Count the visits of these events into a build. `counts`: by site, about how many events there are."""
+    rows = going_events(going)
+    span = Span(month_start(going.month), month_end(going.month) - 1)
+    there = {site: zones.get(site, Zone("UTC", HOUR_MS)) for site in going.sites}
+    at, values = cubes.buckets(there, dict.fromkeys(there, span))
+    for sites, share, shares in _portions(counts):
+        yield from _unstage()
+        yield Statement(
+            f"CREATE TABLE {_EVENTS} ENGINE = Memory AS SELECT {_COLUMNS} FROM events WHERE {rows.sql}"
+            " AND session_id != 0 AND site_id IN {portion:Array(String)}"
+            " AND session_id % {shares:UInt64} = {share:UInt64}",
+            {**rows.parameters, "portion": sites, "share": share, "shares": shares},
+        )
+        yield Statement(f"CREATE TABLE {_VISITS} ENGINE = Memory AS {_FACTS.format(day=at['day'])}", values)
+        yield from (_rows(build, field) for field in FIELDS)
+    yield from _unstage()
+
+
+def _rows(build: int, field: str) -> Statement:
+    """The rows of a field, of the visits at hand."""
+    value, rows = field or "''", _VISITS
+    if field and field not in PAGE_OF:
+        rows = f"(SELECT DISTINCT visit, {field} FROM {_EVENTS}) AS e INNER JOIN {_VISITS} AS v USING (visit)"
+    return Statement(_ROWS.format(value=value, rows=rows), {"build": build, "field": field})
+
+
+def _portions(counts: Mapping[str, int]) -> Iterator[tuple[list[str], int, int]]:
+    """Sites that are taken together; or, of a large one, which of so many shares."""
+    sites: list[str] = []
+    together = 0
+    for site, count in sorted(counts.items(), key=lambda item: item[1]):
+        if sites and together + count > AT_ONCE:
+            yield sites, 0, 1
+            sites, together = [], 0
+        if count > AT_ONCE:
+            shares = -(-count // AT_ONCE)
+            yield from (([site], share, shares) for share in range(shares))
+        else:
+            sites, together = [*sites, site], together + count
+    if sites:
+        yield sites, 0, 1
+
+
+def _unstage() -> Iterator[Statement]:
+    return (Statement(f"DROP TABLE IF EXISTS {table} SYNC", {}) for table in (_VISITS, _EVENTS))
+
+
+def rows_of(build: int) -> Statement:
+    """How many rows the store has of a build."""
+    return Statement("SELECT count() FROM visits WHERE build = {build:UInt64}", {"build": build})
+
+
+def builds() -> Statement:
+    """All builds that the store has anything of."""
+    return Statement(
+        "SELECT DISTINCT toUInt64(partition_id) FROM system.parts"
+        " WHERE database = currentDatabase() AND table = 'visits' AND active AND rows > 0",
+        {},
+    )
+
+
+def drop(build: int) -> Statement:
+    """Drop a build."""
+    return Statement(f"ALTER TABLE visits DROP PARTITION {build:d}", {})

@@ -1,0 +1,114 @@
+"""Visits of events that retention deleted: which questions what was kept of them answers."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from footfall.model.visits import FIELDS, PAGE_OF
+from footfall.query.fields import SESSION_FIELDS, fields_of
+from footfall.query.metrics import METRICS, measures_of
+from footfall.query.planner import Cover, Rollup, day_starts, deleted_before, sites_asked
+from footfall.query.question import TIME, Question, Where, always, fields_in, has_behaviour
+from footfall.state.manifest import Going, Manifest
+from footfall.state.stored import Stored
+
+MEASURES = frozenset({"visitors", "sessions"})
+"""What is kept of the events of visits, beside the visits themselves."""
+
+_KEYS = frozenset({"site_id", "is_bot"})
+
+
+class Kept(Struct, frozen=True):
+    """Rows of `visits` of these builds and this field ("" for none) are part of the answer.
+
+    `covers`: the days that are theirs; `whole`: whether these are all that the question is about;
+    `alone`: whether they say all that is asked of the events, too, because no rollup does.
+    `going`: events that they say already, though these may still be there.
+    """
+
+    field: str
+    builds: tuple[int, ...]
+    covers: tuple[Cover, ...]
+    whole: bool
+    alone: bool
+    going: tuple[Going, ...]
+
+
+def about_visits(question: Question) -> bool:
+    """Whether a question is about whole visits, which no rollup has."""
+    return bool(SESSION_FIELDS & _fields(question)) or any(
+        METRICS[name].over_sessions for name in question.metrics
+    )
+
+
+def kept_visits(question: Question, manifest: Manifest, stored: Stored, rollup: Rollup | None) -> Kept | None:
+    """What is to be added to the visits of the events; None when nothing is, or nothing can be.
+
+    `stored`: of the question's workspace; `rollup`: what the rest of the answer comes from.
+    """
+    if rollup and not about_visits(question):
+        return None
+    if question.period.start >= deleted_before(question, manifest, stored):
+        return None
+    fields = _fields(question) - _KEYS
+    if len(fields) > 1 or not fields <= set(FIELDS) or has_behaviour(question.where):
+        return None
+    field = next(iter(fields), "")
+    if field and field not in PAGE_OF and not _once(question, field):
+        return None
+    if rollup is None and not _measures(question) <= MEASURES:
+        return None
+    covers = [_cover(question, site, manifest) for site in _sites(question, manifest, stored)]
+    found = tuple(cover for cover in covers if cover is not None)
+    if not found:
+        return None
+    start, end = question.period.start, question.period.end
+    return Kept(
+        field,
+        tuple(kept.build for kept in manifest.visits),
+        found,
+        len(found) == len(covers) and all((cover.start, cover.end) == (start, end) for cover in found),
+        rollup is None,
+        tuple(kept.going for kept in manifest.visits if kept.going),
+    )
+
+
+def _fields(question: Question) -> set[str]:
+    grouped = {field for name in question.dimensions if name != TIME for field in fields_of(name)}
+    return grouped | set(fields_in(question.where))
+
+
+def _measures(question: Question) -> set[str]:
+    return {measure for name in question.metrics for measure in measures_of(METRICS[name])}
+
+
+def _once(question: Question, field: str) -> bool:
+    """Whether no visit counts twice because it has several values of the field."""
+    if any(field in fields_of(name) for name in question.dimensions if name != TIME):
+        return True
+    return any(_is_one(where, field) for where in always(question.where))
+
+
+def _is_one(where: Where, field: str) -> bool:
+    return where.field == field and where.operator == "is" and len(where.values) == 1 and where.case_sensitive
+
+
+def _sites(question: Question, manifest: Manifest, stored: Stored) -> Iterable[str]:
+    """The sites asked about of which events were deleted."""
+    asked = sites_asked(question)
+    return (site for site in manifest.raw_from if site in stored.sites and (asked is None or site in asked))
+
+
+def _cover(question: Question, site: str, manifest: Manifest) -> Cover | None:
+    """The whole days of a site within the range; None when its buckets are not made of days.
+
+    All that was kept lies before the first event that is left: from there on the range may end anywhere.
+    """
+    period, until = question.period, manifest.raw_from[site]
+    zone = manifest.zones[site].timezone if site in manifest.zones else "UTC"
+    begin = day_starts(period.start, min(period.end, until), zone)
+    if not {at for at in question.buckets if period.start < at < min(period.end, until)} <= set(begin):
+        return None
+    start = min((at for at in begin if at >= period.start), default=period.end)
+    end = period.end if period.end >= until else max((at for at in begin if at <= period.end), default=start)
+    return Cover((site,), start, end) if start < end else None
