@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
 
+# Where it is set, every process would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:
 	@echo "make demo    real clicks in, numbers out, then keeps serving (ONCE=1 stops)"
 	@echo "make test    every test"
@@ -33,7 +36,7 @@ serve: $(STAMP)
 	$(BIN)/footfall serve --data .serve-data
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests $(ARGS)
 
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults $(ARGS)

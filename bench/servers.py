@@ -101,7 +101,9 @@ def footfall(existing: Path | None = None, **settings: str) -> Generator[Footfal
     """
     data = existing or Path(tempfile.mkdtemp(prefix="footfall-bench-"))
     port, console_port = _free_port(), _free_port()
-    environment = os.environ | {f"FOOTFALL_{name.upper()}": value for name, value in settings.items()}
+    # A user's Python keeps the code that it has compiled.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = kept | {f"FOOTFALL_{name.upper()}": value for name, value in settings.items()}
     environment |= {"FOOTFALL_ADMIN_KEY": KEY}
     arguments = ["--data", str(data), "--port", str(port), "--console-port", str(console_port)]
     with (data.parent / f"{data.name}.log").open("wb") as output:

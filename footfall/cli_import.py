@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -25,9 +25,10 @@ from rich.table import Table
 from footfall.cli_client import Console, console
 from footfall.cli_roles import Data
 from footfall.errors import Invalid, Retryable
+from footfall.imports.apart import open_chunks
 from footfall.imports.chunk import MAX_LINES
 from footfall.imports.hits import line_identity
-from footfall.imports.reader import Chunk, open_input, read_chunks
+from footfall.imports.reader import Chunk
 from footfall.model.reasons import Reason
 from footfall.settings import load
 from footfall.terminal import warn
@@ -131,8 +132,9 @@ async def import_file(
     """What `clicks` does; returns the counts it shows. Raises Invalid when the file cannot be read."""
     fields = {"format": format_name, "again": again}
     upload = Upload("/api/v1/imports/clicks", fields, str.encode, _of_clicks)
-    async with console(load(data=data), url, key, create=True) as server:
-        return await _send_file(server, file, upload)
+    with open_chunks(file, _stdin(), MAX_LINES, upload.identity) as source:
+        async with console(load(data=data), url, key, create=True) as server:
+            return await _send_file(server, source, upload)
 
 
 async def import_access_log(
@@ -145,12 +147,16 @@ async def import_access_log(
     **options: Any,
 ) -> Counter[str]:
     """What `access-log` does; `options` go with each chunk. Raises Invalid also for an unknown site."""
-    async with console(load(data=data), url, key, create=True) as server:
-        fields = options | {"site_id": await _site_id(server, site)}
-        count = _of_dry_run if options.get("dry_run") else _of_access_log
-        return await _send_file(
-            server, file, Upload("/api/v1/imports/access-log", fields, line_identity, count)
-        )
+    count = _of_dry_run if options.get("dry_run") else _of_access_log
+    upload = Upload("/api/v1/imports/access-log", options, line_identity, count)
+    with open_chunks(file, _stdin(), MAX_LINES, upload.identity) as source:
+        async with console(load(data=data), url, key, create=True) as server:
+            upload.fields["site_id"] = await _site_id(server, site)
+            return await _send_file(server, source, upload)
+
+
+def _stdin() -> BufferedReader:
+    return cast("BufferedReader", sys.stdin.buffer)
 
 
 async def _site_id(server: Console, site: str) -> str:
@@ -164,12 +170,11 @@ async def _site_id(server: Console, site: str) -> str:
     return found[0]
 
 
-async def _send_file(server: Console, file: str, upload: Upload) -> Counter[str]:
-    raw, size = open_input(file, cast("BufferedReader", sys.stdin.buffer))
+async def _send_file(server: Console, source: tuple[Iterator[Chunk], int], upload: Upload) -> Counter[str]:
+    chunks, size = source
     sending: deque[tuple[Chunk, asyncio.Task[dict[str, Any]]]] = deque()
     try:
-        with raw, _progress(size) as advance:
-            chunks = read_chunks(raw, MAX_LINES, upload.identity)
+        with _progress(size) as advance:
             while (chunk := await asyncio.to_thread(next, chunks, None)) or sending:
                 if chunk:
                     sending.append((chunk, asyncio.create_task(_send(server, upload, chunk))))

@@ -128,14 +128,20 @@ class Intake:
         After LogFull some of them may be there: appending again is right, for those that
         `present` does not name.
         """
-        for start in range(0, len(found), _PER_RECORD):
-            part = found[start : start + _PER_RECORD]
-            visits: dict[Visit, int] = {}
-            for each in part:
-                each.event.visit = visits.setdefault(each.visit, len(visits))
-            await self._write(workspace_id, source, [each.event for each in part], list(visits), [])
-            self._latest = max(self._latest, time.time())  # a clock that is set back must not hide a record
-            self._pending |= dict.fromkeys((each.event.event_id for each in part), self._latest)
+        parts = (found[start : start + _PER_RECORD] for start in range(0, len(found), _PER_RECORD))
+        appending = [self._append_record(workspace_id, source, part) for part in parts]
+        # All have their outcome before the first failure is told: who tries again finds what is there.
+        for failure in await asyncio.gather(*appending, return_exceptions=True):
+            if failure is not None:
+                raise failure
+
+    async def _append_record(self, workspace_id: str, source: str, found: Sequence[Found]) -> None:
+        visits: dict[Visit, int] = {}
+        for each in found:
+            each.event.visit = visits.setdefault(each.visit, len(visits))
+        await self._write(workspace_id, source, [each.event for each in found], list(visits), [])
+        self._latest = max(self._latest, time.time())  # a clock that is set back must not hide a record
+        self._pending |= dict.fromkeys((each.event.event_id for each in found), self._latest)
 
     async def tell(self, workspace_id: str, source: str, tallies: Iterable[Tally]) -> None:
         """Have lines that are no events counted in the ledger.

@@ -13,7 +13,7 @@ ID_BYTES = 13
 
 # Runs from this many ids on have memory of their own: of a heap in which runs of ever other
 # sizes come and go, a fifth was lost in holes.
-_OWN_MEMORY = 32_768
+_OWN_MEMORY = 2048
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0)
 
 
