@@ -1,17 +1,18 @@
-"""The console's exception handlers: every error becomes a problem document (`problems.py`).
+"""What the console refuses, and how: every error becomes a problem document (`problems.py`).
 
-Litestar's own messages for wrong parameters and bodies are taken apart so that the answer
-names the field.
+Bodies are read strictly, before Litestar reads them. Its own messages for wrong parameters are
+taken apart so that the answer names the field.
 """
 
 import re
 import traceback
+from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, SerializationException
+from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, Struct, UnsetType
 
@@ -28,6 +29,9 @@ _NAMED_PARAMETER = re.compile(r"parameter '([^']+)'")
 _TYPE = re.compile(r"`([^`]+)`")
 # msgspec: "Expected `int`, got `str` - at `$.pagination.limit`".
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
+_NO_CHOICE = "Invalid enum value"
+_NO_TIME = "Invalid RFC3339 encoded datetime"
+_A_TIME = "must be a time in ISO 8601 with offset, as in 2027-01-31T18:00:00+01:00"
 _IN_JSON = {
     "str": "a string",
     "int": "an integer",
@@ -36,6 +40,7 @@ _IN_JSON = {
     "array": "an array",
     "object": "an object",
     "datetime": "a time",
+    "null": "null",
 }
 _OWN_WORDS = {
     404: "there is nothing at this path",
@@ -64,14 +69,44 @@ def refusals(words: dict[int, str]) -> dict[int, ResponseSpec]:
     }
 
 
-async def checked(request: Request[Any, Any, Any], kind: type[Any]) -> None:
-    """Refuse a body with text where a number or true and false belong: Litestar takes it. Raises Invalid."""
+async def strict_body(request: Request[Any, Any, Any]) -> None:
+    """For `Litestar(before_request=...)`: refuse a body that is not what the route's `data` says.
+
+    Litestar by itself takes text for numbers, numbers for text's times, and 1 for true. Raises Invalid.
+    """
+    data = request.route_handler.parsed_data_field
+    if data is not None:
+        _decode(await request.body(), data.annotation)
+
+
+def _decode(body: bytes, kind: Any) -> None:
+    if not body:
+        raise Invalid("the body is empty; a JSON object is needed")
     try:
-        msgspec.json.decode(await request.body(), type=kind)
+        _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
         message = str(error)
-        place = _PLACE.search(message)
-        raise Invalid(_said_as_json(_PLACE.sub("", message)), field=place[1] if place else "") from None
+        place, inside = _PLACE.search(message), _NAMED_FIELD.search(message)
+        field = ".".join(part[1] for part in (place, inside) if part)
+        allowed = _choices(kind, field) if message.startswith(_NO_CHOICE) else ""
+        raise Invalid(allowed or _said_as_json(_PLACE.sub("", message)), field=field) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"the body is not valid JSON: {error}") from None
+
+
+def _choices(kind: Any, field: str) -> str:
+    """What is allowed in a field of a Struct that takes one of some names."""
+    for each in msgspec.structs.fields(kind):
+        info = msgspec.inspect.type_info(each.type)
+        info = info.type if isinstance(info, msgspec.inspect.Metadata) else info
+        if each.encode_name == field and isinstance(info, msgspec.inspect.LiteralType):
+            return f"Expected one of {', '.join(map(str, info.values))}"
+    return ""
+
+
+@lru_cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
@@ -97,16 +132,7 @@ def _explain(error: HTTPException) -> tuple[str, str]:
     """The field and the words for one of Litestar's own refusals."""
     if isinstance(error.extra, list) and error.extra:
         first = cast("dict[str, str]", error.extra[0])
-        message, key = first.get("message", error.detail), first.get("key", "")
-        if key == "data":  # the body as a whole
-            key = ""
-            if message in {"'data'", "`data`"}:
-                return "", "the body is empty; a JSON object is needed"
-        inside = _NAMED_FIELD.search(message)
-        field = ".".join(part for part in (key, inside[1] if inside else "") if part)
-        return field, _said_as_json(message)
-    if isinstance(error.__cause__, SerializationException):
-        return "", f"the body is not valid JSON: {error.detail}"
+        return first.get("key", ""), _said_as_json(first.get("message", error.detail))
     named = _NAMED_PARAMETER.search(error.detail)
     if named:
         return named[1], error.detail.split(" for path ", 1)[0]
@@ -114,7 +140,13 @@ def _explain(error: HTTPException) -> tuple[str, str]:
 
 
 def _said_as_json(message: str) -> str:
-    return _TYPE.sub(lambda name: _IN_JSON.get(name[1], f"'{name[1]}'"), message)
+    if message == _NO_TIME:
+        return _A_TIME
+    return _TYPE.sub(lambda names: " or ".join(_named(name) for name in names[1].split(" | ")), message)
+
+
+def _named(kind: str) -> str:
+    return _IN_JSON.get(kind, f"'{kind}'")
 
 
 exception_handlers: dict[int | type[Exception], Any] = {Exception: handle}

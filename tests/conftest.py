@@ -10,7 +10,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Footfall runs on asyncio only."""
+    """Footfall runs on asyncio only. For a module, so that its tests can share what they opened."""
     return "asyncio"

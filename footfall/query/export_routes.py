@@ -12,7 +12,6 @@ from litestar.types import Middleware
 from msgspec import Meta
 
 from footfall.model.calendar import local
-from footfall.problems_litestar import checked
 from footfall.query.documented import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
 from footfall.query.download import Download
 from footfall.query.engine import Engine, Found
@@ -123,7 +122,6 @@ def export_routes(
     )
     async def answer(request: Request[Any, Any, Any], data: JSONBody[QueryExport]) -> Response[None]:
         workspace_id = await allowed(request)
-        await checked(request, QueryExport)
         answered = await queries.answer(question_of(data), workspace_id)
         check_whole(data, answered.table)
         table, period = as_arrow(data, answered.table), answered.asked.question.period

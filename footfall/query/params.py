@@ -18,7 +18,7 @@ from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.query.filters import hint
 from footfall.query.periods import DEFAULT_DAYS, MAX_BUCKETS, Interval, Period, Weekday, resolve
-from footfall.query.presets import PRESETS, DubPreset, preset
+from footfall.query.presets import PRESETS, RangeName, preset
 from footfall.query.question import Where
 from footfall.query.url_filters import MAX_FILTERS, field_of, filters_documented, read_filter
 
@@ -32,8 +32,9 @@ _START = "First day (2026-01-31, from midnight on) or time (2026-01-31T18:00:00+
 _Start = Annotated[str, Meta(description=f"{_START}{DEFAULT_DAYS} days up to the end.")] | None
 _End = Annotated[str, Meta(description="Last day (inclusive) or time (exclusive); default: today.")] | None
 _RANGES = (
-    "A range by name instead of its dates: 24h up to now; 7d, 30d, 90d, 1y up to and including today; mtd, "
-    "qtd, ytd: this month, quarter, year so far; all: from the first event on."
+    "A range by name instead of its dates: 24h up to now; today, 7d, 28d, 30d, 90d, 91d, 6mo, 12mo, 1y up to "
+    "and including today; mtd, qtd, ytd: this month, quarter, year so far; yesterday, last_month, "
+    "last_quarter, last_year: the whole one before; all: from the first event on."
 )
 
 
@@ -55,7 +56,7 @@ class Params(Struct, frozen=True, kw_only=True):
 class RangeParams(Params, frozen=True, kw_only=True):
     """Of reports without buckets."""
 
-    interval: Annotated[DubPreset, Meta(description=_RANGES)] | None = None
+    interval: Annotated[RangeName, Meta(description=_RANGES)] | None = None
 
 
 class ListParams(RangeParams, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ class BucketParams(Params, frozen=True, kw_only=True):
     """Of reports over time."""
 
     interval: Annotated[
-        Interval | DubPreset,
+        Interval | RangeName,
         Meta(
             description=f"Length of a bucket: hour, day, week, month or year; at most {MAX_BUCKETS} buckets. "
             f"Or: {_RANGES[0].lower()}{_RANGES[1:]} Then the length is `granularity`."

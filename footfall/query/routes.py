@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from footfall import metrics
 from footfall.errors import NotFound
-from footfall.problems_litestar import exception_handlers
+from footfall.problems_litestar import exception_handlers, strict_body
 from footfall.query import docs_page, documented
 from footfall.query.engine import Engine, Rollups
 from footfall.query.export_routes import export_routes
@@ -145,6 +145,7 @@ def create_app(
             *routers,
         ],
         exception_handlers=exception_handlers,
+        before_request=strict_body,
         openapi_config=docs_page.openapi_config(documented.COMPONENTS),
         logging_config=None,
     )

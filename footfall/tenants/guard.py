@@ -33,11 +33,16 @@ def key_of(request: Request[Any, Any, Any]) -> Key:
 
 
 def parameters(*names: str) -> Guard:
-    """A guard: the query string has no others, so that a mistyped filter is not taken for none."""
+    """A guard: the query string has these only, each once: a mistyped filter is not taken for none."""
+    known = f"allowed are {', '.join(names)}" if names else "there are no parameters here"
 
     def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
-        for name in connection.query_params:
+        given: set[str] = set()
+        for name, _ in connection.query_params.multi_items():
             if name not in names:
-                raise Invalid(f"{name} is unknown; allowed are {', '.join(names)}", field=name)
+                raise Invalid(f"{name} is unknown; {known}", field=name)
+            if name in given:
+                raise Invalid(f"{name} is given twice", field=name)
+            given.add(name)
 
     return guard

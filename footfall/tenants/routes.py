@@ -63,7 +63,12 @@ def _common() -> dict[str, Any]:
 def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
     may_read, may_write = allowed(directory, "read", "links"), allowed(directory, "links")
 
-    @post(summary="Make a link", operation_id="create_link", guards=[may_write], responses=refusals(_TAKEN))
+    @post(
+        summary="Make a link",
+        operation_id="create_link",
+        guards=[may_write, parameters()],
+        responses=refusals(_TAKEN),
+    )
     async def create(request: Asked, data: JSONBody[NewLink]) -> LinkView:
         link = await tenants.create_link(
             key_of(request).workspace_id,
@@ -94,7 +99,7 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         "/{link_id:str}",
         summary="One link",
         operation_id="link",
-        guards=[may_read],
+        guards=[may_read, parameters()],
         responses=refusals(_ONE),
     )
     async def one(request: Asked, link_id: FromPath[str]) -> LinkView:
@@ -104,7 +109,7 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         "/{link_id:str}",
         summary="Change a link",
         operation_id="update_link",
-        guards=[may_write],
+        guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
     async def change(request: Asked, link_id: FromPath[str], data: JSONBody[LinkChange]) -> LinkView:
@@ -123,7 +128,7 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         summary="Delete a link",
         description="Its clicks stay; its code is free again.",
         operation_id="delete_link",
-        guards=[may_write],
+        guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
     async def remove(request: Asked, link_id: FromPath[str]) -> None:
@@ -136,7 +141,10 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
     may_read, may_write = allowed(directory, "read", "links"), allowed(directory, "admin")
 
     @post(
-        summary="Make a site", operation_id="create_site", guards=[may_write], responses=refusals(_REFUSALS)
+        summary="Make a site",
+        operation_id="create_site",
+        guards=[may_write, parameters()],
+        responses=refusals(_REFUSALS),
     )
     async def create(request: Asked, data: JSONBody[NewSite]) -> SiteView:
         mine = key_of(request).workspace_id
@@ -153,7 +161,7 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         "/{site_id:str}",
         summary="One site",
         operation_id="site",
-        guards=[may_read],
+        guards=[may_read, parameters()],
         responses=refusals(_ONE),
     )
     async def one(request: Asked, site_id: FromPath[str]) -> SiteView:
@@ -163,7 +171,7 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         "/{site_id:str}",
         summary="Change a site",
         operation_id="update_site",
-        guards=[may_write],
+        guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
     async def change(request: Asked, site_id: FromPath[str], data: JSONBody[SiteChange]) -> SiteView:
@@ -181,7 +189,7 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         summary="Delete a site",
         description="Its events stay.",
         operation_id="delete_site",
-        guards=[may_write],
+        guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
     async def remove(request: Asked, site_id: FromPath[str]) -> None:
@@ -197,7 +205,7 @@ def _keys(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         summary="Make a key",
         description="The answer holds the secret, which cannot be shown again.",
         operation_id="create_key",
-        guards=[may_manage],
+        guards=[may_manage, parameters()],
         responses=refusals(_REFUSALS),
     )
     async def create(request: Asked, data: JSONBody[NewKey]) -> Response[MadeKey]:
@@ -217,7 +225,7 @@ def _keys(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         "/{key_id:str}",
         summary="Revoke a key",
         operation_id="delete_key",
-        guards=[may_manage],
+        guards=[may_manage, parameters()],
         responses=refusals(_ONE | {409: "It is the last key with the scope admin."}),
     )
     async def remove(request: Asked, key_id: FromPath[str]) -> None:

@@ -12,7 +12,7 @@ from footfall.eventlog.port import Entry
 from footfall.model.ids import uuid7
 from footfall.model.record import RawEvent, Record, Tally, Visit, encode
 from footfall.ports import free_port
-from footfall.problems_litestar import exception_handlers
+from footfall.problems_litestar import exception_handlers, strict_body
 from footfall.query.dead_letters import dead_letter_routes
 from footfall.query.ledger import ledger_routes
 from footfall.server import serve_http
@@ -44,6 +44,7 @@ class Books:
                 dead_letter_routes(self.letters, directory),
             ],
             exception_handlers=exception_handlers,
+            before_request=strict_body,
             logging_config=None,
         )
         self._keys = {}

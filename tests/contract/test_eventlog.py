@@ -24,10 +24,8 @@ def settings(request, tmp_path) -> Settings:
     return load(data=tmp_path / "data", log=request.param, log_segment=1 << 16, log_max=8 << 20)
 
 
-@pytest.fixture
-def durable(settings) -> None:
-    if settings.log == "memory":
-        pytest.skip("the memory log does not outlive its process")
+outliving = pytest.mark.parametrize("settings", sorted(BACKENDS.keys() - {"memory"}), indirect=True)
+"""Of promises about another process, or the next one: the memory log makes none of them."""
 
 
 @asynccontextmanager
@@ -148,7 +146,7 @@ async def test_cancelling_the_wait_does_not_cancel_the_append(settings):
     assert stored == [*(body(number) for number in range(50)), b"later"]
 
 
-@pytest.mark.usefixtures("durable")
+@outliving
 async def test_close_makes_durable_what_was_accepted(settings):
     log = await open_log(settings)
     waits = [asyncio.create_task(log.append(Entry("key", body(number)))) for number in range(1000)]
@@ -175,7 +173,7 @@ async def test_a_log_opened_to_read_does_not_write(settings):
             await append(log, b"x")
 
 
-@pytest.mark.usefixtures("durable")
+@outliving
 async def test_positions_stay_and_go_on_when_the_log_is_opened_again(settings):
     known: list[tuple[int, Stored]] = []
     for start in range(5):
@@ -189,7 +187,7 @@ async def test_positions_stay_and_go_on_when_the_log_is_opened_again(settings):
     assert offsets == sorted(set(offsets))
 
 
-@pytest.mark.usefixtures("durable")
+@outliving
 async def test_two_writers_have_two_shards_and_one_reader_sees_both(settings):
     async with opened(settings) as one, opened(settings) as two, opened(settings, "none") as reader:
         await append(one, b"one")
@@ -220,7 +218,7 @@ async def test_backlog_counts_what_a_consumer_has_not_committed(settings):
         assert await log.backlog("worker") == (0, 0.0)
 
 
-@pytest.mark.usefixtures("durable")
+@outliving
 async def test_backlog_outlives_a_restart(settings):
     async with opened(settings) as log:
         await append(log, *(body(number) for number in range(200)))
@@ -258,7 +256,7 @@ async def test_retention_deletes_only_what_every_consumer_committed(settings):
         assert await log.retain(future) == 0
 
 
-@pytest.mark.usefixtures("durable")
+@outliving
 async def test_a_shard_without_a_writer_is_cleaned_by_another_log(settings):
     future = time.time() + 60
     async with opened(settings) as kept:
@@ -288,7 +286,7 @@ async def test_positions_are_not_used_again_after_everything_was_deleted(setting
         assert (await log.read(shard, stored[-1].offset, ALL, ALL))[0].data == b"new"
 
 
-@pytest.mark.usefixtures("durable")
+@outliving
 async def test_a_name_that_is_no_name_is_refused(settings):
     async with opened(settings) as log:
         with pytest.raises(Invalid, match="consumer"):
@@ -325,7 +323,7 @@ async def test_a_full_log_refuses_and_keeps_nothing_of_what_it_refused(settings)
         assert (await log.read(shard, stored[-1].offset, ALL, ALL))[-1].data == b"again"
 
 
-@pytest.mark.usefixtures("durable")
+@outliving
 async def test_a_queue_that_is_full_refuses_at_once(settings):
     async with opened(settings) as log:
         waits = [asyncio.create_task(log.append(Entry("key", bytes(1 << 20)))) for _ in range(40)]

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def data(tmp_path_factory):
     """A data directory with the clicks of 2012 and the access log of 2015."""
     data = tmp_path_factory.mktemp("real")

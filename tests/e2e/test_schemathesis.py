@@ -101,3 +101,58 @@ def test_every_operation_answers_as_it_is_documented(server, schema, session, mo
         unanswered = {label for label, _ in answered} - {label for label, kind in answered if kind == 2}
         assert not [label for label in unanswered if label.startswith("GET") and "{" not in label]
         assert not [label for label in unanswered if label.removeprefix("POST ") in QUERIES]
+
+
+VALUES = {
+    "string": "5",
+    "integer": 5,
+    "number": 1.5,
+    "boolean": True,
+    "array": [],
+    "object": {},
+    "null": None,
+}
+"""One of each type of JSON."""
+
+
+def test_no_body_takes_one_type_for_another(server):
+    document = server.console.get("/openapi.json").json()
+    bodies = [
+        (method, path, _resolved(document, operation["requestBody"]["content"]["application/json"]["schema"]))
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if "requestBody" in operation
+    ]
+    assert len(bodies) >= 11
+    for method, path, schema in bodies:
+        for name, kinds in schema["properties"].items():
+            allowed = _types(document, kinds)
+            for kind in VALUES.keys() - allowed:
+                answer = server.console.request(method, path.format(**_ANY), json={name: VALUES[kind]})
+                problem = answer.json()
+                said = (method, path, name, kind, problem)
+                assert (answer.status_code, problem.get("field")) == (400, name), said
+                assert "`" not in problem["detail"], said
+                assert "Expected" in problem["detail"], said
+        for body, fields in ({"nonsense": 1}, {"nonsense"}), ({}, {*schema.get("required", ())}):
+            problem = server.console.request(method, path.format(**_ANY), json=body).json()
+            assert not fields or (problem["status"] == 400 and problem["field"] in fields), (path, problem)
+
+
+_ANY = {"link_id": "none", "site_id": "none"}
+
+
+def _resolved(document, schema):
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return document["components"]["schemas"][name] if name else schema
+
+
+def _types(document, schema):
+    """The types of JSON that a schema allows."""
+    schema = _resolved(document, schema)
+    either = schema.get("oneOf", schema.get("anyOf"))
+    if either:
+        return set().union(*(_types(document, each) for each in either))
+    kinds = schema.get("type", [*VALUES])
+    found = {kinds} if isinstance(kinds, str) else set(kinds)
+    return found | {"integer"} if "number" in found else found

@@ -9,12 +9,6 @@ from tests.contract.installation import fault, new_world, one_store
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    """One loop for a module, so that the engine starts once."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def store(tmp_path_factory):
     async with one_store(tmp_path_factory.mktemp("store")) as store:
         yield store

@@ -10,6 +10,7 @@ from footfall.errors import StoreDown
 from footfall.metrics import DEAD_LETTERED, LOG_BACKLOG, WORKER_PAUSED
 from footfall.model.ids import uuid7
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.worker import share
 from tests.contract.installation import (
     broken_record,
     drain,
@@ -204,33 +205,39 @@ async def test_a_store_that_fails_while_a_refused_row_is_looked_for(world, monke
 # Too many of them
 
 
-async def test_it_pauses_when_too_much_cannot_be_stored_and_goes_on_after_the_fix(world, fix):
-    await world.append(300)
-    await world.append_raw(record([poison() for _ in range(99)]))
+@pytest.fixture
+def ten(monkeypatch):
+    """Ten dead letters are enough for a pause; of a hundred, each would be tried again on its own."""
+    monkeypatch.setattr(share, "AT_LEAST", 10)
+
+
+async def test_it_pauses_when_too_much_cannot_be_stored_and_goes_on_after_the_fix(world, fix, ten):
+    await world.append(30)
+    await world.append_raw(record([poison() for _ in range(9)]))
     stop = asyncio.Event()
     running = asyncio.create_task((await world.worker()).run(stop))
-    await until(lambda: stored(world, 300))
-    assert WORKER_PAUSED._value.get() == 0, "99 are no deploy gone wrong"
+    await until(lambda: stored(world, 30))
+    assert WORKER_PAUSED._value.get() == 0, "nine are no deploy gone wrong"
     stop.set()
     await running
-    await world.append(300)
-    await world.append_raw(record([poison() for _ in range(100)]))
+    await world.append(30)
+    await world.append_raw(record([poison() for _ in range(10)]))
     stop = asyncio.Event()
     running = asyncio.create_task((await world.worker()).run(stop))
     await until(lambda: asyncio.sleep(0, WORKER_PAUSED._value.get() == 1))
-    assert tuple(await world.counts()) == (300, 300)
-    assert await world.outcomes() == {"received": 399, "stored": 300, "dead_lettered": 99}
+    assert tuple(await world.counts()) == (30, 30)
+    assert await world.outcomes() == {"received": 39, "stored": 30, "dead_lettered": 9}
     assert await world.backlog() == 2
     assert await world.batches.open_plans() == []
     fix()
     await until(lambda: waiting(world, 0))
     # The fix may have come while the batch was being looked through; what failed before it is a letter.
     await retry_all(world)
-    await until(lambda: stored(world, 799))
+    await until(lambda: stored(world, 79))
     stop.set()
     await running
     assert WORKER_PAUSED._value.get() == 0
-    assert await world.outcomes() == {"received": 799, "stored": 799}
+    assert await world.outcomes() == {"received": 79, "stored": 79}
 
 
 async def test_below_a_fifth_it_goes_on(world, fix):
@@ -240,8 +247,8 @@ async def test_below_a_fifth_it_goes_on(world, fix):
     assert await world.outcomes() == {"received": 5000, "stored": 4000, "dead_lettered": 1000}
 
 
-async def test_a_pause_can_be_stopped(world, fix):
-    await world.append_raw(record([poison() for _ in range(100)]))
+async def test_a_pause_can_be_stopped(world, fix, ten):
+    await world.append_raw(record([poison() for _ in range(10)]))
     stop = asyncio.Event()
     running = asyncio.create_task((await world.worker()).run(stop))
     await until(lambda: asyncio.sleep(0, WORKER_PAUSED._value.get() == 1))
@@ -251,10 +258,10 @@ async def test_a_pause_can_be_stopped(world, fix):
     assert await world.letters() == []
 
 
-async def test_it_pauses_when_the_store_refuses_too_much(world):
-    refused = range(50, 250)
+async def test_it_pauses_when_the_store_refuses_too_much(world, ten):
+    refused = range(5, 25)
     world.store.before = refusing(world, *refused)
-    await world.append(300)
+    await world.append(30)
     running = asyncio.create_task((await world.worker()).drain())
     await until(lambda: asyncio.sleep(0, WORKER_PAUSED._value.get() == 1))
     assert await world.letters() == []
@@ -264,8 +271,8 @@ async def test_it_pauses_when_the_store_refuses_too_much(world):
     assert WORKER_PAUSED._value.get() == 0
     await retry_all(world, "refused_by_store")
     await drain(world)
-    assert tuple(await world.counts()) == (300, 300)
-    assert await world.outcomes() == {"received": 300, "stored": 300}
+    assert tuple(await world.counts()) == (30, 30)
+    assert await world.outcomes() == {"received": 30, "stored": 30}
 
 
 # Under load

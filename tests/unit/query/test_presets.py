@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.query.presets import PRESETS, DubPreset, PlausiblePreset, preset
+from footfall.query.presets import PRESETS, RangeName, preset
 
-BERLIN = ZoneInfo("Europe/Berlin")
+DUB = {"24h", "7d", "30d", "90d", "1y", "mtd", "qtd", "ytd", "all"}
+PLAUSIBLE = {"day", "24h", "7d", "28d", "30d", "91d", "month", "6mo", "12mo", "year", "all"}
+OVER = {"yesterday", "last_month", "last_quarter", "last_year"}
 
 
 def dates(name, now, timezone="Europe/Berlin", first=None):
@@ -27,6 +29,7 @@ def dates(name, now, timezone="Europe/Berlin", first=None):
     ("name", "first"),
     [
         ("day", "2026-05-15"),
+        ("today", "2026-05-15"),
         ("7d", "2026-05-09"),
         ("28d", "2026-04-18"),
         ("30d", "2026-04-16"),
@@ -71,14 +74,71 @@ def test_an_unknown_zone_is_refused():
         preset("7d", datetime(2026, 5, 15, tzinfo=UTC), "Mars/Olympus")
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("yesterday", "2026-05-14", "2026-05-14"),
+        ("last_month", "2026-04-01", "2026-04-30"),
+        ("last_quarter", "2026-01-01", "2026-03-31"),
+        ("last_year", "2025-01-01", "2025-12-31"),
+    ],
+)
+def test_what_is_over_is_whole_and_ends_before_today(name, first, last):
+    assert dates(name, datetime(2026, 5, 14, 22, 30, tzinfo=UTC)) == (first, last)
+
+
+def test_what_is_over_crosses_the_year():
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert dates("yesterday", now) == ("2025-12-31", "2025-12-31")
+    assert dates("last_month", now) == ("2025-12-01", "2025-12-31")
+    assert dates("last_quarter", now) == ("2025-10-01", "2025-12-31")
+    assert dates("last_year", now) == ("2025-01-01", "2025-12-31")
+
+
+@pytest.mark.parametrize(
+    ("timezone", "now", "hours", "begins"),
+    [
+        # Clocks went forward, and back, on the day before.
+        ("Europe/Berlin", datetime(2026, 3, 30, 9, tzinfo=UTC), 23, "2026-03-29T00:00:00+01:00"),
+        ("Europe/Berlin", datetime(2026, 10, 26, 9, tzinfo=UTC), 25, "2026-10-25T00:00:00+02:00"),
+        ("Australia/Lord_Howe", datetime(2026, 4, 5, 21, tzinfo=UTC), 24.5, "2026-04-05T00:00:00+11:00"),
+        # Clocks go forward at midnight: the day begins at one o'clock.
+        ("America/Asuncion", datetime(2023, 10, 2, 12, tzinfo=UTC), 23, "2023-10-01T01:00:00-03:00"),
+        ("Asia/Kathmandu", datetime(2026, 5, 14, 18, 15, tzinfo=UTC), 24, "2026-05-14T00:00:00+05:45"),
+        ("Asia/Kathmandu", datetime(2026, 5, 14, 18, 14, tzinfo=UTC), 24, "2026-05-13T00:00:00+05:45"),
+        # Samoa had no 30 December 2011.
+        ("Pacific/Apia", datetime(2011, 12, 31, 0, tzinfo=UTC), 24, "2011-12-29T00:00:00-10:00"),
+    ],
+)
+def test_yesterday_is_the_day_of_the_zone_however_long(timezone, now, hours, begins):
+    period = preset("yesterday", now, timezone)
+    assert (period.end - period.start) / 3_600_000 == hours
+    assert period.iso(period.start) == begins
+
+
+def test_last_month_has_its_own_offsets_at_both_ends():
+    period = preset("last_month", datetime(2026, 4, 3, tzinfo=UTC), "America/New_York")
+    assert period.iso(period.start) == "2026-03-01T00:00:00-05:00"
+    assert period.iso(period.end) == "2026-04-01T00:00:00-04:00"
+    assert (period.end - period.start) / 3_600_000 == 31 * 24 - 1
+
+
+def test_the_names_that_users_of_others_know_are_known():
+    assert set(PRESETS) >= DUB | PLAUSIBLE | OVER
+    # Of series `interval` is also the length of a bucket: there these mean that.
+    assert set(get_args(RangeName)) == set(PRESETS) - {"day", "month", "year"}
+
+
 @given(
-    st.sampled_from(sorted({*get_args(DubPreset), *get_args(PlausiblePreset)})),
+    st.sampled_from(PRESETS),
     st.integers(631_152_000, 3_786_912_000).map(lambda at: datetime.fromtimestamp(at, UTC)),
     st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Apia", "Asia/Kathmandu", "America/Sao_Paulo"]),
 )
-def test_every_name_is_a_range_up_to_now_in_every_zone(name, now, timezone):
-    assert name in PRESETS
+def test_every_name_is_a_range_that_ends_now_or_before_in_every_zone(name, now, timezone):
     period = preset(name, now, timezone)
     assert period.start < period.end
-    assert period.start <= now.timestamp() * 1000 <= period.end
     assert date(1970, 1, 1) <= datetime.fromtimestamp(period.start / 1000, UTC).date()
+    if name in OVER:
+        assert period.end == preset("today" if name == "yesterday" else name[5] + "td", now, timezone).start
+    else:
+        assert period.start <= now.timestamp() * 1000 <= period.end

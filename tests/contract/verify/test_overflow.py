@@ -14,24 +14,13 @@ from footfall.settings import Settings
 from footfall.state.ledger import Ledger, received
 from footfall.state.tables import open_state
 from footfall.worker.open import open_worker
-from tests.contract.verified import END, NOW, START, event, open_engine
+from tests.contract.verified import END, NOW, START, event
 
 pytestmark = pytest.mark.anyio
 
 EVENTS = 20  # in a record
 ALL = 1 << 60
 LOG_MAX = 8 << 20
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def engine(tmp_path_factory):
-    async with open_engine(tmp_path_factory.mktemp("store")) as store:
-        yield store
 
 
 @pytest.fixture

@@ -11,17 +11,10 @@ from footfall.query.periods import Period
 from footfall.query.question import Question
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored
-from tests.console import open_console
-from tests.contract.acme import DAY, FIRST, RANGE, Acme
+from tests.contract.acme import DAY, FIRST, RANGE
 from tests.contract.slow import Gate, asked, until
 
 OVERVIEW = "/api/v1/analytics/overview"
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory):
-    with open_console(tmp_path_factory.mktemp("data")) as console:
-        yield Acme(console)
 
 
 class State:

@@ -1,77 +1,21 @@
 """Retention and repair as people meet them: over HTTP and from the command line."""
 
 import asyncio
-import time
 
 import pytest
-from litestar import Litestar
 
 from footfall import cli_retention, cli_verify
 from footfall.jobs.ranges import iso
-from footfall.jobs.retention import Retention, nightly_retention
-from footfall.jobs.retention_routes import retention_routes
-from footfall.jobs.rollups import Rollups
-from footfall.jobs.routes import verify_routes
-from footfall.problems_litestar import exception_handlers
-from footfall.settings import Settings
+from footfall.jobs.retention import nightly_retention
 from footfall.state.builds import Builds
 from footfall.state.retained import Deleted, Retained
-from footfall.tenants.directory import Directory
 from tests.contract.acme import assert_problem
-from tests.contract.books import open_books
-from tests.contract.verified import END, NOW, START, THIS_HOUR, event, open_engine, open_world
+from tests.contract.verified import END, NOW, START, THIS_HOUR, event
 
 pytestmark = pytest.mark.anyio
 
 PATH = "/api/v1/retention"
 DAY = 86_400_000
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def engine(tmp_path_factory):
-    async with open_engine(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture
-async def world(tmp_path, engine, monkeypatch):
-    await asyncio.to_thread(engine._handles.commands.command, "TRUNCATE TABLE rollups")
-    async with open_world(tmp_path, engine, monkeypatch) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def api(world, tmp_path):
-    """The routes over the world, with keys; "local" is the token of this machine's commands."""
-    settings = Settings(data=tmp_path)
-    async with open_books(tmp_path / "tenants") as books:
-        directory = Directory(books.tenants, settings, lambda token: token == "local")
-        await directory.start()
-        world.rollups = Rollups(world.store, world.database, None, books.tenants.timezones, settings)
-        world.clock_of_retention = lambda: time.time() + 91 * 86400
-        world.retention = Retention(
-            world.store, world.database, settings, world.rollups, None, world.clock_of_retention
-        )
-        books.app = Litestar(
-            [
-                retention_routes(world.retention, world.rollups, directory),
-                verify_routes(world.verifier, directory),
-            ],
-            exception_handlers=exception_handlers,
-            logging_config=None,
-        )
-        yield books
-        await directory.stop()
-
-
-@pytest.fixture
-async def acme(api):
-    return (await api.tenants.create_workspace("acme")).id
 
 
 async def test_the_plan_is_of_the_own_workspace(world, api, acme):

@@ -18,26 +18,9 @@ from footfall.state.dead_letters import Settled
 from footfall.state.ledger import HOUR, LedgerCount, hour_of
 from footfall.state.letters import unreadable_letter
 from footfall.state.tables import ledger, positions
-from tests.contract.verified import END, NOW, START, THIS_HOUR, World, event, open_engine, open_world
+from tests.contract.verified import END, NOW, START, THIS_HOUR, World, event
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def engine(tmp_path_factory):
-    async with open_engine(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture
-async def world(tmp_path, engine, monkeypatch):
-    async with open_world(tmp_path, engine, monkeypatch) as opened:
-        yield opened
 
 
 # Nothing to find

@@ -4,63 +4,20 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from litestar import Litestar
 from structlog.testing import capture_logs
 
 from footfall import cli_verify
 from footfall.jobs.measure import measure_books
 from footfall.jobs.nightly import nightly_verify
 from footfall.jobs.ranges import iso
-from footfall.jobs.routes import verify_routes
 from footfall.metrics import LEDGER_IMBALANCES, LETTERS, VERIFY_FINDINGS
-from footfall.problems_litestar import exception_handlers
-from footfall.settings import Settings
-from footfall.tenants.directory import Directory
 from tests.contract.acme import assert_problem
-from tests.contract.books import open_books
-from tests.contract.verified import END, NOW, START, event, open_engine, open_world
+from tests.contract.verified import END, NOW, START, event
 
 pytestmark = pytest.mark.anyio
 
 PATH = "/api/v1/verify"
 RANGE = {"start": iso(START), "end": iso(END)}
-
-
-@pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def engine(tmp_path_factory):
-    async with open_engine(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture
-async def world(tmp_path, engine, monkeypatch):
-    async with open_world(tmp_path, engine, monkeypatch) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def api(world, tmp_path):
-    """The route over the world, with keys."""
-    async with open_books(tmp_path / "tenants") as books:
-        directory = Directory(books.tenants, Settings(data=tmp_path))
-        await directory.start()
-        books.app = Litestar(
-            [verify_routes(world.verifier, directory)],
-            exception_handlers=exception_handlers,
-            logging_config=None,
-        )
-        yield books
-        await directory.stop()
-
-
-@pytest.fixture
-async def acme(api):
-    return (await api.tenants.create_workspace("acme")).id
 
 
 async def test_the_answer_has_figures_and_findings_of_the_own_workspace(world, api, acme):

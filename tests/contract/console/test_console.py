@@ -1,18 +1,9 @@
 """The console beside its reports: health, metrics, the page of the API, the OpenAPI document."""
 
-import pytest
-
 from footfall.errors import StoreDown
 from footfall.query.params import filter_parameters, parameters
 from footfall.query.reports import REPORTS
-from tests.console import open_console
-from tests.contract.acme import Acme, assert_problem
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory):
-    with open_console(tmp_path_factory.mktemp("console")) as opened:
-        yield Acme(opened)
+from tests.contract.acme import assert_problem
 
 
 def test_health_needs_no_key_and_tells_ready_from_alive(acme):
@@ -95,7 +86,7 @@ def test_openapi_describes_every_parameter_and_every_answer(acme):
         assert all(each["description"] for each in found.values())
         own = {each.name for each in parameters(report.params)} | ({"id"} if "{" in report.path else set())
         assert set(found) == own | {each.name for each in filter_parameters()} | {"properties"}
-        assert {"24h", "30d", "all"} <= set(found["interval"]["schema"]["enum"])
+        assert {"24h", "30d", "yesterday", "last_month", "all"} <= set(found["interval"]["schema"]["enum"])
         if "granularity" in found:
             assert found["granularity"]["schema"]["enum"] == ["hour", "day", "week", "month", "year"]
             assert set(found["granularity"]["schema"]["enum"]) <= set(found["interval"]["schema"]["enum"])

@@ -13,8 +13,7 @@ import pytest
 from footfall.model.columns import COLUMNS
 from footfall.query import export_events
 from footfall.store.arrow import table
-from tests.console import open_console
-from tests.contract.acme import DAY, FIRST, RANGE, Acme, assert_problem
+from tests.contract.acme import DAY, FIRST, RANGE, assert_problem
 from tests.truth import columns_of, make_events
 
 PATH = "/api/v1/export/events"
@@ -22,12 +21,6 @@ ALL = RANGE | {"include_bots": "true"}
 ZONE = "Asia/Kolkata"
 NAMES = [column.name for column in COLUMNS if column.role not in ("private", "position")]
 IDS = ("visitor_id", "session_id")
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory):
-    with open_console(tmp_path_factory.mktemp("data")) as console:
-        yield Acme(console)
 
 
 @pytest.fixture

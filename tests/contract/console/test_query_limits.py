@@ -8,8 +8,8 @@ import pytest
 from footfall.errors import TooMany
 from footfall.metrics import HANG_UPS
 from footfall.query.limits import Limiter
-from tests.console import Console, open_console
-from tests.contract.acme import Acme, assert_problem
+from tests.console import Console
+from tests.contract.acme import assert_problem
 from tests.contract.slow import Breaks, Gate, Slow, SlowExports, asked, running, served, until
 
 OVERVIEW = "/api/v1/analytics/overview"
@@ -21,12 +21,6 @@ ROUTES = {
     "query": ("POST", "/v1/query", QUERY),
     "query export": ("POST", "/v1/export", QUERY | {"format": "csv"}),
 }
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory):
-    with open_console(tmp_path_factory.mktemp("data")) as console:
-        yield Acme(console)
 
 
 # Hang-ups
@@ -140,8 +134,9 @@ def test_a_limiter_forgets_keys_that_ask_nothing_and_bounds_those_that_wait():
         async with limiter.turn("a"), limiter.turn("b"):
             waiting = [asyncio.create_task(_turn(limiter)) for _ in range(10)]
             await asyncio.sleep(0)
-            with pytest.raises(TooMany, match="at once"):
+            with pytest.raises(TooMany, match="at once") as refused:
                 await _turn(limiter)
+            assert refused.value.retry_after == 5  # by then none of those who wait now waits
             waiting[0].cancel()
             await asyncio.wait({waiting[0]})
         await asyncio.gather(*waiting[1:])
@@ -162,7 +157,9 @@ def test_exports_do_not_take_the_turns_of_questions(acme):
         async with served(console, acme.key) as client:
             first = asyncio.create_task(client.get(EXPORT))
             await until(lambda: running(acme.console.store))
-            assert_problem(await client.get(EXPORT), 429)
+            refused = await client.get(EXPORT)
+            assert_problem(refused, 429)
+            assert int(refused.headers["Retry-After"]) >= 1
             assert (await client.get(OVERVIEW)).status_code == 200
             first.cancel()
             await until(lambda: _none(acme.console.store))

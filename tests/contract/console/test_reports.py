@@ -8,8 +8,7 @@ import pytest
 from footfall.errors import Invalid, StoreDown
 from footfall.query.metrics import UNIQUE_ERROR
 from footfall.query.reports import REPORTS
-from tests.console import open_console
-from tests.contract.acme import BY_NAME, DAY, FIRST, RANGE, Acme, assert_problem, required
+from tests.contract.acme import BY_NAME, DAY, FIRST, RANGE, assert_problem, required
 from tests.truth import columns_of, make_events
 from tests.truth_cases import escaped
 
@@ -76,12 +75,6 @@ INJECTIONS = [
     "`events`",
     "\U0001f642\u202e",
 ]
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory):
-    with open_console(tmp_path_factory.mktemp("console")) as opened:
-        yield Acme(opened)
 
 
 every_report = pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)

@@ -1,21 +1,16 @@
 """Filters, ranges by name, and what `meta` says of both: the same for every report."""
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
+from footfall.query.presets import RangeName
 from footfall.query.reports import REPORTS
-from tests.console import open_console
-from tests.contract.acme import BY_NAME, DAY, FIRST, Acme, assert_problem, required
+from tests.contract.acme import BY_NAME, DAY, FIRST, assert_problem, required
 from tests.truth import columns_of, make_events
 
 every_report = pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)
-
-
-@pytest.fixture(scope="module")
-def acme(tmp_path_factory):
-    with open_console(tmp_path_factory.mktemp("console")) as opened:
-        yield Acme(opened)
 
 
 def count(acme, **params):
@@ -119,6 +114,21 @@ def test_a_range_may_be_named(acme, report):
     assert (query["interval"], end - start, end.hour) == ("7d", timedelta(days=7), 0)
     both = acme.console.get(path, acme.key, needed | {"interval": "7d", "start_date": "2026-03-01"})
     assert_problem(both, 400, field="interval")
+
+
+@pytest.mark.parametrize("name", get_args(RangeName))
+def test_every_name_of_a_range_has_an_answer(acme, name):
+    path, zone = "/api/v1/analytics/timeseries", "Asia/Kolkata"
+    answer = acme.console.get(path, acme.key, {"interval": name, "timezone": zone})
+    assert answer.status_code == 200, answer.text
+    asked = {"metrics": ["events"], "date_range": name, "timezone": zone}
+    other = acme.console.post("/v1/query", asked, acme.key)
+    assert other.status_code == 200, other.text
+    query, begin, end = answer.json()["meta"]["query"], *other.json()["query"]["date_range"]
+    if name != "24h":  # that is of the minute it was asked in
+        assert (query["start"], query["end"]) == (begin, end)
+    over = datetime.fromisoformat(end) <= datetime.now(UTC)
+    assert over == (name == "yesterday" or name.startswith("last_"))
 
 
 def test_all_begins_with_the_first_event_kept(acme):
