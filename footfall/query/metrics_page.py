@@ -74,12 +74,13 @@ def _rollups() -> Iterable[str]:
     yield ""
     yield "## What is kept of visits\n"
     yield (
-        f"{_names(name for name in METRICS if METRICS[name].over_sessions)} and the pages of a visit come from "
-        "the events. When retention deletes these, it counts their visits first: by site, bots or not and day "
-        f"of the site's own zone, alone and by one of {_names(field for field in FIELDS if field)}. From then "
-        "on a visit belongs to the day on which it began, and one over two sites or over the end of a month "
-        "(UTC) is two. What these rows do not answer is said to be missing in `meta.warnings`: other fields or "
-        "several at once, hours, a filter with several values that is not grouped by, days of another zone.\n"
+        f"{_names(name for name in METRICS if METRICS[name].over_sessions)} and the pages of a visit come "
+        "from the events. When retention deletes these, it counts their visits first: by site, bots or not "
+        "and day of the site's own zone, alone and by one of "
+        f"{_names(field for field in FIELDS if field)}. From then on a visit belongs to the day on which "
+        "it began, and one over two sites or over the end of a month (UTC) is two. What these rows do not "
+        "answer is said to be missing in `meta.warnings`: other fields or several at once, hours, a filter "
+        "with several values that is not grouped by, days of another zone.\n"
     )
 
 

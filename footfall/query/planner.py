@@ -68,6 +68,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
     zones = {site: manifest.zones[site] for site in sites if site in manifest.zones}
     if "" in sites:  # events without a site
         zones[""] = _NO_SITE
+    found: list[Rollup] = []
     for cube in _cubes(question):
         covers = tuple(_covers(question, cube, zones))
         if not covers:
@@ -75,7 +76,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
         start, end = min(cover.start for cover in covers), max(cover.end for cover in covers)
         entries = [entry for entry in manifest.entries if entry.first < end and entry.last >= start]
         if all(cube.name in entry.cubes for entry in entries):
-            return Rollup(
+            rollup = Rollup(
                 cube=cube,
                 builds=tuple((entry.month, entry.build) for entry in entries),
                 covers=covers,
@@ -83,7 +84,11 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
                 late=manifest.late,
                 edges=_edges(question, covers, entries),
             )
-    return None
+            if _whole(question, covers):
+                return rollup
+            found.append(rollup)
+    # Hours leave less to the events than days: these take longer, or may be gone.
+    return next((rollup for rollup in found if rollup.cube.grain == "hour"), found[0] if found else None)
 
 
 def deleted_before(question: Question, manifest: Manifest, stored: Stored) -> int:
@@ -187,4 +192,9 @@ def _edges(question: Question, covers: Sequence[Cover], entries: Sequence[Entry]
     covered = {site for cover in covers for site in cover.sites}
     if asked is None or not asked <= covered:
         return True
-    return any((cover.start, cover.end) != (question.period.start, question.period.end) for cover in covers)
+    return not _whole(question, covers)
+
+
+def _whole(question: Question, covers: Sequence[Cover]) -> bool:
+    """Whether the covers are about all of the range."""
+    return all((cover.start, cover.end) == (question.period.start, question.period.end) for cover in covers)

@@ -58,11 +58,6 @@ TEXT_FILTERS = [
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def store(tmp_path_factory):
     async with one_store(tmp_path_factory.mktemp("store")) as store:
         yield store
@@ -145,7 +140,7 @@ def bodies(draw, cube):
     """A question, and whether rollups must have a part in its answer."""
     zone, dates = draw(ranges())
     known = [*cube.fields, "event_type", "is_bot", "site_id"]
-    metrics = HOURLY.get(cube.name) or DAILY
+    metrics = HOURLY.get(cube.name.removesuffix("_day")) or DAILY
     if cube.name == "widget":
         metrics = [*DAILY, "impressions", "viewable_impressions", "widget_clicks", "ctr"]
     body = {

@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS rollups
 )
 ENGINE = MergeTree
 PARTITION BY (toYYYYMM(at), build)
-ORDER BY (cube, workspace_id, site_id, link_id, at)
+-- Lists of clicks, and of links, read one event type.
+ORDER BY (cube, workspace_id, site_id, event_type, link_id, at)
 SETTINGS
     -- A row may hold a set of thousands of visitors: no question reads 8192 where it wants a hundred.
     index_granularity = 1024,

@@ -7,11 +7,6 @@ from tests.contract.sliced import new_world
 
 
 @pytest.fixture(scope="module")
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 async def store(tmp_path_factory):
     async with one_store(tmp_path_factory.mktemp("store")) as store:
         yield store

@@ -45,3 +45,12 @@ def test_what_another_workspace_deletes_is_no_business_of_ours():
     assert deleted_before(question(where=All((is_("site_id", THEIRS),))), gone, stored(1)) == 0
     both = manifest(**{THEIRS: START + 9 * DAY, OURS: START + DAY})
     assert deleted_before(question(), both, stored(1)) == START + DAY
+
+
+def test_whole_days_come_from_days_and_cut_ones_from_hours():
+    whole = plan(question(), manifest(), stored(SMALL + 1))
+    assert whole.cube.name == "total_day"
+    for cut in (1, 3 * HOUR_MS):
+        period = Period(START + cut, START + 10 * DAY, "UTC")
+        asked = Question(workspace_id="acme", period=period, metrics=("events",))
+        assert plan(asked, manifest(), stored(SMALL + 1)).cube.name == "total"
