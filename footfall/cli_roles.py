@@ -1,22 +1,18 @@
-"""`footfall serve`, `collect`, `work`, `query` and `migrate`: the roles as processes.
-
-What a role is made of is imported when it is called: `serve` starts its children before
-it needs any of that itself.
-"""
-# ruff: noqa: PLC0415 -- see above
+"""`footfall serve`, `collect`, `work`, `query` and `migrate`: the roles as processes."""
 
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import uvloop
 from cyclopts import Parameter
 
-from footfall import runfile, supervise
+from footfall import main, runfile, supervise
 from footfall.errors import Misconfigured
 from footfall.ports import answers, free_port, is_free
 from footfall.settings import Settings, load
@@ -53,7 +49,6 @@ DEFAULTS = Where()
 
 # Given by the supervisor (and the demo) to its children only (see supervise.py).
 Lifeline = Annotated[int | None, Parameter(show=False)]
-Gate = Annotated[int | None, Parameter(show=False)]
 
 
 def serve(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> int:
@@ -66,20 +61,19 @@ def serve(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> int:
         supervise.follow(lifeline)
     with runfile.DataLock.acquire(settings.data, "footfall serve") as lock:
         _check_free(settings, "port", "console_port")
+        key = _first_start(settings)
         with _announced(settings):
-            return asyncio.run(_supervise(settings, lock))
+            return asyncio.run(_supervise(settings, lock, key))
 
 
-def collect(*, where: Where = DEFAULTS, lifeline: Lifeline = None, gate: Gate = None) -> None:
+def collect(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> None:
     """Run a door only: it takes events and clicks, and needs a worker elsewhere to store them."""
     settings = where.settings()
     if lifeline is None:
         _check_free(settings, "port")
     else:
         supervise.follow(lifeline)
-    from footfall import main
-
-    _run(main.run_collect(settings), gate)
+    uvloop.run(main.run_collect(settings))
 
 
 def work(
@@ -87,41 +81,26 @@ def work(
     where: Where = DEFAULTS,
     with_query: Annotated[bool, Parameter(negative=(), help="Run the console in the same process.")] = False,
     lifeline: Lifeline = None,
-    gate: Gate = None,
 ) -> None:
     """Run the worker only: it takes events from the log into the store."""
     settings = where.settings()
     with _alone(settings, "footfall work", lifeline, console=with_query):
-        from footfall import main
-
-        _run(main.run_work(settings, with_query=with_query), gate)
+        uvloop.run(main.run_work(settings, with_query=with_query))
 
 
 def query(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> None:
     """Run the console only: the API that answers questions."""
     settings = where.settings()
     with _alone(settings, "footfall query", lifeline, console=True):
-        from footfall import main
-
-        _run(main.run_query(settings))
+        uvloop.run(main.run_query(settings))
 
 
 def migrate(*, data: Data = None) -> None:
     """Bring the store's schema up to date. `serve` and `work` do it by themselves when they start."""
-    from footfall import main
-
     settings = load(data=data)
     with runfile.DataLock.acquire(settings.data, "footfall migrate"):
         applied = asyncio.run(main.migrate(settings))
     say("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
-
-
-def _run(role: Coroutine[Any, Any, None], gate: int | None = None) -> None:
-    import uvloop
-
-    if gate is not None:
-        supervise.wait_at(gate)
-    uvloop.run(role)
 
 
 @contextmanager
@@ -143,8 +122,6 @@ def _alone(settings: Settings, command: str, lifeline: int | None, *, console: b
 
 def _first_start(settings: Settings) -> str | None:
     """Make the data directory usable; the key of its first start is shown, and returned."""
-    from footfall import main
-
     key = asyncio.run(main.prepare(settings))
     if settings.admin_key.get_secret_value():
         return None  # who set it knows it, and it has no place in the output
@@ -186,13 +163,7 @@ def _check_free(settings: Settings, *names: str) -> None:
             raise Misconfigured(f"port {port} is in use by another program; choose another with {option}")
 
 
-async def _supervise(settings: Settings, lock: runfile.DataLock) -> int:
-    key: str | None = None
-
-    def prepare() -> None:
-        nonlocal key
-        key = _first_start(settings)
-
+async def _supervise(settings: Settings, lock: runfile.DataLock, key: str | None) -> int:
     footfall = [sys.executable, "-m", "footfall"]
     common = [
         *("--data", str(settings.data), "--host", settings.host),
@@ -206,22 +177,22 @@ async def _supervise(settings: Settings, lock: runfile.DataLock) -> int:
         say=lambda line: warn(f"footfall: {line}"),
         inherit=(lock.fd,),
     )
-    greeting = asyncio.ensure_future(_greet(settings, lambda: key))
+    greeting = asyncio.ensure_future(_greet(settings, key))
     try:
-        return await supervisor.run(prepare)
+        return await supervisor.run()
     finally:
         greeting.cancel()
 
 
-async def _greet(settings: Settings, key: Callable[[], str | None]) -> None:
-    """Say where everything is, once it answers; by then the `key` of a first start is known."""
+async def _greet(settings: Settings, key: str | None) -> None:
+    """Say where everything is, once it answers."""
     for url in (
         runfile.base_url(settings.host, settings.port),
         runfile.base_url(settings.host, settings.console_port),
     ):
         while not await asyncio.to_thread(answers, f"{url}/health/live"):  # noqa: ASYNC110 -- another process
             await asyncio.sleep(0.1)
-    header = f"-H 'Authorization: Bearer {key() or 'YOUR_KEY'}'"
+    header = f"-H 'Authorization: Bearer {key or 'YOUR_KEY'}'"
     say(
         f"Door      {settings.door_url}\n"
         f"Console   {settings.console}\n"

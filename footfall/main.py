@@ -87,9 +87,7 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
     stop = _stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        opening = stack.enter_async_context(parts.with_store(settings))
-        # The engine takes its time to open, in a thread; and so does loading the rest of our code.
-        store, _ = await asyncio.gather(opening, asyncio.to_thread(parts.load, with_console=with_query))
+        store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
         worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
         rollups = await stack.enter_async_context(parts.with_rollups(settings, store, worker))

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from footfall import alerts, runfile
@@ -29,19 +28,9 @@ if TYPE_CHECKING:
     from footfall.tenants.directory import Directory
     from footfall.worker.loop import Worker
 
-# What takes long to import, see `load`.
-_OF_WORKER = ("footfall.worker.open", "footfall.jobs.rollups", "footfall.jobs.retention")
-_OF_CONSOLE = ("footfall.imports.open", "footfall.query.routes", "footfall.tenants.routes")
-
 _TICK = 60.0
 _SALTS_EVERY = 3600.0
 _RETAIN_EVERY = 60.0
-
-
-def load(*, with_console: bool) -> None:
-    """Import the worker, the rollups and the console: they are there when they are opened."""
-    for name in (*_OF_WORKER, *(_OF_CONSOLE if with_console else ())):
-        import_module(name)
 
 
 @asynccontextmanager

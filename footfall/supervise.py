@@ -1,12 +1,11 @@
 """`footfall serve`: starts the roles as processes of their own and keeps them running.
 
 The supervisor holds the data directory's lock and nothing else: no log, no store. Each child
-inherits three descriptors. The lock: so the directory is taken until the last child has
-ended, even if the supervisor is killed. And the reading ends of two pipes, whose only writing
-ends are the supervisor's. At the gate a child waits, its code loaded, until end-of-file says that
-the directory is prepared: most of a start is loading code. At the lifeline end-of-file means that
-the supervisor is gone, whatever killed it. A pipe rather than Linux's parent-death signal because
-it works on macOS too and has no gap: a child that looks late still sees the end.
+inherits two descriptors. The lock: so the directory is taken until the last child has
+ended, even if the supervisor is killed. And the reading end of a pipe, the lifeline, whose
+only writing end is the supervisor's: end-of-file means that the supervisor is gone, whatever
+killed it. A pipe rather than Linux's parent-death signal because it works on macOS too and
+has no gap: a child that looks late still sees the end.
 
 A child is made with `subprocess`, never by a bare fork: the engine does not survive one.
 """
@@ -33,26 +32,10 @@ MISCONFIGURED = 2
 
 
 class Child(NamedTuple):
-    """A role: its name in messages, and its command, which `--lifeline FD --gate FD` is added to."""
+    """A role: its name in messages, and its command, which `--lifeline FD` is added to."""
 
     name: str
     command: Sequence[str]
-
-
-class _Pipe:
-    """A pipe that tells something by its end; nothing is ever written."""
-
-    def __init__(self) -> None:
-        reading_end, writing_end = os.pipe()
-        self.children = os.fdopen(reading_end, "rb")
-        self._ours = os.fdopen(writing_end, "wb")
-
-    def end(self) -> None:
-        self._ours.close()
-
-    def close(self) -> None:
-        self._ours.close()
-        self.children.close()
 
 
 class Supervisor:
@@ -69,7 +52,6 @@ class Supervisor:
         self._say = say
         self._inherit = tuple(inherit)
         self._stop = asyncio.Event()
-        self._lifeline, self._gate = _Pipe(), _Pipe()
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._status = 0
 
@@ -79,37 +61,30 @@ class Supervisor:
             self._kill()
         self._stop.set()
 
-    async def run(self, prepare: Callable[[], object]) -> int:
-        """Start the children and let them begin after `prepare`, which is called in a thread.
-
-        Returns the exit status, after all children have ended. Raises what `prepare` raises.
-        """
+    async def run(self) -> int:
+        """Returns the exit status, after all children have ended."""
         loop = asyncio.get_running_loop()
         # What is ignored stays ignored: `nohup footfall serve` outlives its terminal.
         handled = [number for number in _STOPPING if signal.getsignal(number) != signal.SIG_IGN]
         for number in handled:
             loop.add_signal_handler(number, self.stop)
-        keeping = asyncio.gather(*(self._keep(child) for child in self._children))
+        lifeline, writing_end = os.pipe()
         try:
-            await asyncio.to_thread(prepare)
-            self._gate.end()
-            await keeping
+            await asyncio.gather(*(self._keep(child, lifeline) for child in self._children))
         finally:
             self._kill()
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-            self._lifeline.close()
-            self._gate.close()
+            os.close(writing_end)
+            os.close(lifeline)
             for number in handled:
                 loop.remove_signal_handler(number)
         return self._status
 
-    async def _keep(self, child: Child) -> None:
+    async def _keep(self, child: Child, lifeline: int) -> None:
         delay = _FIRST_DELAY
         steady = False
         while not self._stop.is_set():
             started = time.monotonic()
-            process = await self._start(child)
+            process = await self._start(child, lifeline)
             status = await self._wait(process)
             if self._stop.is_set():
                 break
@@ -125,14 +100,15 @@ class Supervisor:
                 await asyncio.wait_for(self._stop.wait(), delay)
             delay = min(delay * 2, _LONGEST_DELAY)
 
-    async def _start(self, child: Child) -> asyncio.subprocess.Process:
-        lifeline, gate = self._lifeline.children.fileno(), self._gate.children.fileno()
+    async def _start(self, child: Child, lifeline: int) -> asyncio.subprocess.Process:
         # A session of its own: Ctrl-C in the terminal reaches the supervisor only, which then
         # stops the children once, and cleanly.
         process = await asyncio.create_subprocess_exec(
-            *(*child.command, "--lifeline", str(lifeline), "--gate", str(gate)),
+            *child.command,
+            "--lifeline",
+            str(lifeline),
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=(lifeline, gate, *self._inherit),
+            pass_fds=(lifeline, *self._inherit),
             start_new_session=True,
         )
         self._processes[child.name] = process
@@ -179,9 +155,3 @@ def follow(lifeline: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
-
-
-def wait_at(gate: int) -> None:
-    """In a child: wait until everything is prepared."""
-    while os.read(gate, 1):
-        pass

@@ -252,7 +252,6 @@ async def open_chdb(settings: Settings) -> ChdbStore:
 
     Raises Misconfigured when another process has it, or the engine cannot open it.
     """
-    _without_pandas()  # here: other threads may import meanwhile
     store = await asyncio.to_thread(_open, settings)
     store.look_after_merges()
     return store
@@ -269,6 +268,7 @@ def _open(settings: Settings) -> ChdbStore:
         raise Misconfigured(f"data: cannot write to {path.parent}: {error.strerror}") from error
     try:
         _raise_file_limit()
+        _without_pandas()
         return ChdbStore(open_handles(settings, path), lock, settings.query_timeout)
     except BaseException:
         lock.close()

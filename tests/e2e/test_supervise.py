@@ -22,37 +22,27 @@ SUPERVISOR = """
     supervise.GRACE = 1.0
     directory, *children = sys.argv[1:]
     lock = runfile.DataLock.acquire(pathlib.Path(directory), "test supervisor")
-    def prepare():
-        prepared = pathlib.Path(directory, "prepared")
-        if (released := prepared.with_name("released")).exists():
-            prepared.write_bytes(released.read_bytes())
-        assert not prepared.with_name("unusable").exists(), "unusable"
     async def main():
         return await supervise.Supervisor(
             [supervise.Child(name, [sys.executable, directory + "/child.py", directory, name])
              for name in children],
             say=lambda line: print(line, file=sys.stderr, flush=True),
             inherit=(lock.fd,),
-        ).run(prepare)
+        ).run()
     sys.exit(asyncio.run(main()))
 """
 CHILD = """
 import os, pathlib, signal, sys, time
 from footfall import supervise
 supervise.GRACE = 1.0
-directory, name, *options = sys.argv[1:]
-assert options[::2] == ["--lifeline", "--gate"]
-lifeline, gate = options[1::2]
+directory, name, option, lifeline = sys.argv[1:]
+assert option == "--lifeline"
 if name == "misconfigured":
     sys.exit(2)
 if name == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if name != "deaf":
     supervise.follow(int(lifeline))
-if name == "patient":
-    pathlib.Path(directory, "waiting").touch()
-    supervise.wait_at(int(gate))
-    assert pathlib.Path(directory, "prepared").exists()
 number = len(list(pathlib.Path(directory).glob(name + ".*")))
 path = pathlib.Path(directory, f"{name}.{number}")
 path.with_suffix(".tmp" + str(number)).write_text(str(os.getpid()))
@@ -98,30 +88,6 @@ def supervisor(tmp_path):
     for running in started:
         running.process.kill()
         running.process.communicate()
-
-
-def test_children_start_at_once_and_wait_until_everything_is_prepared(supervisor, tmp_path):
-    os.mkfifo(tmp_path / "released")  # who reads it waits for the writer
-    with supervisor("patient") as running:
-        until((tmp_path / "waiting").exists)
-        (tmp_path / "released").write_text("now")
-        os.kill(running.pid("patient"), signal.SIGKILL)
-        running.pid("patient", start=1)  # nothing is left to wait for
-        running.process.terminate()
-        assert [line for line in running.messages() if "ended" in line] == [
-            "patient was ended by SIGKILL; starting it again in 0.1 s"
-        ]
-
-
-def test_what_cannot_be_prepared_ends_the_children_too(supervisor, tmp_path):
-    os.mkfifo(tmp_path / "released")
-    (tmp_path / "unusable").touch()
-    with supervisor("a") as running:
-        pid = running.pid("a")
-        (tmp_path / "released").write_text("now")
-        assert running.process.wait(timeout=20) == 1
-        until(lambda: ended(pid))
-        assert running.messages()[-1] == "AssertionError: unusable"
 
 
 def test_a_killed_child_comes_back_and_the_other_is_left_alone(supervisor):
