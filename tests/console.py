@@ -67,6 +67,9 @@ class Console:
     def get(self, path, key=None, params=(), headers=None):
         return self._request("GET", path, key, headers, params=params or None)
 
+    def head(self, path):
+        return self._request("HEAD", path, None)
+
     def post(self, path, body, key=None):
         return self._request("POST", path, key, json=body)
 

@@ -30,6 +30,7 @@ _DAY = 86_400_000
 _NEWEST_DAYS = (1, 8)
 _LATE = 60.0
 _LARGEST = 10_000  # rows of an answer that is remembered
+_MOST_ROWS = 100_000  # of all that are: some 50 MB
 
 
 class Rollups(Protocol):
@@ -67,7 +68,7 @@ class _Known(NamedTuple):
 class Engine:
     """One per console. `rollups`: None where there are none, and then nothing is remembered either.
 
-    `remember`: so many answers.
+    `remember`: so many answers, fewer if they have many rows.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Engine:
         self._small = small
         self._remembered = remember
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._rows = 0  # of all that is known
         self._flights: dict[bytes, _Flight] = {}
 
     async def find(self, question: Question, timeout: float) -> Found:  # noqa: ASYNC109 - see the store's port
@@ -195,10 +197,13 @@ class Engine:
     def _remember(self, key: bytes, known: _Known) -> None:
         if len(known.found.rows) > _LARGEST:
             return
+        if before := self._known.pop(key, None):
+            self._rows -= len(before.found.rows)
         self._known[key] = known
-        self._known.move_to_end(key)
-        while len(self._known) > self._remembered:
-            self._known.popitem(last=False)
+        self._rows += len(known.found.rows)
+        while len(self._known) > self._remembered or self._rows > _MOST_ROWS:
+            _, oldest = self._known.popitem(last=False)
+            self._rows -= len(oldest.found.rows)
 
     async def _query(self, statement: Statement, seconds: float) -> Sequence[tuple[Any, ...]]:
         return await self._store.query(statement.text, statement.parameters, timeout=seconds)

@@ -10,7 +10,6 @@ from typing import Any
 from litestar import Litestar, Request, Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Middleware
-from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from footfall import metrics
@@ -20,6 +19,7 @@ from footfall.query import docs_page, documented
 from footfall.query.engine import Engine, Rollups
 from footfall.query.export_routes import export_routes
 from footfall.query.hangup import ends_with_the_client
+from footfall.query.health import health_routes
 from footfall.query.http_cache import cacheable
 from footfall.query.limits import per_key
 from footfall.query.networks import Networks
@@ -41,12 +41,6 @@ Through = Callable[[], Awaitable[datetime | None]]
 
 
 _NO_DEFAULTS: Mapping[str, str] = {}
-
-
-class Health(Struct, frozen=True):
-    """`status` is `ok`; anything else is answered with 503."""
-
-    status: str
 
 
 def create_app(
@@ -109,19 +103,6 @@ def create_app(
 
     queries = Queries(engine, tags_of or _no_tags, through, settings.query_timeout)
 
-    @get("/health/live", tags=["Health"], operation_id="health_live", summary="Whether the process runs")
-    async def live() -> Health:
-        return Health("ok")
-
-    @get(
-        "/health/ready",
-        tags=["Health"],
-        operation_id="health_ready",
-        summary="Whether it can answer questions",
-    )
-    async def is_ready() -> dict[str, object]:
-        return {"status": "ok"} | await ready()
-
     @get("/metrics", include_in_schema=False)
     async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
         await allowed(request, "admin")
@@ -134,8 +115,7 @@ def create_app(
     return Litestar(
         route_handlers=[
             *(_route(report, answer, asking) for report in REPORTS),
-            live,
-            is_ready,
+            *health_routes(ready),
             scrape,
             events_elsewhere,
             query_routes(queries, reader, asking),

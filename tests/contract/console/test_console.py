@@ -9,9 +9,13 @@ from tests.contract.acme import assert_problem
 def test_health_needs_no_key_and_tells_ready_from_alive(acme):
     assert acme.console.get("/health/live").json() == {"status": "ok"}
     assert acme.console.get("/health/ready").json()["status"] == "ok"
+    for path in ("/health/live", "/health/ready"):
+        answer = acme.console.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
     acme.console.trouble = StoreDown("the store does not answer")
     try:
         assert_problem(acme.console.get("/health/ready"), 503)
+        assert acme.console.head("/health/ready").status_code == 503
         assert acme.console.get("/health/live").status_code == 200
     finally:
         acme.console.trouble = None

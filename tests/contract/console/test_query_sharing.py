@@ -53,6 +53,26 @@ def test_who_asks_the_same_at_once_shares_one_question(acme):
     acme.console.run(check())
 
 
+def test_what_is_remembered_is_bounded_by_answers_and_by_rows(acme, monkeypatch):
+    async def check(most_answers, most_rows):
+        gate = Gate(acme.console.store)
+        gate.open.set()
+        monkeypatch.setattr("footfall.query.engine._MOST_ROWS", most_rows)
+        engine = Engine(gate, State(), remember=most_answers)
+        for dimension in ("country_code", "browser", "event_type"):
+            found = await engine.find(question(acme, dimensions=(dimension,), limit=100), 10)
+            assert len(found.rows) > 1
+        asked_for = gate.asked.total()
+        await engine.find(question(acme, dimensions=("event_type",), limit=100), 10)
+        again = gate.asked.total() - asked_for
+        await engine.find(question(acme, dimensions=("country_code",), limit=100), 10)
+        return again, gate.asked.total() - asked_for - again
+
+    assert acme.console.run(check(500, 10_000)) == (0, 0)
+    assert acme.console.run(check(2, 10_000)) == (0, 1)
+    assert acme.console.run(check(500, len("few"))) in {(0, 1), (1, 1)}
+
+
 def test_a_failure_is_that_of_all_who_wait_and_of_nobody_after_them(acme):
     class Fails(Gate):
         async def query(self, sql, parameters=None, **limits):
