@@ -6,6 +6,7 @@ and only if all of it is in the rollups. Before, its visits are counted, and wha
 is written down, so that no report, and no comparison, takes what is left for all there was.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from footfall.jobs.cubes import Statement
 from footfall.jobs.daily import Daily
 from footfall.jobs.rollups import Rollups
 from footfall.model.calendar import instant, month_end
+from footfall.model.visits import FIELDS
 from footfall.settings import Settings
 from footfall.state.builds import Builds
 from footfall.state.lease import Fence
@@ -62,7 +64,11 @@ class Month(Struct, frozen=True):
 
 
 class Retention:
-    """What is deleted when. `rollups` None: it only plans. `clock`: Unix seconds."""
+    """What is deleted when. `rollups` None: it only plans. `clock`: Unix seconds.
+
+    `patience`: how many seconds questions may still look for what was announced to be deleted; by default as
+    long as one may take.
+    """
 
     def __init__(
         self,
@@ -72,7 +78,10 @@ class Retention:
         rollups: Rollups | None = None,
         fence: Fence | None = None,
         clock: Callable[[], float] = time.time,
+        patience: float | None = None,
     ) -> None:
+        self._patience = settings.query_timeout if patience is None else patience
+        self._at_once = settings.store_memory // visits.BYTES
         self._store = store
         self._builds = Builds(state, fence)
         self._retained = Retained(state, fence)
@@ -118,9 +127,16 @@ class Retention:
         async with self._rollups.paused():
             await self._resume()
             await self._delete_rollups()
-            return await self._delete_raw()
+            due = await self._announce()
+        if due:
+            # Questions that began before must not find half of what they were to read.
+            await asyncio.sleep(self._patience)
+            async with self._rollups.paused():
+                await self._delete_announced()
+        return due
 
-    async def _delete_raw(self) -> Sequence[Month]:
+    async def _announce(self) -> Sequence[Month]:
+        """Keep what is to be kept of what is due, and write down that it goes."""
         now = int(self._clock() * 1000)
         days = await self._retained.raw_days()
         manifest, held = await self._builds.sliced()
@@ -137,26 +153,28 @@ class Retention:
                 counts: Counter[str] = Counter()
                 for each in some:
                     counts[each.site_id] += each.events
-                going = Going(month, tuple(sorted(counts)), now - age, held)
-                await self._delete_month(going, counts, manifest.zones)
+                going = Going(month, tuple(sorted(counts)), now - age + 1, held)
+                await self._announce_month(going, counts, manifest.zones)
         return due
 
-    async def _delete_month(self, going: Going, counts: Mapping[str, int], zones: Mapping[str, Zone]) -> None:
-        """Keep what is to be kept, write down what goes, and delete it."""
+    async def _announce_month(
+        self, going: Going, counts: Mapping[str, int], zones: Mapping[str, Zone]
+    ) -> None:
         build = await self._builds.number()
-        for statement in visits.keep(build, going, zones, counts):
+        for statement in visits.keep(build, going, zones, counts, self._at_once):
             await self._do(statement)
         [(rows,)] = await self._store.query(*visits.rows_of(build))
-        kept = KeptVisits(build, going.month, rows, going)
+        kept = KeptVisits(build, going.month, rows, FIELDS, going)
         deleted = Deleted(month_end(going.month), going.received)
         await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
-        await self._delete(kept)
-        log.info("retention.deleted", month=going.month, sites=len(going.sites), events=sum(counts.values()))
+        log.info("retention.due", month=going.month, sites=len(going.sites), events=sum(counts.values()))
 
-    async def _delete(self, kept: KeptVisits) -> None:
-        if kept.going is not None:
-            await self._do(visits.delete(kept.going))
-            await self._retained.gone(kept.build)
+    async def _delete_announced(self) -> None:
+        for kept in await self._retained.visits():
+            if kept.going is not None:
+                await self._do(visits.delete(kept.going))
+                await self._retained.gone(kept.build)
+                log.info("retention.deleted", month=kept.month, sites=len(kept.going.sites))
 
     async def _resume(self) -> None:
         """Go on with what was written down and not deleted; drop what was not written down."""
@@ -164,8 +182,7 @@ class Retention:
         there = {build for (build,) in await self._store.query(*visits.builds())}
         for build in sorted(there - {kept.build for kept in known}):
             await self._do(visits.drop(build))
-        for kept in known:
-            await self._delete(kept)
+        await self._delete_announced()
 
     async def _delete_rollups(self) -> None:
         if not self._kept:

@@ -15,8 +15,8 @@ from footfall.model.rollups import HOUR_MS
 from footfall.model.visits import FACTS, FIELDS, ORDER, PAGE_OF
 from footfall.state.manifest import Going, Zone
 
-AT_ONCE = 1_000_000
-"""Events whose visits are told apart at once: with what is copied of it, each takes some hundred bytes."""
+BYTES = 2048
+"""Of memory that an event may take while its visit is counted, with what is copied of it."""
 
 _EVENTS, _VISITS = "visit_events", "visit_facts"  # in memory
 _KEYS = "workspace_id, site_id, is_bot, session_id"
@@ -38,7 +38,8 @@ SELECT *, {{day}} AS at FROM (
         SELECT {_KEYS}, visit, {FACTS}, countIf(sample_weight != 1) AS sampled,
             countIf(visitor_id = 0) AS unidentified,
             countIf(visitor_id != 0 AND visitor_id = device_hash) AS known_for_a_day,
-            max(visitor_id) AS visitor, min(occurred_at) AS began, {_PAGES}
+            uniqCombinedStateIf(17)(visitor_id, visitor_id != 0) AS visitors,
+            min(occurred_at) AS began, {_PAGES}
         FROM {_EVENTS} GROUP BY {_KEYS}, visit
     )
 )
@@ -49,7 +50,7 @@ INSERT INTO visits (build, workspace_id, site_id, field, value, at, is_bot, visi
     sampled, unidentified, known_for_a_day, visitors, sessions)
 SELECT {{build:UInt64}}, workspace_id, site_id, {{field:String}}, {value} AS of_field, at, is_bot, count(),
     countIf(events = 1), sum(views), sum(seconds), sum(sampled), sum(unidentified), sum(known_for_a_day),
-    uniqCombinedStateIf(17)(visitor, visitor != 0), uniqCombinedState(17)(session_id)
+    uniqCombinedMergeState(17)(v.visitors), uniqCombinedState(17)(session_id)
 FROM {rows} GROUP BY workspace_id, site_id, is_bot, of_field, at
 """
 
@@ -80,14 +81,17 @@ def delete(going: Going) -> Statement:
 
 
 def keep(
-    build: int, going: Going, zones: Mapping[str, Zone], counts: Mapping[str, int]
+    build: int, going: Going, zones: Mapping[str, Zone], counts: Mapping[str, int], at_once: int
 ) -> Iterator[Statement]:
-    """Count the visits of these events into a build. `counts`: by site, about how many events there are."""
+    """Count the visits of these events into a build.
+
+    `counts`: by site, about how many events there are; `at_once`: of how many at a time.
+    """
     rows = going_events(going)
     span = Span(month_start(going.month), month_end(going.month) - 1)
     there = {site: zones.get(site, Zone("UTC", HOUR_MS)) for site in going.sites}
     at, values = cubes.buckets(there, dict.fromkeys(there, span))
-    for sites, share, shares in _portions(counts):
+    for sites, share, shares in _portions(counts, at_once):
         yield from _unstage()
         yield Statement(
             f"CREATE TABLE {_EVENTS} ENGINE = Memory AS SELECT {_COLUMNS} FROM events WHERE {rows.sql}"
@@ -102,22 +106,22 @@ def keep(
 
 def _rows(build: int, field: str) -> Statement:
     """The rows of a field, of the visits at hand."""
-    value, rows = field or "''", _VISITS
+    value, rows = field or "''", f"{_VISITS} AS v"
     if field and field not in PAGE_OF:
         rows = f"(SELECT DISTINCT visit, {field} FROM {_EVENTS}) AS e INNER JOIN {_VISITS} AS v USING (visit)"
     return Statement(_ROWS.format(value=value, rows=rows), {"build": build, "field": field})
 
 
-def _portions(counts: Mapping[str, int]) -> Iterator[tuple[list[str], int, int]]:
+def _portions(counts: Mapping[str, int], at_once: int) -> Iterator[tuple[list[str], int, int]]:
     """Sites that are taken together; or, of a large one, which of so many shares."""
     sites: list[str] = []
     together = 0
     for site, count in sorted(counts.items(), key=lambda item: item[1]):
-        if sites and together + count > AT_ONCE:
+        if sites and together + count > at_once:
             yield sites, 0, 1
             sites, together = [], 0
-        if count > AT_ONCE:
-            shares = -(-count // AT_ONCE)
+        if count > at_once:
+            shares = -(-count // at_once)
             yield from (([site], share, shares) for share in range(shares))
         else:
             sites, together = [*sites, site], together + count

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from footfall import metrics
 from footfall.query.cursor import Cursor
-from footfall.query.kept import Kept, about_visits, kept_visits
+from footfall.query.kept import kept_visits
+from footfall.query.missing import missing_before
 from footfall.query.periods import Period
-from footfall.query.planner import SMALL, Rollup, deleted_before, plan
+from footfall.query.planner import SMALL, Rollup, plan
 from footfall.query.question import Question
 from footfall.query.sql import EXTRA, Statement, extent, first_events, listing, property_names, select
 from footfall.state.manifest import Manifest
@@ -184,7 +185,9 @@ class Engine:
             *(summary[-extra:] if summary else (0,) * extra),
             source="both" if kept else _source(rollup),
             at=at,
-            raw_from=_missing(question, manifest, stored, rollup, kept) if manifest and stored else None,
+            raw_from=(
+                missing_before(question, manifest, stored, rollup, kept) if manifest and stored else None
+            ),
         )
 
     async def gone(self, question: Question) -> int | None:
@@ -192,7 +195,7 @@ class Engine:
         if self._rollups is None:
             return None
         manifest = await self._rollups.manifest()
-        return _missing(question, manifest, await self._rollups.stored(question.workspace_id))
+        return missing_before(question, manifest, await self._rollups.stored(question.workspace_id))
 
     def _remember(self, key: bytes, known: _Known) -> None:
         if len(known.found.rows) > _LARGEST:
@@ -244,23 +247,3 @@ def _source(rollup: Rollup | None) -> Source:
     if rollup is None:
         return "raw"
     return "both" if rollup.edges or rollup.watermarks else "rollup"
-
-
-def _missing(
-    question: Question,
-    manifest: Manifest,
-    stored: Stored,
-    rollup: Rollup | None = None,
-    kept: Kept | None = None,
-) -> int | None:
-    """From when on the events are complete that a question needed and were not there for it."""
-    latest = deleted_before(question, manifest, stored)
-    needed = question.period.start
-    if about_visits(question) and (kept is None or not kept.whole):
-        return latest if needed < latest else None
-    if kept and kept.alone:
-        return None if kept.whole else latest
-    if rollup is not None:
-        starts = [cover.start for cover in rollup.covers]
-        needed = question.period.start if max(starts) > question.period.start and rollup.edges else latest
-    return latest if needed < latest else None

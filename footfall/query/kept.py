@@ -1,20 +1,22 @@
 """Visits of events that retention deleted: which questions what was kept of them answers."""
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 
+from footfall.model.calendar import month_end, month_start
+from footfall.model.rollups import HOUR_MS
 from footfall.model.visits import FIELDS, PAGE_OF
 from footfall.query.fields import SESSION_FIELDS, fields_of
-from footfall.query.metrics import METRICS, measures_of
-from footfall.query.planner import Cover, Rollup, day_starts, deleted_before, sites_asked
+from footfall.query.metrics import METRICS, measures_of, tells_events_apart
+from footfall.query.periods import Period
+from footfall.query.planner import Cover, Rollup, day_starts, deleted_sites
 from footfall.query.question import TIME, Question, Where, always, fields_in, has_behaviour
-from footfall.state.manifest import Going, Manifest
+from footfall.state.manifest import Going, KeptVisits, Manifest
 from footfall.state.stored import Stored
 
 MEASURES = frozenset({"visitors", "sessions"})
 """What is kept of the events of visits, beside the visits themselves."""
 
+_DAY_AND_MORE = 26 * HOUR_MS
 _KEYS = frozenset({"site_id", "is_bot"})
 
 
@@ -48,7 +50,7 @@ def kept_visits(question: Question, manifest: Manifest, stored: Stored, rollup: 
     """
     if rollup and not about_visits(question):
         return None
-    if question.period.start >= deleted_before(question, manifest, stored):
+    if not deleted_sites(question, manifest, stored):
         return None
     fields = _fields(question) - _KEYS
     if len(fields) > 1 or not fields <= set(FIELDS) or has_behaviour(question.where):
@@ -56,20 +58,23 @@ def kept_visits(question: Question, manifest: Manifest, stored: Stored, rollup: 
     field = next(iter(fields), "")
     if field and field not in PAGE_OF and not _once(question, field):
         return None
-    if rollup is None and not _measures(question) <= MEASURES:
+    if rollup is None and not all(_is_kept(name) for name in question.metrics):
         return None
-    covers = [_cover(question, site, manifest) for site in _sites(question, manifest, stored)]
-    found = tuple(cover for cover in covers if cover is not None)
-    if not found:
+    covers = _covers(question, manifest, stored)
+    if not covers:
         return None
+    touched = [kept for kept in manifest.visits if _touches(kept, question.period)]
+    held = [kept for kept in touched if field in kept.fields]
     start, end = question.period.start, question.period.end
     return Kept(
         field,
-        tuple(kept.build for kept in manifest.visits),
-        found,
-        len(found) == len(covers) and all((cover.start, cover.end) == (start, end) for cover in found),
+        tuple(kept.build for kept in held),
+        covers,
+        len(held) == len(touched)
+        and sum(len(cover.sites) for cover in covers) == len(deleted_sites(question, manifest, stored))
+        and all((cover.start, cover.end) == (start, end) for cover in covers),
         rollup is None,
-        tuple(kept.going for kept in manifest.visits if kept.going),
+        tuple(kept.going for kept in held if kept.going),
     )
 
 
@@ -78,8 +83,14 @@ def _fields(question: Question) -> set[str]:
     return grouped | set(fields_in(question.where))
 
 
-def _measures(question: Question) -> set[str]:
-    return {measure for name in question.metrics for measure in measures_of(METRICS[name])}
+def _is_kept(name: str) -> bool:
+    metric = METRICS[name]
+    return set(measures_of(metric)) <= MEASURES and not tells_events_apart(metric)
+
+
+def _touches(kept: KeptVisits, period: Period) -> bool:
+    """Whether days on which its visits began lie within the period: the first began before the month."""
+    return month_start(kept.month) - _DAY_AND_MORE < period.end and month_end(kept.month) > period.start
 
 
 def _once(question: Question, field: str) -> bool:
@@ -93,17 +104,17 @@ def _is_one(where: Where, field: str) -> bool:
     return where.field == field and where.operator == "is" and len(where.values) == 1 and where.case_sensitive
 
 
-def _sites(question: Question, manifest: Manifest, stored: Stored) -> Iterable[str]:
-    """The sites asked about of which events were deleted."""
-    asked = sites_asked(question)
-    return (site for site in manifest.raw_from if site in stored.sites and (asked is None or site in asked))
+def _covers(question: Question, manifest: Manifest, stored: Stored) -> tuple[Cover, ...]:
+    """The whole days of sites within the range; without those whose days do not make its buckets."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for site in deleted_sites(question, manifest, stored):
+        if days := _whole_days(question, site, manifest):
+            found.setdefault(days, []).append(site)
+    return tuple(Cover(tuple(sites), *days) for days, sites in found.items())
 
 
-def _cover(question: Question, site: str, manifest: Manifest) -> Cover | None:
-    """The whole days of a site within the range; None when its buckets are not made of days.
-
-    All that was kept lies before the first event that is left: from there on the range may end anywhere.
-    """
+def _whole_days(question: Question, site: str, manifest: Manifest) -> tuple[int, int] | None:
+    """All that was kept lies before the first event that is left: after it the range may end anywhere."""
     period, until = question.period, manifest.raw_from[site]
     zone = manifest.zones[site].timezone if site in manifest.zones else "UTC"
     begin = day_starts(period.start, min(period.end, until), zone)
@@ -111,4 +122,4 @@ def _cover(question: Question, site: str, manifest: Manifest) -> Cover | None:
         return None
     start = min((at for at in begin if at >= period.start), default=period.end)
     end = period.end if period.end >= until else max((at for at in begin if at <= period.end), default=start)
-    return Cover((site,), start, end) if start < end else None
+    return (start, end) if start < end else None

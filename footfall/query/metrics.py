@@ -4,7 +4,7 @@ A metric is an expression over the measures of `model.rollups`, so that it is th
 and of rollups.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -246,12 +246,22 @@ METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _LIST}
 
 def measures_of(metric: Metric) -> tuple[str, ...]:
     """The measures that a metric is made of."""
-    used: list[str] = []
+    return tuple(dict.fromkeys(name for name, _ in _used(metric)))
 
-    def note(name: str, only: str = "") -> str:  # noqa: ARG001 - of the protocol
-        used.append(name)
+
+def tells_events_apart(metric: Metric) -> bool:
+    """Whether a metric takes measures of some of the events only, of a type say."""
+    return any(only for _, only in _used(metric))
+
+
+def _used(metric: Metric) -> Sequence[tuple[str, str]]:
+    """The measures, each with of which rows."""
+    used: list[tuple[str, str]] = []
+
+    def note(name: str, only: str = "") -> str:
+        used.append((name, only))
         return "0"
 
     if metric.sql:
         metric.sql(note)
-    return tuple(dict.fromkeys(used))
+    return used

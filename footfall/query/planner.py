@@ -84,7 +84,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
                 late=manifest.late,
                 edges=_edges(question, covers, entries),
             )
-            if _whole(question, covers):
+            if _whole(question, covers) and sum(len(cover.sites) for cover in covers) == len(zones):
                 return rollup
             found.append(rollup)
     # Hours leave less to the events than days: these take longer, or may be gone.
@@ -92,17 +92,21 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
 
 
 def deleted_before(question: Question, manifest: Manifest, stored: Stored) -> int:
-    """Up to when (ms) retention deleted events of the sites asked about; 0 if it did not.
+    """Up to when (ms) retention deleted events that a question is about; 0 if it did not.
 
     The manifest knows of all workspaces; the question's own sites are those of `stored`.
     """
+    return max((manifest.raw_from[site] for site in deleted_sites(question, manifest, stored)), default=0)
+
+
+def deleted_sites(question: Question, manifest: Manifest, stored: Stored) -> list[str]:
+    """The sites asked about of which events within the range, or before its end, were deleted."""
     asked = sites_asked(question)
-    found = (
-        at
+    return [
+        site
         for site, at in manifest.raw_from.items()
-        if site in stored.sites and (asked is None or site in asked)
-    )
-    return max(found, default=0)
+        if at > question.period.start and site in stored.sites and (asked is None or site in asked)
+    ]
 
 
 def sites_asked(question: Question) -> frozenset[str] | None:

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from footfall.state.tables import (
     dead_letters,
     raw_deleted,
-    raw_going,
     rollup_building,
     rollup_entries,
     rollup_head,
@@ -19,6 +18,7 @@ from footfall.state.tables import (
     rollup_watermarks,
     rollup_zones,
     rollups_deleted,
+    visits_kept,
 )
 
 Position = tuple[int, int]
@@ -117,12 +117,14 @@ class Going(Struct, frozen=True):
 class KeptVisits(Struct, frozen=True):
     """A build of the table `visits`: how many rows it has, of which month (YYYYMM, UTC) the events were.
 
-    `going`: those events, as long as they may not all be deleted; what is in them must not count twice.
+    `fields`: those by which visits were counted. `going`: those events, as long as they may not all
+    be deleted; what is in them must not count twice.
     """
 
     build: int
     month: int
     rows: int
+    fields: tuple[str, ...]
     going: Going | None = None
 
 
@@ -202,10 +204,14 @@ def buildings(connection: Connection) -> list[Building]:
 
 def kept_visits(connection: Connection) -> list[KeptVisits]:
     """What was kept of visits, in the order of builds."""
-    rows = connection.execute(sa.select(raw_going).order_by(raw_going.c.build))
+    rows = connection.execute(sa.select(visits_kept).order_by(visits_kept.c.build))
     return [
         KeptVisits(
-            row.build, row.month, row.rows, msgspec.json.decode(row.body, type=Going) if row.body else None
+            row.build,
+            row.month,
+            row.rows,
+            tuple(row.fields.split(" ")),
+            msgspec.json.decode(row.body, type=Going) if row.body else None,
         )
         for row in rows
     ]

@@ -11,7 +11,7 @@ from footfall.database import Database
 from footfall.state import builds, lease, manifest
 from footfall.state.lease import Fence
 from footfall.state.manifest import KeptVisits
-from footfall.state.tables import insert, raw_days, raw_deleted, raw_going, rollup_entries, rollups_deleted
+from footfall.state.tables import insert, raw_days, raw_deleted, rollup_entries, rollups_deleted, visits_kept
 
 
 class Deleted(NamedTuple):
@@ -71,9 +71,11 @@ class Retained:
                 connection.execute(
                     row.on_conflict_do_update(index_elements=[raw_deleted.c.site_id], set_=values)
                 )
-            body = msgspec.json.encode(kept.going).decode()
-            values = {"build": kept.build, "month": kept.month, "rows": kept.rows, "body": body}
-            connection.execute(raw_going.insert().values(values))
+            body = msgspec.json.encode(kept.going).decode() if kept.going else ""
+            values = {"build": kept.build, "month": kept.month, "rows": kept.rows}
+            connection.execute(
+                visits_kept.insert().values(values | {"fields": " ".join(kept.fields), "body": body})
+            )
             builds.changed(connection)
 
         await self._database.run(write)
@@ -83,7 +85,7 @@ class Retained:
 
         def write(connection: Connection) -> None:
             lease.check(connection, self._fence)
-            connection.execute(raw_going.update().where(raw_going.c.build == build).values(body=""))
+            connection.execute(visits_kept.update().where(visits_kept.c.build == build).values(body=""))
             builds.changed(connection)
 
         await self._database.run(write)
@@ -97,7 +99,7 @@ class Retained:
 
         def write(connection: Connection) -> int:
             lease.check(connection, self._fence)
-            visits = raw_going.delete().where(raw_going.c.month < month, raw_going.c.body == "")
+            visits = visits_kept.delete().where(visits_kept.c.month < month, visits_kept.c.body == "")
             gone = [entry for entry in manifest.entries(connection) if entry.month < month]
             if not connection.execute(visits).rowcount and not gone:
                 return 0
@@ -106,9 +108,10 @@ class Retained:
                 .where(rollup_entries.c.month < month, rollup_entries.c.retired_at == 0)
                 .values(retired_at=max(now, 1))
             )
-            row = insert(connection, rollups_deleted).values(id=1, at=before)
+            at = max(before, connection.scalar(sa.select(rollups_deleted.c.at)) or 0)
+            row = insert(connection, rollups_deleted).values(id=1, at=at)
             connection.execute(
-                row.on_conflict_do_update(index_elements=[rollups_deleted.c.id], set_={"at": before})
+                row.on_conflict_do_update(index_elements=[rollups_deleted.c.id], set_={"at": at})
             )
             builds.changed(connection)
             return len(gone)

@@ -174,12 +174,13 @@ raw_deleted = sa.Table(
 
 # Deletions of raw events, each with what it kept of their visits: a build of the table `visits`. `body`
 # says which events go; it is empty once they are gone.
-raw_going = sa.Table(
-    "raw_going",
+visits_kept = sa.Table(
+    "visits_kept",
     METADATA,
     sa.Column("build", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("month", sa.Integer, nullable=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("fields", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
 )
 

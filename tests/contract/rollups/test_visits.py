@@ -99,7 +99,7 @@ class Asking:
         self.world.clock.at = (APRIL + 40 * DAY) / 1000
         return Retention(
             self.world.store, self.world.database, Settings(raw_retention=30 * 86400, rollup_retention=0),
-            self.world.rollups, None, self.world.clock,
+            self.world.rollups, None, self.world.clock, 0,
         )  # fmt: skip
 
 
@@ -185,6 +185,7 @@ async def test_what_was_not_kept_is_said_to_be_missing(world):
         {"metrics": FIGURES, "filters": [["is", "browser", ["Chrome"]], ["is", "os", ["iOS"]]]},
         {"metrics": FIGURES, "filters": [["has_done", ["is", "event_type", ["click"]]]]},
         {"metrics": ["clicks"], "dimensions": ["entry_page"]},
+        {"metrics": ["conversion_rate"], "filters": [["is", "entry_page", ["/"]]]},
         {"metrics": FIGURES, "date_range": ["2026-03-28T12:00:00Z", "2026-04-30T00:00:00Z"]},
         {"metrics": FIGURES, "site_id": "kolkata", "timezone": "UTC"},  # its days begin at 18:30
     ):
@@ -244,7 +245,7 @@ async def test_what_an_attempt_left_that_failed_before_counts_for_nothing_and_go
 
 
 async def test_many_visits_are_counted_in_shares(world, monkeypatch):
-    monkeypatch.setattr("footfall.jobs.visits.AT_ONCE", 100)
+    monkeypatch.setattr("footfall.jobs.visits.BYTES", Settings().store_memory // 100)
     asking = Asking(world)
     await asking.take(500)
     before = await asking.answers()
@@ -276,9 +277,87 @@ async def test_they_go_with_the_rollups(world):
     world.clock.at = (APRIL + 800 * DAY) / 1000
     job = Retention(
         world.store, world.database, Settings(raw_retention=0, rollup_retention=365 * 86400),
-        world.rollups, None, world.clock,
+        world.rollups, None, world.clock, 0,
     )  # fmt: skip
     await job.apply()
     assert await Retained(world.database).visits() == []
     await job.apply()
     assert list(await world.store.query(*visits.builds())) == []
+
+
+def events(dates, *dimensions, **more):
+    return {"metrics": ["events"], "dimensions": list(dimensions), "date_range": dates} | more
+
+
+async def test_sites_of_two_zones_keep_their_days(world):
+    asking = Asking(world)
+    await asking.take(900, keep=lambda visit: visit[0]["site_id"] in TAME)
+    zone = {"timezone": ZONES["berlin"]}
+    questions = {
+        "a day": events(["2026-03-28", "2026-03-28"], **zone),
+        "by day": events(["2026-03-28", "2026-03-30"], "time:day", **zone),
+    }
+    before = await asking.answers(questions)
+    await asking.retention().apply()
+    compare(before, await asking.answers(questions), whole=True)
+
+
+async def test_an_answer_that_rollups_have_a_part_of_only_says_so(world):
+    asking = Asking(world)
+    await asking.take(900, keep=lambda visit: visit[0]["site_id"] in TAME)
+    await asking.retention().apply()
+    berlin = {"site_id": "berlin", "timezone": ZONES["berlin"]}
+    for body, is_told in (
+        (events(["2026-03-28", "2026-03-29"], "country", **berlin), False),
+        (events(["2026-03-28T00:00:00+01:00", "2026-03-29T18:00:00+02:00"], "country", **berlin), True),
+        (
+            events(["2026-03-28", "2026-03-29"], "country", timezone=ZONES["berlin"]),
+            True,
+        ),  # York's days differ
+    ):
+        _, told = await asking.answer(body)
+        assert any("no longer kept" in warning for warning in told.warnings) == is_told, body
+
+
+async def test_what_went_with_the_rollups_is_said_to_be_missing(world):
+    asking = Asking(world)
+    await asking.take(600, keep=of_utc)
+    await asking.retention().apply()
+    world.clock.at = (APRIL + 400 * DAY) / 1000
+    settings = Settings(raw_retention=0, rollup_retention=365 * 86400)
+    job = Retention(world.store, world.database, settings, world.rollups, None, world.clock, 0)
+    await job.apply()
+    for body in (
+        events(ALL),
+        {"metrics": FIGURES},
+        {"metrics": ["sessions"], "dimensions": ["entry_page"]},
+    ):
+        _, told = await asking.answer(body)
+        assert any("no longer kept" in warning for warning in told.warnings), body
+    _, told = await asking.answer(events(["2026-04-01", "2026-04-30"]))
+    assert not any("no longer kept" in warning for warning in told.warnings)
+
+
+async def test_a_field_that_was_not_kept_then_is_said_to_be_missing(world, monkeypatch):
+    monkeypatch.setattr("footfall.jobs.visits.FIELDS", ("", "entry_page"))
+    monkeypatch.setattr("footfall.jobs.retention.FIELDS", ("", "entry_page"))
+    asking = Asking(world)
+    await asking.take(300, keep=of_utc)
+    await asking.retention().apply()
+    for dimension, is_told in (("entry_page", False), ("exit_page", True)):
+        _, told = await asking.answer({"metrics": FIGURES, "dimensions": [dimension]})
+        assert any("no longer kept" in warning for warning in told.warnings) == is_told
+
+
+async def test_visitors_who_change_within_a_visit_all_count(world):
+    def changes(visit):
+        for number, event in enumerate(visit):
+            event["visitor_id"] = (event["visitor_id"] or 1) + number % 2
+        return True
+
+    asking = Asking(world)
+    await asking.take(300, keep=changes)
+    body = {"visitors": {"metrics": ["visitors", "sessions"], "dimensions": ["entry_page"]}}
+    before = await asking.answers(body)
+    await asking.retention().apply()
+    compare(before, await asking.answers(body))

@@ -40,7 +40,7 @@ async def api(world, tmp_path):
         world.rollups = Rollups(world.store, world.database, None, books.tenants.timezones, settings)
         world.clock_of_retention = lambda: time.time() + 91 * 86400
         world.retention = Retention(
-            world.store, world.database, settings, world.rollups, None, world.clock_of_retention
+            world.store, world.database, settings, world.rollups, None, world.clock_of_retention, 0
         )
         books.app = Litestar(
             [

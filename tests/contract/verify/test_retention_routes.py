@@ -8,6 +8,7 @@ from footfall import cli_retention, cli_verify
 from footfall.jobs.ranges import iso
 from footfall.jobs.retention import nightly_retention
 from footfall.state.builds import Builds
+from footfall.state.manifest import KeptVisits
 from footfall.state.retained import Deleted, Retained
 from tests.contract.acme import assert_problem
 from tests.contract.verified import END, NOW, START, THIS_HOUR, event
@@ -86,9 +87,10 @@ async def test_every_night_it_is_applied_and_verify_knows(world, api, acme, tmp_
 async def test_only_hours_that_retention_may_have_touched_are_left_out(world, api, acme):
     await world.append(event(), workspace=acme)
     await world.take(unstored=[(0, 0)])
-    await Retained(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR)})
+    kept = [KeptVisits(build, 202001, 0, ()) for build in (1, 2)]
+    await Retained(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR)}, kept[0])
     assert {each[1] for each in await world.found(workspace=acme)} == {"stored", "missing", "not_a_duplicate"}
-    await Retained(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR + 1)})
+    await Retained(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR + 1)}, kept[1])
     assert await world.found(workspace=acme) == []
 
 

@@ -73,7 +73,7 @@ class Keeper:
         """The nightly deletion, when all events are old enough for it."""
         rollups = self._rollups(_MUCH_LATER)
         at = self.now + _MUCH_LATER
-        await Retention(self._store, self._state, self._settings, rollups, None, lambda: at).apply()
+        await Retention(self._store, self._state, self._settings, rollups, None, lambda: at, 0).apply()
 
     async def check(self) -> list[str]:
         """What is wrong with the rollups."""

@@ -1,10 +1,11 @@
 """The planner where retention deleted events: rollups still have them, and only of one's own sites."""
 
 from footfall.model.rollups import CUBES, HOUR_MS
+from footfall.query.kept import kept_visits
 from footfall.query.periods import Period
 from footfall.query.planner import SMALL, deleted_before, plan
 from footfall.query.question import All, Question, is_
-from footfall.state.manifest import Entry, Manifest, Zone
+from footfall.state.manifest import Entry, KeptVisits, Manifest, Zone
 from footfall.state.stored import Stored
 
 DAY = 86_400_000
@@ -54,3 +55,17 @@ def test_whole_days_come_from_days_and_cut_ones_from_hours():
         period = Period(START + cut, START + 10 * DAY, "UTC")
         asked = Question(workspace_id="acme", period=period, metrics=("events",))
         assert plan(asked, manifest(), stored(SMALL + 1)).cube.name == "total"
+
+
+def test_many_sites_are_told_by_their_zone_and_not_one_by_one():
+    sites = [f"site_{number}" for number in range(1000)]
+    entry = Entry(1, 202410, 0, 9, START - DAY, START + 20 * DAY, NAMES)
+    visits = (KeptVisits(1, 202410, 9, ("",)),)
+    zones, raw_from = dict.fromkeys(sites, Zone("UTC", HOUR_MS)), dict.fromkeys(sites, START + DAY)
+    gone = Manifest(1, (entry,), {7: 100}, (), zones, raw_from, visits=visits)
+    there = Stored(dict.fromkeys(sites, 1), {7: 0}, frozenset({7}))
+    period = Period(START, START + 10 * DAY, "UTC")
+    asked = Question(workspace_id="acme", period=period, metrics=("bounce_rate",))
+    kept = kept_visits(asked, gone, there, None)
+    assert len(kept.covers) == 1
+    assert kept.whole
