@@ -122,24 +122,29 @@ class Rollups:
         books = await self._builds.books()
         ROLLUP_TIMESTAMP.set(books.sliced_at / 1000)
         new_day = _day(self._clock()) != _day(books.sliced_at / 1000)
+        owed: int | None = None  # of what waited when the day began: not of what comes meanwhile
         while True:
             parts, rows = await self._slicer.waiting()
             ROLLUP_WAITING.set(rows)
             late = takeable(await self._builds.manifest())
-            if not (rows >= self._due or late >= _MOST_LATE or (new_day and rows)):
+            if new_day and owed is None:
+                owed = rows
+            if not (rows >= self._due or late >= _MOST_LATE or (owed and rows)):
                 break
-            await self._slice(parts, rows)
+            taken = await self._slice(parts, rows)
+            owed = max(owed - taken, 0) if owed and taken else 0
             await self._merge()
         if new_day:
             await self._merge(self._clock())
 
-    async def _slice(self, parts: Sequence[Part], rows: int) -> None:
+    async def _slice(self, parts: Sequence[Part], rows: int) -> int:
         try:
-            await self._slicer.slice(parts, rows, self._most)
+            taken = await self._slicer.slice(parts, rows, self._most)
         except StoreDown:
             self._most = max(self._most // 2, min(self._limit, _FEWEST))
             raise
         self._most = min(self._most * 2, self._limit)
+        return taken
 
     async def _merge(self, now: float | None = None) -> None:
         merged = True

@@ -43,6 +43,28 @@ async def test_what_waits_is_sliced_when_it_is_enough_and_when_the_day_is_over(w
     await world.check(513)
 
 
+async def test_a_day_begins_with_what_waits_then_and_not_with_what_comes_meanwhile(world, monkeypatch):
+    """Else a busy installation would slice a little of its events again and again, without end."""
+    world.due = 1000
+    world.restarted()
+    await world.take(world.made(50))
+    real, builds = world.store.build, []
+
+    async def build(sql, parameters=None):
+        if sql.startswith("CREATE TABLE"):
+            builds.append(sql)
+            if len(builds) < 9:
+                await world.take(world.made(30))
+        await real(sql, parameters)
+
+    monkeypatch.setattr(world.store, "build", build)
+    await world.rollups.tick()
+    assert len(builds) == 1
+    assert await world.check() == 50
+    await world.rollups.tick()
+    assert len(builds) == 1
+
+
 async def test_late_events_and_imports_are_rows_of_a_later_slice(world):
     await world.take(world.made(300))
     await world.rollups.slice_all()
