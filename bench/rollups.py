@@ -7,6 +7,8 @@ zones; visitors with about five events each, 400 links and 500 pages a site by Z
 visitors bots, 1 % of the events up to three days late. "A busy day": a million events a slice, all
 slices within one day, compacted at the end. "An import": one slice of a million over 90 days.
 
+At the end retention deletes all events, and keeps what it does of visits.
+
 CPU is that of all threads of the process, with nothing else in it. A run in which the rollups
 count anything else than the events has no result.
 """
@@ -27,6 +29,7 @@ import uvloop
 
 from footfall import parts
 from footfall.jobs.compaction import Merge
+from footfall.jobs.retention import Retention
 from footfall.jobs.rollups import Rollups
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.settings import Settings
@@ -147,7 +150,7 @@ async def measure(scenario: str, data: Path, slices: int) -> dict[str, object]:
         await _check(store, builds, total)
         if slices > 1:
             figures |= await _compacted(store, rollups, builds, total, raw)
-        return figures
+        return figures | await _deleted(store, state, settings, rollups, total)
 
 
 async def _close(batches: Batches, last: int) -> None:
@@ -173,6 +176,25 @@ async def _compacted(store, rollups: Rollups, builds: Builds, total: int, raw: i
         "compaction, s": round(seconds, 1),
         "compacted, bytes an event": round(merged / total, 1),
         "compacted / events, bytes": round(merged / raw, 2),
+    }
+
+
+async def _deleted(store, state, settings: Settings, rollups: Rollups, total: int) -> dict[str, object]:
+    """The nightly deletion of all, with what is kept of visits."""
+    [(visits,)] = await store.query("SELECT uniqExact(site_id, session_id) FROM events WHERE session_id != 0")
+    cpu, clock = time.process_time(), time.perf_counter()
+    later = time.time() + 400 * DAY / 1000
+    await Retention(store, state, settings, rollups, None, lambda: later, 0).apply()
+    cpu, seconds = time.process_time() - cpu, time.perf_counter() - clock
+    [(left, kept)] = await store.query(
+        "SELECT (SELECT count() FROM events), (SELECT sum(visits) FROM visits WHERE field = '')"
+    )
+    if left or not visits <= kept <= 1.01 * visits:  # a visit over the end of a month is two
+        raise RuntimeError(f"{left} events are left, {kept} of {visits} visits kept: no result")
+    return {
+        "deletion and visits, CPU us/event": round(cpu / total * 1e6, 2),
+        "deletion and visits, s": round(seconds, 1),
+        "visits kept, bytes an event": round(await _bytes(store, "visits") / total, 2),
     }
 
 

@@ -47,10 +47,10 @@ SELECT *, {{day}} AS at FROM (
 
 _ROWS = """
 INSERT INTO visits (build, workspace_id, site_id, field, value, at, is_bot, visits, bounces, views, seconds,
-    sampled, unidentified, known_for_a_day, visitors, sessions)
+    sampled, unidentified, known_for_a_day, visitors)
 SELECT {{build:UInt64}}, workspace_id, site_id, {{field:String}}, {value} AS of_field, at, is_bot, count(),
     countIf(events = 1), sum(views), sum(seconds), sum(sampled), sum(unidentified), sum(known_for_a_day),
-    uniqCombinedMergeState(17)(v.visitors), uniqCombinedState(17)(session_id)
+    uniqCombinedMergeStateIf(17)(v.visitors, {with_visitors})
 FROM {rows} GROUP BY workspace_id, site_id, is_bot, of_field, at
 """
 
@@ -109,7 +109,8 @@ def _rows(build: int, field: str) -> Statement:
     value, rows = field or "''", f"{_VISITS} AS v"
     if field and field not in PAGE_OF:
         rows = f"(SELECT DISTINCT visit, {field} FROM {_EVENTS}) AS e INNER JOIN {_VISITS} AS v USING (visit)"
-    return Statement(_ROWS.format(value=value, rows=rows), {"build": build, "field": field})
+    sql = _ROWS.format(value=value, rows=rows, with_visitors=int(field in PAGE_OF))
+    return Statement(sql, {"build": build, "field": field})
 
 
 def _portions(counts: Mapping[str, int], at_once: int) -> Iterator[tuple[list[str], int, int]]:

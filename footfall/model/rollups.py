@@ -114,11 +114,13 @@ class Cube(NamedTuple):
     only: Literal["", "link", "widget", "content", "bot"] = ""
 
 
-_OF_TOTALS = (*_ALWAYS, "sessions", "links", "countries", "referrers", "viewable", "revenue")
-
 CUBES: tuple[Cube, ...] = (
-    Cube("total", "hour", (), _OF_TOTALS),
-    Cube("total_day", "day", (), _OF_TOTALS),
+    Cube(
+        "total",
+        "hour",
+        (),
+        (*_ALWAYS, "sessions", "links", "countries", "referrers", "viewable", "revenue"),
+    ),
     Cube("link_hour", "hour", ("link_id",), only="link"),
     Cube("link", "day", ("link_id", "short_code"), only="link"),
     Cube("link_country", "day", ("link_id", "country_code"), only="link"),

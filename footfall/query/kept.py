@@ -13,9 +13,6 @@ from footfall.query.question import TIME, Question, Where, always, fields_in, ha
 from footfall.state.manifest import Going, KeptVisits, Manifest
 from footfall.state.stored import Stored
 
-MEASURES = frozenset({"visitors", "sessions"})
-"""What is kept of the events of visits, beside the visits themselves."""
-
 _DAY_AND_MORE = 26 * HOUR_MS
 _KEYS = frozenset({"site_id", "is_bot"})
 
@@ -58,7 +55,7 @@ def kept_visits(question: Question, manifest: Manifest, stored: Stored, rollup: 
     field = next(iter(fields), "")
     if field and field not in PAGE_OF and not _once(question, field):
         return None
-    if rollup is None and not all(_is_kept(name) for name in question.metrics):
+    if rollup is None and not all(_is_kept(name, field) for name in question.metrics):
         return None
     covers = _covers(question, manifest, stored)
     if not covers:
@@ -83,9 +80,10 @@ def _fields(question: Question) -> set[str]:
     return grouped | set(fields_in(question.where))
 
 
-def _is_kept(name: str) -> bool:
+def _is_kept(name: str, field: str) -> bool:
     metric = METRICS[name]
-    return set(measures_of(metric)) <= MEASURES and not tells_events_apart(metric)
+    kept = {"sessions", "visitors"} if field in PAGE_OF else {"sessions"}
+    return set(measures_of(metric)) <= kept and not tells_events_apart(metric)
 
 
 def _touches(kept: KeptVisits, period: Period) -> bool:

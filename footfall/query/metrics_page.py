@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from footfall.model.columns import COLUMNS
 from footfall.model.rollups import CUBES, PROPERTY_FIELDS
-from footfall.model.visits import FIELDS
+from footfall.model.visits import FIELDS, PAGE_OF
 from footfall.query.fields import KINDS, SAID_OF_FIELDS, SESSION_FIELDS
 from footfall.query.language import INTERVALS
 from footfall.query.metrics import METRICS, UNIQUE_ERROR, UNIQUE_EXACT, Metric, measures_of
@@ -78,7 +78,8 @@ def _rollups() -> Iterable[str]:
         "from the events. When retention deletes these, it counts their visits first: by site, bots or not "
         "and day of the site's own zone, alone and by one of "
         f"{_names(field for field in FIELDS if field)}. From then on a visit belongs to the day on which "
-        "it began, and one over two sites or over the end of a month (UTC) is two. What these rows do not "
+        "it began, and one over two sites or over the end of a month (UTC) is two. Visitors are kept by "
+        f"{_names(PAGE_OF)} only. What these rows do not "
         "answer is said to be missing in `meta.warnings`: other fields or several at once, hours, a filter "
         "with several values that is not grouped by, days of another zone.\n"
     )

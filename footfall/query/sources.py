@@ -16,6 +16,7 @@ KEYS = ("event_type", "is_bot")
 """What metrics ask of rows beside the dimensions."""
 
 _SLICED_TO_NOTHING = -1
+_NO_SESSIONS = f"defaultValueOfTypeName('{MEASURES['sessions'].type}') AS sessions"
 
 
 class Events:
@@ -201,13 +202,20 @@ def union(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
 
 
 def union_kept(events: Events, measures: Sequence[str]) -> str:
-    """As `union`, of the events and of what is kept of deleted visits."""
+    """As `union`, of the events and of what is kept of deleted visits; `visits`: how many of those."""
 
     def outputs(dimensions: Sequence[str]) -> str:
         named = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
-        return ", ".join([*named, "toLowCardinality('') AS event_type", "is_bot", *measures])
+        figures = [_NO_SESSIONS if name == "sessions" else name for name in measures]
+        return ", ".join([*named, "toLowCardinality('') AS event_type", "is_bot", *figures, "visits"])
 
-    return f"({events.kept_visits(outputs)} UNION ALL {_from_events(events, measures)})"
+    return f"({events.kept_visits(outputs)} UNION ALL {_from_events(events, measures, visits='0 AS visits')})"
+
+
+def merged_with_visits(name: str, only: str = "") -> str:
+    """A measure, merged from the rows of `union_kept` and finished. Visits that are gone are added up."""
+    merged = merged_measure(name, only)
+    return f"{merged} + sum(visits)" if name == "sessions" else merged
 
 
 def _from_rollups(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
@@ -232,13 +240,14 @@ def _from_rollups(events: Events, rollup: Rollup, measures: Sequence[str]) -> st
     return f"SELECT {', '.join([*outputs, *KEYS, *measures])} FROM rollups WHERE {' AND '.join(conditions)}"
 
 
-def _from_events(events: Events, measures: Sequence[str], *more: str) -> str:
+def _from_events(events: Events, measures: Sequence[str], *more: str, visits: str = "") -> str:
     dimensions = events.dimensions()
     outputs = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
     figures = [f"{_state(MEASURES[name])} AS {name}" for name in measures]
     keys = [*(f"d{number}" for number in range(len(dimensions))), *KEYS]
     return (
-        f"SELECT {', '.join([*outputs, *KEYS, *figures])} FROM {events.relation(*more)}"
+        f"SELECT {', '.join([*outputs, *KEYS, *figures, *([visits] if visits else [])])}"
+        f" FROM {events.relation(*more)}"
         f" GROUP BY {', '.join(keys)}"
     )
 

@@ -15,7 +15,7 @@ from footfall.query.kept import Kept
 from footfall.query.metrics import METRICS, Measured, Metric, measures_of
 from footfall.query.planner import Rollup
 from footfall.query.question import Question
-from footfall.query.sources import Events, merged_measure, union, union_kept
+from footfall.query.sources import Events, merged_measure, merged_with_visits, union, union_kept
 
 EXTRA = ("unidentified", "known_for_a_day", "sampled")
 """Measures that `select` gives of all groups together, after the number of groups."""
@@ -45,8 +45,10 @@ def select(question: Question, rollup: Rollup | None = None, kept: Kept | None =
     else:
         needed = dict.fromkeys([*(name for metric in metrics for name in measures_of(metric)), *EXTRA])
         dimensions = [f"d{number}" for number in range(len(question.dimensions))]
-        merged = union(events, rollup, tuple(needed)) if rollup else union_kept(events, tuple(needed))
-        measured, relation = merged_measure, merged
+        if rollup:
+            measured, relation = merged_measure, union(events, rollup, tuple(needed))
+        else:
+            measured, relation = merged_with_visits, union_kept(events, tuple(needed))
     of_humans = _of_no_bots(measured) if split_bots else measured
     figures = [
         f"{metric.sql(measured if metric.whatever_bots else of_humans)} AS m{number}"

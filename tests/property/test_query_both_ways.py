@@ -140,7 +140,7 @@ def bodies(draw, cube):
     """A question, and whether rollups must have a part in its answer."""
     zone, dates = draw(ranges())
     known = [*cube.fields, "event_type", "is_bot", "site_id"]
-    metrics = HOURLY.get(cube.name.removesuffix("_day")) or DAILY
+    metrics = HOURLY.get(cube.name) or DAILY
     if cube.name == "widget":
         metrics = [*DAILY, "impressions", "viewable_impressions", "widget_clicks", "ctr"]
     body = {

@@ -19,8 +19,8 @@ CREATE TABLE IF NOT EXISTS visits
     sampled UInt64,
     unidentified UInt64,
     known_for_a_day UInt64,
-    visitors AggregateFunction(uniqCombined(17), UInt64),
-    sessions AggregateFunction(uniqCombined(17), UInt64)
+    -- Of fields that a visit has one value of; empty for the others: they would take more disk than the events did.
+    visitors AggregateFunction(uniqCombined(17), UInt64)
 )
 ENGINE = MergeTree
 PARTITION BY build

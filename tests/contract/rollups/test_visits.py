@@ -40,7 +40,7 @@ QUESTIONS = {
     "by site": {"metrics": [*FIGURES, "visitors"], "dimensions": ["site_id"]},
     "by month": {"metrics": FIGURES, "dimensions": ["time:month"], "site_id": "", "timezone": "UTC"},
     "by source": {"metrics": [*FIGURES, "sessions"], "dimensions": ["referer_host"]},
-    "sessions by source": {"metrics": ["sessions", "visitors"], "dimensions": ["utm_source"]},
+    "sessions by source": {"metrics": ["sessions", "bounce_rate"], "dimensions": ["utm_source"]},
     "by country": {"metrics": FIGURES, "dimensions": ["country"],
                    "filters": [["is_not", "country_code", ["DE"]]]},
     "from a country": {"metrics": FIGURES, "filters": [["is", "country_code", ["DE"]]]},
@@ -185,6 +185,7 @@ async def test_what_was_not_kept_is_said_to_be_missing(world):
         {"metrics": FIGURES, "filters": [["is", "browser", ["Chrome"]], ["is", "os", ["iOS"]]]},
         {"metrics": FIGURES, "filters": [["has_done", ["is", "event_type", ["click"]]]]},
         {"metrics": ["clicks"], "dimensions": ["entry_page"]},
+        {"metrics": ["visitors", "sessions"], "dimensions": ["utm_source"]},
         {"metrics": ["conversion_rate"], "filters": [["is", "entry_page", ["/"]]]},
         {"metrics": FIGURES, "date_range": ["2026-03-28T12:00:00Z", "2026-04-30T00:00:00Z"]},
         {"metrics": FIGURES, "site_id": "kolkata", "timezone": "UTC"},  # its days begin at 18:30

@@ -49,12 +49,13 @@ def test_what_another_workspace_deletes_is_no_business_of_ours():
 
 
 def test_whole_days_come_from_days_and_cut_ones_from_hours():
-    whole = plan(question(), manifest(), stored(SMALL + 1))
-    assert whole.cube.name == "total_day"
+    link = All((is_("link_id", "link_1"),))
+    whole = plan(question(where=link), manifest(), stored(SMALL + 1))
+    assert whole.cube.name == "link"
     for cut in (1, 3 * HOUR_MS):
         period = Period(START + cut, START + 10 * DAY, "UTC")
-        asked = Question(workspace_id="acme", period=period, metrics=("events",))
-        assert plan(asked, manifest(), stored(SMALL + 1)).cube.name == "total"
+        asked = Question(workspace_id="acme", period=period, metrics=("events",), where=link)
+        assert plan(asked, manifest(), stored(SMALL + 1)).cube.name == "link_hour"
 
 
 def test_many_sites_are_told_by_their_zone_and_not_one_by_one():
