@@ -90,7 +90,7 @@ def test_a_fault_at_each_call_of_the_nightly_deletion(install, library, rounds, 
         keeper.done("slice_all")
     before = shutil.copytree(site.data, tmp_path / "before" / "data", symlinks=True)
     with Keeping(site.data, library) as keeper:
-        told = keeper.do("check_retained")
+        told = keeper.told("check_retained")
         visits = int(told.split()[-2])
         assert visits
         assert told == f"{events} left of {events}, {visits} visits"
@@ -102,12 +102,12 @@ def test_a_fault_at_each_call_of_the_nightly_deletion(install, library, rounds, 
             shutil.copytree(before, site.data, symlinks=True)
             with Keeping(site.data, library) as keeper:
                 hits += keeper.hit("retain", "/data/", number, action)
-                assert keeper.do("check_retained").endswith(f" left of {events}, {visits} visits"), (
+                assert keeper.told("check_retained").endswith(f" left of {events}, {visits} visits"), (
                     keeper.last
                 )
                 keeper.done("recover")
                 keeper.done("retain")
-                assert keeper.do("check_retained") == f"0 left of {events}, {visits} visits", keeper.last
+                assert keeper.told("check_retained") == f"0 left of {events}, {visits} visits", keeper.last
     assert hits
     site.serve()
     assert site.counted() == events

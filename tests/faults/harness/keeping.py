@@ -44,11 +44,19 @@ class Keeping:
         assert status == -9, f"{step}: ended with status {status}\n{self.output.read_text()[-4000:]}"
         return DIED
 
-    def done(self, step: str) -> None:
-        """A step without a fault. It may fail until a part that a merge left broken is found: 10 seconds."""
+    def told(self, step: str) -> str:
+        """What is answered to a step without a fault.
+
+        It may fail until a part that a merge left broken is found: 10 seconds.
+        """
         deadline = time.monotonic() + PATIENCE
         while (answer := self.do(step)).startswith("failed") and time.monotonic() < deadline:
             time.sleep(0.5)
+        return answer
+
+    def done(self, step: str) -> None:
+        """A step without a fault."""
+        answer = self.told(step)
         assert answer == "done", f"{step} after {self.last}: {answer}\n{self.output.read_text()[-4000:]}"
 
     def calls(self, step: str, area: str) -> int:
