@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from footfall.model.calendar import days, month_end, month_start
+from footfall.model.calendar import LONGEST_DAY, days, month_end, month_start
 from footfall.model.columns import BY_NAME
 from footfall.model.rollups import (
     CUBES,
@@ -31,9 +31,6 @@ STAGE = "rollup_stage"
 
 FEW = 50_000
 """Rows of events of which several cubes are made by one statement."""
-
-LONGEST_DAY = 26 * HOUR_MS
-"""Of a day that begins within a month, so long (ms) after its end events may still occur."""
 
 _NOTHING = "toLowCardinality('')"
 

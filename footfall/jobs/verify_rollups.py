@@ -9,7 +9,7 @@ from typing import Any
 from footfall.jobs import cubes, visits
 from footfall.jobs.cubes import Span
 from footfall.jobs.findings import Finding, finding
-from footfall.model.calendar import month_start
+from footfall.model.calendar import LONGEST_DAY, month_start
 from footfall.model.rollups import CUBES, ONLY, VALUES, Cube, columns_of, field_text
 from footfall.state.builds import Building, Builds, Manifest
 from footfall.store.port import Store
@@ -80,7 +80,7 @@ class RollupVerifier:
             return []
         rows = cubes.rows_of(held)
         # Days that begin before `end` last longer.
-        span = Span(start, end + cubes.LONGEST_DAY)
+        span = Span(start, end + LONGEST_DAY)
         buckets, values = cubes.buckets(manifest.zones, dict.fromkeys(manifest.zones, span))
         columns = {column: field for field, column in columns_of(cube).items()}
         of_event = [

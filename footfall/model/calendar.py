@@ -11,6 +11,9 @@ from zoneinfo import ZoneInfo
 
 from footfall.model.rollups import HOUR_MS, QUARTER_MS
 
+LONGEST_DAY = 26 * HOUR_MS
+"""Of a day that begins within a month, so long (ms) after its end events may still occur."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1)

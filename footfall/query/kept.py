@@ -2,8 +2,7 @@
 
 from msgspec import Struct
 
-from footfall.model.calendar import month_end, month_start
-from footfall.model.rollups import HOUR_MS
+from footfall.model.calendar import LONGEST_DAY, month_end, month_start
 from footfall.model.visits import FIELDS, PAGE_OF
 from footfall.query.fields import SESSION_FIELDS, fields_of
 from footfall.query.metrics import METRICS, measures_of, tells_events_apart
@@ -13,7 +12,6 @@ from footfall.query.question import TIME, Question, Where, always, fields_in, ha
 from footfall.state.manifest import Going, KeptVisits, Manifest
 from footfall.state.stored import Stored
 
-_DAY_AND_MORE = 26 * HOUR_MS
 _KEYS = frozenset({"site_id", "is_bot"})
 
 
@@ -88,7 +86,7 @@ def _is_kept(name: str, field: str) -> bool:
 
 def _touches(kept: KeptVisits, period: Period) -> bool:
     """Whether days on which its visits began lie within the period: the first began before the month."""
-    return month_start(kept.month) - _DAY_AND_MORE < period.end and month_end(kept.month) > period.start
+    return month_start(kept.month) - LONGEST_DAY < period.end and month_end(kept.month) > period.start
 
 
 def _once(question: Question, field: str) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from footfall.errors import Conflict, Invalid, StoreDown
+from footfall.errors import Conflict, Invalid
 from footfall.jobs.retention import Retention
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.settings import Settings
@@ -153,22 +153,12 @@ async def test_a_site_may_have_another_number_of_days(world):
         await job.set_raw_days("berlin", -1)
 
 
-async def test_a_failure_half_way_is_made_up_for(world, monkeypatch):
+async def test_a_failure_half_way_is_made_up_for(world, failing):
     await world.take(world.made(100, START, APRIL))
     await world.rollups.tick()
     world.clock.at = (MAY + 30 * DAY) / 1000
-
-    real = world.store.build
-
-    async def build(sql, parameters=None):
-        if sql.startswith("ALTER TABLE events"):
-            raise StoreDown("no answer")
-        await real(sql, parameters)
-
-    monkeypatch.setattr(world.store, "build", build)
-    with pytest.raises(StoreDown):
+    with failing("ALTER TABLE events"):
         await retention(world).apply()
-    monkeypatch.undo()
     assert (await world.builds.manifest()).raw_from["berlin"] == APRIL
     assert await left(world) == {202603: 100}
     await retention(world).apply()

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from footfall.errors import StoreDown
 from footfall.jobs import visits
 from footfall.jobs.retention import Retention
 from footfall.query.answers import Asker
@@ -194,21 +193,12 @@ async def test_what_was_not_kept_is_said_to_be_missing(world):
         assert any("no longer kept" in warning for warning in told.warnings), body
 
 
-async def test_events_that_are_going_count_once_and_go_in_the_end(world, monkeypatch):
+async def test_events_that_are_going_count_once_and_go_in_the_end(world, failing):
     asking = Asking(world)
     await asking.take(500)
     before = await asking.answers()
-    real = world.store.build
-
-    async def build(sql, parameters=None):
-        if sql.startswith("ALTER TABLE events"):
-            raise StoreDown("no answer")
-        await real(sql, parameters)
-
-    monkeypatch.setattr(world.store, "build", build)
-    with pytest.raises(StoreDown):
+    with failing("ALTER TABLE events"):
         await asking.retention().apply()
-    monkeypatch.undo()
     assert await months(world) == [3, 4]
     compare(before, await asking.answers())
     await asking.take(50, APRIL, END)
@@ -218,23 +208,13 @@ async def test_events_that_are_going_count_once_and_go_in_the_end(world, monkeyp
     compare(before, await asking.answers())
 
 
-async def test_what_an_attempt_left_that_failed_before_counts_for_nothing_and_goes(world, monkeypatch):
+async def test_what_an_attempt_left_that_failed_before_counts_for_nothing_and_goes(world, failing):
     asking = Asking(world)
     await asking.take(300)
     before = await asking.answers()
-    for failing in (1, 2, 5):
-        calls = iter(range(1, 100))
-        real = world.store.build
-
-        async def build(sql, parameters=None, real=real, calls=calls, failing=failing):
-            if "INSERT INTO visits" in sql and next(calls) == failing:
-                raise StoreDown("no answer")
-            await real(sql, parameters)
-
-        monkeypatch.setattr(world.store, "build", build)
-        with pytest.raises(StoreDown):
+    for number in (1, 2, 5):
+        with failing("INSERT INTO visits", number):
             await asking.retention().apply()
-        monkeypatch.undo()
         assert await months(world) == [3, 4]
         for name, (rows, _) in (await asking.answers()).items():
             assert rows.keys() == before[name][0].keys()

@@ -106,7 +106,7 @@ async def main(data: Path) -> None:
                 answer = "; ".join(found).replace("\n", " ") if found else "done"
             except FootfallError as error:
                 answer = f"failed: {error}".replace("\n", " ")
-            print(answer, flush=True)  # noqa: T201
+            print(answer, flush=True)  # noqa: T201 - as above
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid, TooLarge
+from footfall.model import properties
 from footfall.model.properties import MAX_DEPTH, MAX_NAME, MAX_NAMES, MAX_TEXT, check, is_address
 from footfall.settings import Settings
 from footfall.store.chdb_handles import open_handles
@@ -105,8 +106,6 @@ def test_addresses_are_dropped_at_every_level_and_nothing_else_is():
 
 
 def test_names_that_nobody_uses_twice_do_not_fill_the_memory():
-    from footfall.model import properties  # noqa: PLC0415
-
     for n in range(30_000):
         check({f"name {n}": 1})
     assert len(properties._known) <= 10_000
