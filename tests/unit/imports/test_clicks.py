@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from footfall import main, runfile
-from footfall.errors import Retryable
+from footfall.errors import LogFull, Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
 from footfall.imports import intake
@@ -113,6 +113,28 @@ async def test_the_real_hour_is_imported_once_however_often_it_is_sent(tmp_path)
         assert await send_all(http, sample_chunks(5000)) == {"present": 3440, "repeated": 3560}
     async with console(tmp_path) as http:
         assert (await overview(http))["clicks"] == 3440
+
+
+async def test_records_of_a_chunk_that_the_log_refused_come_with_the_next_attempt(tmp_path, monkeypatch):
+    """A chunk's records are appended together: those beside a refused one are in the log, and stay once."""
+    monkeypatch.setattr(intake, "_PER_RECORD", 500)
+    (chunk,) = sample_chunks(20_000)
+    real, records = Intake._write, Counter()
+
+    async def write(self, workspace_id, source, events, visits, tallies):
+        if events:
+            records["tried"] += 1
+            if records["tried"] in (3, 5):
+                raise LogFull("the log is full")
+        await real(self, workspace_id, source, events, visits, tallies)
+
+    monkeypatch.setattr(Intake, "_write", write)
+    async with console(tmp_path) as http:
+        assert (await http.post(IMPORT, json=body(chunk.lines, chunk.occurrences))).status_code == 503
+        assert records["tried"] == 7  # none was left out because of another
+        assert await send_all(http, [chunk]) == {"accepted": 1000, "present": 2440, "heartbeat": 120}
+        assert (await stored(http, 3440))["clicks"] == 3440
+    assert await ledger(tmp_path) == BOOKS
 
 
 async def test_lines_are_looked_at_again_when_asked_and_still_not_stored_or_counted_twice(tmp_path):
