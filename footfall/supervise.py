@@ -97,7 +97,8 @@ class Supervisor:
                 delay, steady = _FIRST_DELAY, True
             self._say(f"{child.name} {_ended(status)}; starting it again in {delay:g} s")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._stop.wait()
             delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _start(self, child: Child, lifeline: int) -> asyncio.subprocess.Process:

@@ -89,7 +89,8 @@ class Clicks:
         self._wake.set()
         if self._task:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._task, _PATIENCE)
+                async with asyncio.timeout(_PATIENCE):
+                    await self._task
         if self._size:
             CLICKS_UNLOGGED.inc(self._size)
             log.error("clicks.lost", clicks=self._size, reason="the log did not take them before the end")

@@ -85,7 +85,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
     try:
-        await asyncio.wait_for(process.wait(), GRACE + 5)
+        async with asyncio.timeout(GRACE + 5):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -224,7 +224,8 @@ class ChdbStore:
     async def _take(self, limit: float) -> Reader:
         self._check_open()
         try:
-            return await asyncio.wait_for(self._idle.get(), limit)
+            async with asyncio.timeout(limit):
+                return await self._idle.get()
         except TimeoutError:
             raise StoreDown("the store is busy with other questions") from None
 

@@ -91,7 +91,8 @@ class Breaker:
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
     """Whether the event is set within so many seconds."""
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
         return False
     return True

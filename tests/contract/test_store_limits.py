@@ -86,6 +86,18 @@ async def test_a_question_that_nobody_waits_for_any_more_is_ended(store):
     await until(lambda: _rests(store))
 
 
+async def test_who_is_cancelled_at_whatever_instant_learns_of_it(store):
+    # Who does not goes on, and who waits for its end does so for ever: a stop that never ended.
+    for steps in range(12):
+        asking = asyncio.create_task(store.query("SELECT 1"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if asking.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+    assert await store.query("SELECT 1") == [(1,)]
+
+
 async def test_who_finds_all_readers_busy_is_told_to_try_again(store):
     slow = [asyncio.create_task(store.query(ENDLESS)) for _ in range(32)]
     for _ in range(3):

@@ -87,7 +87,8 @@ async def test_while_the_store_is_down_no_position_moves_and_stopping_needs_no_s
     running = asyncio.create_task((await world.worker(batch_rows=20)).run(stop))
     await down.wait()
     stop.set()
-    await asyncio.wait_for(running, 10)
+    async with asyncio.timeout(10):
+        await running
     assert await world.batches.positions() == {}
     assert await world.backlog() == 5
     (plan,) = await world.batches.open_plans()

@@ -80,7 +80,8 @@ async def test_a_worker_that_loses_its_lease_while_it_runs_stops(world):
     await take_over(world)
     await world.append(6)
     with pytest.raises(Conflict, match="taken over"):
-        await asyncio.wait_for(running, 10)
+        async with asyncio.timeout(10):
+            await running
     assert tuple(await world.counts()) == (5, 5)
 
 

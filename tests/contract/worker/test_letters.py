@@ -253,7 +253,8 @@ async def test_a_pause_can_be_stopped(world, fix, ten):
     running = asyncio.create_task((await world.worker()).run(stop))
     await until(lambda: asyncio.sleep(0, WORKER_PAUSED._value.get() == 1))
     stop.set()
-    await asyncio.wait_for(running, 10)
+    async with asyncio.timeout(10):
+        await running
     assert await world.outcomes() == {}
     assert await world.letters() == []
 

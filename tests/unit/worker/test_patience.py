@@ -52,7 +52,8 @@ async def test_a_stop_ends_a_pause_at_once():
     await asyncio.sleep(0)
     stop.set()
     with pytest.raises(Stopped):
-        await asyncio.wait_for(pausing, 4)
+        async with asyncio.timeout(4):
+            await pausing
 
 
 async def test_what_may_succeed_later_is_called_until_it_does(pauses):
@@ -118,4 +119,19 @@ async def test_a_stop_ends_the_waiting_for_a_store():
     await asyncio.sleep(0)
     stop.set()
     with pytest.raises(Stopped):
-        await asyncio.wait_for(waiting, 4)
+        async with asyncio.timeout(4):
+            await waiting
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_who_is_cancelled_just_when_the_event_is_set_learns_of_it(steps):
+    event = asyncio.Event()
+    waiting = asyncio.create_task(module.set_within(event, 10))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    event.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    if waiting.cancel():
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
