@@ -15,6 +15,7 @@ from footfall.errors import Invalid
 from footfall.settings import load
 
 _PATH = "/api/v1/retention"
+_FOREVER = 0  # as the API says it
 
 
 def retention(
@@ -25,7 +26,7 @@ def retention(
     site: Annotated[str | None, Parameter(help="Set --raw-days of this site, by its id.")] = None,
     raw_days: Annotated[
         str | None,
-        Parameter(help="Keep its raw events so many days; 0: for ever; default: as in the settings."),
+        Parameter(help="Keep its raw events so many days; or forever; or default: as in the settings."),
     ] = None,
     data: Data = None,
     url: Url = None,
@@ -45,8 +46,10 @@ def retention(
 def _days(text: str | None) -> int | None:
     if text in (None, "default"):
         return None
-    if not text.isdecimal():
-        raise Invalid('--raw-days must be a number, or "default"', field="raw_days")
+    if text == "forever":
+        return _FOREVER
+    if not text.isdecimal() or not int(text):
+        raise Invalid('--raw-days must be a number of days from 1, "forever" or "default"', field="raw_days")
     return int(text)
 
 
@@ -62,7 +65,7 @@ async def _retention(
     terminal.print(_table(answer["data"]))
     meta = answer["meta"]
     for what, kept in (("raw events", meta["raw_days"]), ("rollups", meta["rollup_days"])):
-        terminal.print(f"{what}: {'for ever' if kept is None else f'{kept:g} days'}", highlight=False)
+        terminal.print(f"{what}: {'forever' if kept is None else f'{kept:g} days'}", highlight=False)
 
 
 def _table(months: list[dict[str, Any]]) -> Table:

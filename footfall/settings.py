@@ -1,15 +1,24 @@
 """One frozen Settings: `footfall.toml`, then FOOTFALL_* variables, then what the caller passes.
 
-Strict: an unknown name or a wrong value stops the start with a message that names it.
+Strict: an unknown name or a wrong value stops the start with a message that names it. What is written
+in a file or a variable has its unit ("90d", "64GiB"); Python passes seconds and bytes.
 Nothing else in Footfall reads the environment or a configuration file.
 """
 
+import difflib
+import tomllib
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -19,6 +28,9 @@ from pydantic_settings import (
 )
 
 from footfall.errors import Misconfigured
+from footfall.units import DAY, FOREVER, parse_size, parse_time, spell_size, spell_time
+
+_CENTURY = 36_500 * DAY
 
 
 def _split(value: object) -> object:
@@ -29,8 +41,64 @@ def _split(value: object) -> object:
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
 
 
+def _time(least: float, most: float = _CENTURY) -> BeforeValidator:
+    """A time of `least` to `most` seconds."""
+
+    def read(value: object) -> float:
+        seconds = parse_time(value) if isinstance(value, str) else _number(value)
+        if not least <= seconds <= most:
+            raise ValueError(f"from {spell_time(least)} to {spell_time(most)} is allowed")
+        return seconds
+
+    return BeforeValidator(read)
+
+
+def _size(least: int, most: int = 1 << 50) -> BeforeValidator:
+    """A size of `least` to `most` bytes."""
+
+    def read(value: object) -> int:
+        size = parse_size(value) if isinstance(value, str) else int(_number(value))
+        if not least <= size <= most:
+            raise ValueError(f"from {spell_size(least)} to {spell_size(most)} is allowed")
+        return size
+
+    return BeforeValidator(read)
+
+
+def _retention(value: object, info: ValidationInfo) -> float:
+    """How long something is kept: at least a day, unless `short_retention` says otherwise."""
+    seconds = parse_time(value, long=True) if isinstance(value, str) else _number(value)
+    if seconds < 0 or not (seconds <= _CENTURY or seconds == FOREVER):
+        raise ValueError('from 1d to 100y is allowed, or "forever"')
+    if seconds < DAY and not info.data.get("short_retention"):
+        raise ValueError(
+            'this would delete what is younger than a day: write "forever" to keep all, or set '
+            "short_retention = true if you mean it"
+        )
+    return seconds
+
+
+def _number(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 -- no NaN
+        return value
+    raise ValueError("write a number with its unit")
+
+
+Retention = Annotated[float, BeforeValidator(_retention)]
+
+
+class _Toml(TomlConfigSettingsSource):
+    """The file. A number in it is as one in a variable: text, to which a unit may be missing."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {
+            name: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+            for name, value in super().__call__().items()
+        }
+
+
 class Settings(BaseSettings):
-    """Everything that can be set, with its default. Sizes in bytes, times in seconds."""
+    """Everything that can be set, with its default. Here sizes are bytes and times seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix="FOOTFALL_", frozen=True, extra="forbid", toml_file="footfall.toml", env_ignore_empty=True
@@ -56,17 +124,21 @@ class Settings(BaseSettings):
 
     # The door
     redirect_mode: Literal["durable", "async"] = "durable"
-    redirect_cap: float = Field(
-        default=0.025, gt=0, le=1, description="Longest wait of a redirect for the log."
+    redirect_cap: Annotated[float, _time(0.001, 1)] = Field(
+        default=0.025, description="Longest wait of a redirect for the log."
     )
     max_events: int = Field(default=1000, ge=1, le=4096)
-    max_body: int = Field(default=1 << 20, ge=1024)
-    max_inflated: int = Field(default=10 << 20, ge=1024)
-    max_event: int = Field(default=64 << 10, ge=1024, description="Largest single event, encoded.")
-    max_past: float = Field(
-        default=7 * 86400, description="Older events become received_at (keys with import excepted)."
+    max_body: Annotated[int, _size(1024)] = 1 << 20
+    max_inflated: Annotated[int, _size(1024)] = 10 << 20
+    max_event: Annotated[int, _size(1024)] = Field(
+        default=64 << 10, description="Largest single event, encoded."
     )
-    max_future: float = Field(default=300, description="Events further ahead become received_at.")
+    max_past: Annotated[float, _time(0)] = Field(
+        default=7 * DAY, description="Older events become received_at (keys with import excepted)."
+    )
+    max_future: Annotated[float, _time(0)] = Field(
+        default=300, description="Events further ahead become received_at."
+    )
     cache_links: int = Field(default=100_000, ge=1, description="Links kept in memory at a door.")
     geo_database: Path | None = Field(
         default=None, description="A MaxMind or DB-IP mmdb; default: the CC0 country data of the package."
@@ -76,36 +148,50 @@ class Settings(BaseSettings):
         description="An mmdb of networks (GeoLite2 ASN, DB-IP ASN), for names of organisations.",
     )
 
+    # How long things are kept
+    short_retention: bool = Field(
+        default=False, description="Take retentions of less than a day, which are refused otherwise."
+    )
+
     # The log
     log: Literal["sqlite", "memory"] = "sqlite"
-    log_segment: int = Field(default=256 << 20, ge=1 << 16, description="A segment is closed at this size.")
-    log_max: int = Field(default=64 << 30, ge=1 << 20, description="The log refuses records above this size.")
+    log_segment: Annotated[int, _size(1 << 16)] = Field(
+        default=256 << 20, description="A segment is closed at this size."
+    )
+    log_max: Annotated[int, _size(1 << 20)] = Field(
+        default=64 << 30, description="The log refuses records above this size."
+    )
     overflow: Literal["refuse", "drop_oldest"] = Field(
         default="refuse",
         description="At log_max: answer 503, or drop the oldest events that are not stored (and count them).",
     )
-    log_retention: float = Field(default=7 * 86400, ge=0, description="How long stored records are kept.")
+    log_retention: Retention = Field(default=7 * DAY, description="How long stored records are kept.")
 
     # The worker and the store
     store: Literal["chdb"] = "chdb"
-    store_memory: int = Field(
-        default=2 << 30, ge=256 << 20, description="Memory the embedded engine may use."
+    store_memory: Annotated[int, _size(256 << 20)] = Field(
+        default=2 << 30, description="Memory the embedded engine may use."
     )
     batch_rows: int = Field(default=50_000, ge=1, le=1_000_000)
-    batch_bytes: int = Field(default=64 << 20, ge=1 << 16)
-    batch_age: float = Field(default=1.0, gt=0, le=60, description="A batch is inserted at this age.")
-    session_timeout: float = Field(default=1800, gt=0)
+    batch_bytes: Annotated[int, _size(1 << 16)] = 64 << 20
+    batch_age: Annotated[float, _time(0.001, 60)] = Field(
+        default=1.0, description="A batch is inserted at this age."
+    )
+    session_timeout: Annotated[float, _time(0.001)] = 1800
     session_memory: int = Field(
         default=1_000_000, ge=1000, description="Visitors whose last session is remembered."
     )
     recent_ids: int = Field(
         default=10_000_000, ge=100_000, description="Client ids remembered, by which resends are recognised."
     )
-    recent_ids_window: float = Field(default=86400, gt=0, description="How long they are remembered at most.")
-    query_timeout: float = Field(default=30, gt=0, description="Seconds one question may take.")
-    query_memory: int = Field(
+    recent_ids_window: Annotated[float, _time(0.001)] = Field(
+        default=DAY, description="How long they are remembered at most."
+    )
+    query_timeout: Annotated[float, _time(0.001)] = Field(
+        default=30, description="How long one question may take."
+    )
+    query_memory: Annotated[int, _size(64 << 20)] = Field(
         default=1 << 30,
-        ge=64 << 20,
         description="Memory one question may use, at most half of store_memory; beyond half of that, large "
         "groupings go to disk.",
     )
@@ -122,25 +208,24 @@ class Settings(BaseSettings):
         ge=1,
         description="Events waiting at which rollups are made of them; at the latest daily.",
     )
-    raw_retention: float = Field(
-        default=90 * 86400,
-        ge=0,
+    raw_retention: Retention = Field(
+        default=90 * DAY,
         description="Raw events are kept so long after they occurred or were received, whichever is later; "
-        "0: for ever. A site may have another number of days.",
+        'or "forever". A site may have another number of days.',
     )
-    rollup_retention: float = Field(
-        default=0, ge=0, description="Rollups are kept so long, in whole months; 0: for ever."
+    rollup_retention: Retention = Field(
+        default=FOREVER, description="Rollups are kept so long, in whole months."
     )
 
     # Alerts: see docs/operations.md
     alert_queue_depth: int = Field(
         default=100_000, ge=0, description="Records waiting for the worker above which to alert."
     )
-    alert_oldest_age: float = Field(
-        default=60, ge=0, description="Age of the oldest waiting record above which to alert."
+    alert_oldest_age: Annotated[float, _time(0)] = Field(
+        default=60, description="Age of the oldest waiting record above which to alert."
     )
-    alert_disk_free: int = Field(
-        default=1 << 30, ge=0, description="Bytes free on the disk of the data below which to alert."
+    alert_disk_free: Annotated[int, _size(0)] = Field(
+        default=1 << 30, description="Bytes free on the disk of the data below which to alert."
     )
     alert_dead_letters: int = Field(default=0, ge=0, description="Dead letters above which to alert.")
 
@@ -155,7 +240,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- no .env files
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- no secrets folder
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, _Toml(settings_cls)
 
     @property
     def door_url(self) -> str:
@@ -174,15 +259,25 @@ class Settings(BaseSettings):
 
 
 def load(**given: Any) -> Settings:
-    """Read the settings; `given` (command line, tests) wins over all else.
+    """Read the settings; `given` (command line, tests) wins over all else: seconds and bytes.
 
-    Raises Misconfigured, naming each wrong setting.
+    Raises Misconfigured, with a line for each wrong setting.
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, cast('tuple[Any, ...]', problem['loc'])))}: {problem['msg']}"
-            for problem in error.errors()
-        ]
+        wrong = {str(problem["loc"][0]): problem for problem in reversed(error.errors())}
+        lines = [_explain(name, dict(problem)) for name, problem in reversed(wrong.items())]
         raise Misconfigured("wrong settings:\n  " + "\n  ".join(lines)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"footfall.toml cannot be read: {error}") from None
+
+
+def _explain(name: str, problem: dict[str, Any]) -> str:
+    """What is wrong with a setting, on one line, in the words of whoever wrote it."""
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, 1)
+        return f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    message = problem.get("ctx", {}).get("error") or problem["msg"].replace("Input should be", "must be")
+    value = problem["input"]
+    return f"{name}: {message}" if name == "admin_key" else f"{name} = {value}: {message}"

@@ -30,6 +30,7 @@ from footfall.state.lease import Fence
 from footfall.state.manifest import Building, Going, KeptVisits, Zone
 from footfall.state.retained import Deleted, Retained
 from footfall.store.port import Store
+from footfall.units import FOREVER
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,7 @@ class Retention:
 
     @property
     def settings(self) -> tuple[float, float]:
-        """Seconds that raw events and rollups are kept, where a site says nothing else; 0: for ever."""
+        """Seconds that raw events and rollups are kept, where a site says nothing else; or FOREVER."""
         return self._raw, self._kept
 
     async def plan(self, workspace_id: str | None = None) -> list[Month]:
@@ -185,7 +186,7 @@ class Retention:
         await self._delete_announced()
 
     async def _delete_rollups(self) -> None:
-        if not self._kept:
+        if self._kept == FOREVER:
             return
         now = self._clock()
         first = datetime.fromtimestamp(now - self._kept, UTC).replace(
@@ -200,8 +201,9 @@ class Retention:
 
     def _age(self, days: int | None) -> int | None:
         """How old raw events must be to go, in ms; None: they stay."""
-        age = int(self._raw * 1000) if days is None else days * _DAY
-        return age or None
+        if days is not None:
+            return days * _DAY or None
+        return None if self._raw == FOREVER else int(self._raw * 1000)
 
     def _deleted_after(self, newest: int, days: int | None) -> int | None:
         age = self._age(days)

@@ -14,8 +14,7 @@ from footfall.jobs.rollups import Rollups
 from footfall.problems_litestar import refusals
 from footfall.tenants.directory import LOCAL_KEY, Directory
 from footfall.tenants.guard import allowed, key_of, parameters
-
-_DAY = 86400
+from footfall.units import DAY, FOREVER
 
 
 class Planned(Struct, frozen=True, kw_only=True):
@@ -130,8 +129,12 @@ async def _answer(retention: Retention, workspace_id: str) -> RetentionAnswer:
     raw, rollups = retention.settings
     return RetentionAnswer(
         [_planned(each, now) for each in await retention.plan(workspace_id)],
-        RetentionMeta(raw_days=raw / _DAY or None, rollup_days=rollups / _DAY or None),
+        RetentionMeta(raw_days=_days(raw), rollup_days=_days(rollups)),
     )
+
+
+def _days(kept: float) -> float | None:
+    return None if kept == FOREVER else kept / DAY
 
 
 def _planned(each: Month, now: int) -> Planned:

@@ -40,7 +40,7 @@ def test_a_stopped_store(install, check, rounds, chance):
 
 def test_a_full_log(install, check, chance):
     """The log reaches its size limit while the store stands still: it refuses, and deletes nothing."""
-    site = install(settings={"log_max": 4 << 20, "log_segment": 1 << 18})
+    site = install(settings={"log_max": "4MiB", "log_segment": "256KiB"})
     server = site.serve()
     worker = children(server.pid)["worker"]
     os.kill(worker, signal.SIGSTOP)

@@ -10,6 +10,7 @@ from footfall.jobs.retention import Retention
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.settings import Settings
 from footfall.state.retained import Retained
+from footfall.units import FOREVER
 from tests.contract.sliced import DAY, END, SITES, START
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +19,7 @@ MAY = int(datetime(2026, 5, 1, tzinfo=UTC).timestamp() * 1000)
 APRIL = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp() * 1000)
 
 
-def retention(world, days=30, rollup_days=0):
+def retention(world, days=30, rollup_days=FOREVER):
     settings = Settings(raw_retention=days * 86400, rollup_retention=rollup_days * 86400)
     return Retention(world.store, world.database, settings, world.rollups, None, world.clock, 0)
 
@@ -169,15 +170,15 @@ async def test_without_a_limit_everything_stays(world):
     await world.take(world.made(100, START, APRIL))
     await world.rollups.tick()
     world.clock.at = (MAY + 9999 * DAY) / 1000
-    assert await retention(world, days=0).apply() == []
-    assert {each.deleted_after for each in await retention(world, days=0).plan()} == {None}
+    assert await retention(world, days=FOREVER).apply() == []
+    assert {each.deleted_after for each in await retention(world, days=FOREVER).plan()} == {None}
 
 
 async def test_rollups_go_in_whole_months(world):
     await world.take(world.made(100, START - 70 * DAY, START))
     await world.take(world.made(100, APRIL + 2 * DAY, APRIL + 3 * DAY))
     await world.rollups.tick()
-    job = retention(world, days=0, rollup_days=365)
+    job = retention(world, days=FOREVER, rollup_days=365)
     world.clock.at = (MAY + 365 * DAY) / 1000 - 1
     await job.apply()
     manifest = await world.builds.manifest()

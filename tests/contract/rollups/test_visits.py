@@ -18,6 +18,7 @@ from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add
 from footfall.state.retained import Retained
 from footfall.state.stored import StateOfRollups
+from footfall.units import FOREVER
 from tests.contract.sliced import DAY, END, SITES, START, ZONES
 from tests.query_events import make_visits
 from tests.truth import local
@@ -97,7 +98,7 @@ class Asking:
     def retention(self):
         self.world.clock.at = (APRIL + 40 * DAY) / 1000
         return Retention(
-            self.world.store, self.world.database, Settings(raw_retention=30 * 86400, rollup_retention=0),
+            self.world.store, self.world.database, Settings(raw_retention=30 * 86400),
             self.world.rollups, None, self.world.clock, 0,
         )  # fmt: skip
 
@@ -257,7 +258,7 @@ async def test_they_go_with_the_rollups(world):
     await asking.retention().apply()
     world.clock.at = (APRIL + 800 * DAY) / 1000
     job = Retention(
-        world.store, world.database, Settings(raw_retention=0, rollup_retention=365 * 86400),
+        world.store, world.database, Settings(raw_retention=FOREVER, rollup_retention=365 * 86400),
         world.rollups, None, world.clock, 0,
     )  # fmt: skip
     await job.apply()
@@ -305,7 +306,7 @@ async def test_what_went_with_the_rollups_is_said_to_be_missing(world):
     await asking.take(600, keep=of_utc)
     await asking.retention().apply()
     world.clock.at = (APRIL + 400 * DAY) / 1000
-    settings = Settings(raw_retention=0, rollup_retention=365 * 86400)
+    settings = Settings(raw_retention=FOREVER, rollup_retention=365 * 86400)
     job = Retention(world.store, world.database, settings, world.rollups, None, world.clock, 0)
     await job.apply()
     for body in (

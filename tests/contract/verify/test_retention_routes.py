@@ -67,7 +67,7 @@ async def test_the_command_shows_the_plan_and_sets_the_days(world, api, acme, ca
         shown
     )
     assert "raw events: 90 days" in shown
-    await api.command(cli_retention.retention, workspace=acme, site=site.id, raw_days="0")
+    await api.command(cli_retention.retention, workspace=acme, site=site.id, raw_days="forever")
     assert "never" in capsys.readouterr().out
 
 

@@ -96,7 +96,7 @@ class Installation:
         self.restarts: list[float] = []  # seconds that parts were away, or needed to start
         self._settings = {
             f"FOOTFALL_{name.upper()}": str(value)
-            for name, value in {"admin_key": KEY, "batch_age": 0.1, **(settings or {})}.items()
+            for name, value in {"admin_key": KEY, "batch_age": "100ms", **(settings or {})}.items()
         }
         self._processes: list[subprocess.Popen[bytes]] = []
         self._oracles: list[Oracle] = []
