@@ -78,6 +78,20 @@ CONDITIONS: tuple[Condition, ...] = (
         "too much of what comes in cannot be stored, so the worker waits for somebody to look",
     ),
     Condition(
+        "newer_record",
+        "footfall_worker_newer_record",
+        "above",
+        0,
+        "a record was made by a newer version of Footfall, and the worker waits for the upgrade",
+    ),
+    Condition(
+        "letters_full",
+        "footfall_worker_letters_full",
+        "above",
+        0,
+        "there are too many dead letters, so the worker waits until some are retried or discarded",
+    ),
+    Condition(
         "dead_letters",
         "footfall_dead_letters",
         "above",

@@ -74,10 +74,25 @@ def retry(
 
 
 @app.command
-def discard(position: Position, /, *, data: Data = None, url: Url = None, key: Key = None) -> None:
-    """Give one up: the ledger then counts it as dropped."""
-    _ask(data, url, key, lambda server: server.delete(_one(position)))
-    Terminal().print("discarded")
+def discard(
+    position: Annotated[str | None, Parameter(help="Its position; leave it out with --reason.")] = None,
+    /,
+    *,
+    reason: Annotated[str | None, Parameter(help="Discard all with this reason.")] = None,
+    data: Data = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Give one up, or all with a reason: the ledger then counts them as dropped."""
+    if (position is None) == (reason is None):
+        raise Invalid("give either a position or --reason", field="discard")
+    if position is not None:
+        _ask(data, url, key, lambda server: server.delete(_one(position)))
+        count = 1
+    else:
+        answer = _ask(data, url, key, lambda server: server.post(f"{_PATH}/discard", {"reason": reason}))
+        count = answer["discarded"]
+    Terminal().print(f"{count:,} discarded", highlight=False)
 
 
 def _one(position: str) -> str:

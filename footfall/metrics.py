@@ -35,6 +35,10 @@ STORE_ERRORS = Counter("footfall_store_errors", "Inserts that failed or had no c
 DEAD_LETTERED = Counter("footfall_dead_lettered", "Events that could not be stored.", ["reason"])
 ID_CONFLICTS = Counter("footfall_id_conflicts", "Duplicates whose payload was not that of the first copy.")
 WORKER_PAUSED = Gauge("footfall_worker_paused", "1 while too much of what comes in cannot be stored.")
+WORKER_NEWER = Gauge(
+    "footfall_worker_newer_record", "1 while the worker waits at a record made by a newer version."
+)
+WORKER_FULL = Gauge("footfall_worker_letters_full", "1 while the worker waits for room for dead letters.")
 STORE_UP = Gauge("footfall_store_up", "1 while the store takes inserts, 0 while its circuit breaker is open.")
 RECENT_IDS = Gauge("footfall_recent_ids", "Client-supplied ids remembered, by which resends are recognised.")
 RECENT_IDS_WINDOW_SECONDS = Gauge(

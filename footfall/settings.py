@@ -187,6 +187,11 @@ class Settings(BaseSettings):
     recent_ids_window: Annotated[float, _time(0.001)] = Field(
         default=DAY, description="How long they are remembered at most."
     )
+    newer_records: Literal["pause", "set_aside"] = Field(
+        default="pause",
+        description="At a record of the log that a newer version made: wait for the upgrade, or go on and "
+        "keep it whole as a dead letter, to be retried then.",
+    )
     query_timeout: Annotated[float, _time(0.001)] = Field(
         default=30, description="How long one question may take."
     )

@@ -14,18 +14,23 @@ from footfall.model.reasons import Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.batches import Plan
 from footfall.state.ledger import closed_positions
+from footfall.state.letters import OF_WHOLE_RECORDS
 from footfall.state.tables import dead_letters, ledger, plans
 
 _LINE = ("workspace_id", "site_id", "hour", "outcome", "reason")
-_LETTER = ("shard", "seq", "workspace_id", "site_id", "hour", "events", "status")
+_LETTER = ("shard", "seq", "workspace_id", "site_id", "hour", "events", "status", "reason")
 
 
 class Letter(NamedTuple):
-    """A dead letter. `moving`: the worker is trying it again, so its row may be there already."""
+    """A dead letter. `moving`: the worker is trying it again, so its row may be there already.
+
+    `whole`: it stands for a record that could not be read.
+    """
 
     key: Key
     events: int
     moving: bool
+    whole: bool
 
 
 class Books(NamedTuple):
@@ -69,7 +74,10 @@ async def read_books(database: Database, start: int, end: int, workspace_id: str
         letter = (dead_letters.c[name] for name in _LETTER)
         letters = {
             (int(row.shard, 16), row.seq): Letter(
-                (row.workspace_id, row.site_id, row.hour), row.events, row.status == "retrying"
+                (row.workspace_id, row.site_id, row.hour),
+                row.events,
+                row.status == "retrying",
+                row.reason in OF_WHOLE_RECORDS,
             )
             for row in connection.execute(
                 sa.select(*letter).where(*_where(dead_letters, start, end, workspace_id))

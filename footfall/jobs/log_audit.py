@@ -11,6 +11,7 @@ from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, po
 from footfall.jobs.log_records import SLACK, Group, Logged, groups, oldest
 from footfall.model.reasons import Reason
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
 
 # Events that were left out as duplicates whose first copy is looked for, in a range.
@@ -78,8 +79,8 @@ class LogAudit:
                 found = await rows.at_positions(self._store, shard, group.seqs, group.occurred)
                 self._compare(group, found)
         for workspace_id, ids in self._sampled.items():
-            there = await rows.stored_ids(self._store, workspace_id, list(ids))
-            for name in ids.keys() - there:
+            there = await stored_ids(self._store, [EventId(workspace_id, UUID(name)) for name in ids])
+            for name in ids.keys() - {str(each.event_id) for each in there}:
                 key, position = ids[name]
                 self._no_duplicates[key].add(position)
 
@@ -116,14 +117,16 @@ class LogAudit:
             there = set(found.pop(record.offset, ()))
             if not self._wanted(record):
                 continue
+            letter = self._books.letters.get((group.shard, record.offset * SEQ_PER_RECORD))
+            if (
+                letter is not None and letter.whole
+            ):  # counted in its hour, whether it can be read by now or not
+                self._received[letter.key] += letter.events
+                continue
             if record.readable:
                 self._received.update(record.received)
                 self._duplicates.update(record.duplicates)
             else:
-                letter = self._books.letters.get((group.shard, record.offset * SEQ_PER_RECORD))
-                if letter is not None:  # counted in its hour
-                    self._received[letter.key] += letter.events
-                    continue
                 if there:  # it was damaged after its events had been stored
                     continue
                 self._received.update(record.received)

@@ -153,16 +153,6 @@ async def at_positions(
     return {record: list(indexes) for record, indexes in rows}
 
 
-async def stored_ids(store: Store, workspace_id: str, ids: Sequence[str]) -> set[str]:
-    """Which of these event ids are in the store."""
-    rows = await store.query(
-        "SELECT DISTINCT toString(event_id) FROM events WHERE workspace_id = {workspace:String}"
-        " AND event_id IN (SELECT toUUID(arrayJoin({ids:Array(String)})))",
-        {"workspace": workspace_id, "ids": list(ids)},
-    )
-    return {row[0] for row in rows}
-
-
 def _limits(open_from: dict[int, int]) -> dict[str, Any]:
     # One pair at least: `transform` wants some. No shard is 0.
     return {"shards": [0, *open_from], "ends": [0, *open_from.values()]}

@@ -88,8 +88,32 @@ class Record(Struct, array_like=True):
     key_id: str = ""
 
 
+class NewerRecord(ValueError):
+    """The record was made by a newer version of this program: nothing is wrong with it."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"record format {version} is newer than this program ({FORMAT_VERSION})")
+        self.version = version
+
+
+class _Outline(Struct, array_like=True):
+    """What can be said of a record whose fields cannot be read: fields are only ever appended."""
+
+    version: int
+    received_at: msgspec.Raw
+    workspace_id: msgspec.Raw
+    source: msgspec.Raw
+    events: list[msgspec.Raw]
+
+
+class _Start(Struct, array_like=True):
+    version: int
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
+_outline_decoder = msgspec.msgpack.Decoder(_Outline)
+_start_decoder = msgspec.msgpack.Decoder(_Start)
 
 
 def encode(record: Record) -> bytes:
@@ -100,12 +124,34 @@ def encode(record: Record) -> bytes:
 def decode(data: bytes) -> Record:
     """Read a record of any released format version.
 
-    Raises ValueError when the bytes are no record, or of a version newer than this program.
+    Raises NewerRecord when it was made by a newer version, ValueError when the bytes are no record.
     """
-    record = _decoder.decode(data)
+    try:
+        record = _decoder.decode(data)
+    except (ValueError, RecursionError) as error:
+        _refuse_newer(data)
+        raise ValueError(f"no record: {error}") from error
     if record.version > FORMAT_VERSION:
-        raise ValueError(f"record format {record.version} is newer than this program ({FORMAT_VERSION})")
+        raise NewerRecord(record.version)
     return record
+
+
+def _refuse_newer(data: bytes) -> None:
+    """Raise NewerRecord if only that can be why the fields are not those that are expected."""
+    try:
+        version = _start_decoder.decode(data).version
+    except (ValueError, RecursionError):
+        return
+    if version > FORMAT_VERSION:
+        raise NewerRecord(version)
+
+
+def events_in(data: bytes) -> int | None:
+    """How many events a record has that cannot be decoded; None where not even that can be read."""
+    try:
+        return len(_outline_decoder.decode(data).events)
+    except (ValueError, RecursionError):
+        return None
 
 
 def without_events(data: bytes) -> tuple[bytes, int]:

@@ -46,14 +46,17 @@ class LetterView(Struct, frozen=True):
     status: Annotated[
         Status, Meta(description="`kept` until you decide, `due` for a retry, `retrying` just now.")
     ]
-    retryable: Annotated[bool, Meta(description="False when the record could not be read.")]
+    retryable: Annotated[bool, Meta(description="False when nothing is left of a damaged record.")]
     events: int
     received_hour: datetime
     failed_at: datetime
     attempts: int
     backfilled: bool
     size: Annotated[int, Meta(description="Bytes of what is kept, or could not be read.")]
-    digest: Annotated[str, Meta(description="SHA-256 in hex of what could not be read, else empty.")]
+    digest: Annotated[
+        str,
+        Meta(description="SHA-256 in hex of a record of which an older version kept no more; else empty."),
+    ]
 
 
 class EventView(Struct, frozen=True):
@@ -81,8 +84,8 @@ class WholeLetter(LetterView, frozen=True):
     event: EventView | None
 
 
-class RetryAll(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which letters to try again."""
+class WithReason(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which letters."""
 
     reason: Reason
 
@@ -91,6 +94,12 @@ class Due(Struct, frozen=True):
     """How many letters are due now that were not before."""
 
     due: int
+
+
+class Discarded(Struct, frozen=True):
+    """How many letters were discarded."""
+
+    discarded: int
 
 
 def dead_letter_routes(letters: DeadLetters, directory: Directory) -> Router:
@@ -142,7 +151,7 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
         description="The worker takes it from there; look at it again to see whether it is gone.",
         operation_id="retry_dead_letter",
         guards=[may_manage, parameters()],
-        responses=refusals(_ONE | {409: "The record could not be read: nothing is left to try."}),
+        responses=refusals(_ONE | {409: "Nothing is left of the record to try."}),
     )
     async def retry(request: Asked, position: FromPath[str]) -> LetterView:
         return _view(await letters.retry(key_of(request).workspace_id, *parse_position(position)))
@@ -155,7 +164,7 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
         guards=[may_manage, parameters()],
         responses=refusals(_REFUSALS),
     )
-    async def retry_all(request: Asked, data: JSONBody[RetryAll]) -> Due:
+    async def retry_all(request: Asked, data: JSONBody[WithReason]) -> Due:
         return Due(await letters.retry_all(key_of(request).workspace_id, data.reason))
 
     @delete(
@@ -169,7 +178,19 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
     async def discard(request: Asked, position: FromPath[str]) -> None:
         await letters.discard(key_of(request).workspace_id, *parse_position(position))
 
-    return [every, one, retry, retry_all, discard]
+    @post(
+        "/discard",
+        status_code=200,
+        summary="Discard all with one reason",
+        description="Those that the worker is trying again just now stay.",
+        operation_id="discard_dead_letters",
+        guards=[may_manage, parameters()],
+        responses=refusals(_REFUSALS),
+    )
+    async def discard_all(request: Asked, data: JSONBody[WithReason]) -> Discarded:
+        return Discarded(await letters.discard_all(key_of(request).workspace_id, data.reason))
+
+    return [every, one, retry, retry_all, discard, discard_all]
 
 
 def _view(letter: DeadLetter) -> LetterView:
@@ -191,6 +212,8 @@ def _view(letter: DeadLetter) -> LetterView:
 
 
 def _event(letter: DeadLetter) -> EventView | None:
+    if letter.whole:  # nobody knew whose it was: it may be another workspace's
+        return None
     try:
         record = letter.record()
     except ValueError:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.state import dead_letters, lease, ledger
+from footfall.state import lease, ledger, letter_rows
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, closed_positions
 from footfall.state.letters import DeadLetter
@@ -65,16 +65,9 @@ class Batches:
     `fence`: the worker's lease. Without one nothing stops a second worker but the plans.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        fence: Fence | None = None,
-        max_letters: int = dead_letters.MAX_LETTERS,
-        max_letter_bytes: int = dead_letters.MAX_BYTES,
-    ) -> None:
+    def __init__(self, database: Database, fence: Fence | None = None) -> None:
         self._database = database
         self._fence = fence
-        self._limits = (max_letters, max_letter_bytes)
 
     async def positions(self) -> dict[int, int]:
         """For each shard the offset of its last record that is closed, for ever done with."""
@@ -115,7 +108,8 @@ class Batches:
 
         One transaction. Closing again changes nothing, so that it may be repeated when its
         outcome is unknown. Raises Conflict when the plan is neither open nor closed, or the lease
-        was taken over; Retryable when there are too many dead letters.
+        was taken over. No limit stops it: whether there is room for dead letters is asked before the plan
+        (`DeadLetters.full`).
         """
         if any(c.outcome == "dead_lettered" for c in closing.ledger):
             raise ValueError("dead letters are counted from the letters themselves")
@@ -130,7 +124,7 @@ class Batches:
             for part in plan.ranges:
                 _advance(connection, part)
             ledger.add(connection, closing.ledger)
-            dead_letters.add(connection, closing.dead_letters, *self._limits)
+            letter_rows.add(connection, closing.dead_letters)
 
         await self._database.run(write)
 

@@ -6,29 +6,29 @@ being inserted. The worker asks the store for the letter's position before it in
 retry that a crash cut short is simply taken again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-import msgspec
 import sqlalchemy as sa
-from msgspec import Struct
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from footfall.database import Database
-from footfall.errors import Conflict, NotFound, Retryable
-from footfall.state import builds, lease, ledger
+from footfall.errors import Conflict, NotFound
+from footfall.model.record import SEQ_PER_RECORD, Record
+from footfall.state import lease, letter_rows
 from footfall.state.lease import Fence
-from footfall.state.ledger import LedgerCount, Outcome
-from footfall.state.letters import MAX_DETAIL, DeadLetter, format_position
+from footfall.state.letter_rows import Settled, Size
+from footfall.state.letters import OF_WHOLE_RECORDS, DeadLetter, format_position
 from footfall.state.tables import dead_letters as table
+from footfall.state.tables import discarded_letters
 
-T = TypeVar("T")
+__all__ = ["MAX_BYTES", "MAX_LETTERS", "DeadLetters", "Page", "Settled", "Size", "Unstored"]
 
 MAX_LETTERS = 100_000
 MAX_BYTES = 256 << 20
-DISCARDED = "discarded"
 
-_PARAMETERS = 500  # of one statement; SQLite takes 32,766, old builds 999
+_AT_ONCE = 10_000  # letters that one transaction discards
 
 
 class Page(NamedTuple):
@@ -38,33 +38,30 @@ class Page(NamedTuple):
     total: int
 
 
-class Size(NamedTuple):
-    """How many letters there are, and the bytes of their payloads."""
+class Unstored(NamedTuple):
+    """What of the closed records is no row: events by shard and seq, whole records by shard and offset."""
 
-    letters: int
-    bytes: int
-
-
-class Settled(Struct, frozen=True):
-    """What became of a letter that was retried. `failed`: it stays, with a new reason."""
-
-    letter: DeadLetter
-    outcome: Literal["stored", "duplicate", "failed"]
-    reason: str = ""
-    detail: str = ""
-    at: int = 0  # of a failure, ms
+    events: frozenset[tuple[int, int]] = frozenset()
+    records: frozenset[tuple[int, int]] = frozenset()
 
 
 class DeadLetters:
     """The letters of all workspaces. What belongs to another workspace does not exist for one.
 
-    `fence`: the worker's, for `take` and `settle`. All methods raise Retryable when the database
+    `fence`: the worker's, for what is the worker's. All methods raise Retryable when the database
     is busy or its disk fails.
     """
 
-    def __init__(self, database: Database, fence: Fence | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        fence: Fence | None = None,
+        max_letters: int = MAX_LETTERS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self._database = database
         self._fence = fence
+        self._limits = Size(max_letters, max_bytes)
 
     # For people
 
@@ -83,7 +80,7 @@ class DeadLetters:
             rows = connection.execute(
                 sa.select(*columns).where(*where).order_by(*newest).limit(limit).offset(offset)
             )
-            return Page([_letter(row) for row in rows.mappings()], total)
+            return Page([letter_rows.letter(row) for row in rows.mappings()], total)
 
         return await self._database.read(read)
 
@@ -97,9 +94,9 @@ class DeadLetters:
         def write(connection: Connection) -> DeadLetter:
             letter = _one(connection, workspace_id, shard, seq)
             if not letter.retryable:
-                raise Conflict("this record could not be read, so nothing is left to try again")
+                raise Conflict("nothing of this record is left to try again")
             if letter.status == "kept":
-                connection.execute(table.update().where(_at(letter)).values(status="due"))
+                connection.execute(table.update().where(letter_rows.at(shard, seq)).values(status="due"))
             return _one(connection, workspace_id, shard, seq)
 
         return await self._database.run(write)
@@ -122,47 +119,79 @@ class DeadLetters:
     async def discard(self, workspace_id: str, shard: int, seq: int) -> None:
         """Forget the letter: its events are dropped, and the ledger says so.
 
-        Raises NotFound, and Conflict while the worker is retrying it.
+        Its id counts as never seen: a resend is stored. Raises NotFound, and Conflict while the
+        worker is retrying it.
         """
 
         def write(connection: Connection) -> None:
             letter = _one(connection, workspace_id, shard, seq)
             if letter.status == "retrying":
                 raise Conflict("the worker is trying this one again just now; look again in a moment")
-            _remove(connection, [letter])
-            ledger.add(connection, _moved(letter, "dropped", DISCARDED))
+            letter_rows.discard(connection, [letter], _now())
 
         await self._database.run(write)
 
+    async def discard_all(self, workspace_id: str, reason: str) -> int:
+        """Discard all with this reason that the worker is not retrying; returns how many that were."""
+        mine = (table.c.workspace_id == workspace_id, table.c.reason == reason, table.c.status != "retrying")
+        columns = [column for column in table.c if column is not table.c.payload]
+
+        def write(connection: Connection) -> int:
+            rows = connection.execute(sa.select(*columns).where(*mine).limit(_AT_ONCE).with_for_update())
+            letters = [letter_rows.letter(row) for row in rows.mappings()]
+            letter_rows.discard(connection, letters, _now())
+            return len(letters)
+
+        gone = 0
+        while some := await self._database.run(write):
+            gone += some
+        return gone
+
     # For the worker
 
-    async def take(self, limit: int = 1000) -> Sequence[DeadLetter]:
+    async def take(self, limit: int = 1000, max_bytes: int = 8 << 20) -> Sequence[DeadLetter]:
         """Letters to be retried, by position: those a crash left half retried, and those due.
 
-        Durable on return: until they are settled they are the worker's. Raises Conflict when the
-        worker's lease was taken over.
+        At most `limit`, of `max_bytes` together (at least one). Durable on return: until they are
+        settled they are the worker's, and no others are. Raises Conflict when the worker's lease was
+        taken over.
         """
+        wanted = table.c.status.in_(("due", "retrying"))
 
         def peek(connection: Connection) -> bool:
-            wanted = table.c.status.in_(("due", "retrying"))
             return connection.scalar(sa.select(table.c.seq).where(wanted).limit(1)) is not None
 
         def write(connection: Connection) -> Sequence[DeadLetter]:
             lease.check(connection, self._fence)
             rows = connection.execute(
-                sa.select(table)
-                .where(table.c.status.in_(("due", "retrying")))
+                sa.select(table.c.shard, table.c.seq, table.c.size)
+                .where(wanted)
                 .order_by(table.c.status.desc(), table.c.shard, table.c.seq)
                 .limit(limit)
                 .with_for_update()
             )
-            letters = [_letter(row) for row in rows.mappings()]
-            for some in _chunks(letters):
-                connection.execute(table.update().where(_among(some)).values(status="retrying"))
+            places: list[tuple[int, int]] = []
+            total = 0
+            for shard, seq, size in rows.all():
+                total += size
+                if places and total > max_bytes:
+                    break
+                places.append((int(shard, 16), seq))
+            letters: list[DeadLetter] = []
+            for some in letter_rows.chunks(places):
+                these = letter_rows.among(some)
+                connection.execute(table.update().where(these).values(status="retrying"))
+                letters += letter_rows.read(connection, these)
             return letters
 
         # Nearly always there is nothing to do, and a look waits for nobody.
         return await self._database.run(write) if await self._database.read(peek) else []
+
+    async def begun(self) -> Sequence[DeadLetter]:
+        """The letters that were taken and are not settled: no more than `take` gives out at once."""
+        return await self._database.read(
+            lambda connection: letter_rows.read(connection, table.c.status == "retrying")
+        )
 
     async def settle(self, results: Iterable[Settled]) -> None:
         """Close a retry: what was `stored` or is a `duplicate` is no dead letter any more.
@@ -174,143 +203,53 @@ class DeadLetters:
 
         def write(connection: Connection) -> None:
             lease.check(connection, self._fence)
-            for some in _chunks(every):
-                _settle(connection, some)
+            letter_rows.settle(connection, every)
 
         await self._database.run(write)
 
-    async def positions(self) -> set[tuple[int, int]]:
-        """Shard and seq of every letter: events that are not in the store."""
+    async def unfold(self, records: Sequence[tuple[DeadLetter, Record]]) -> None:
+        """In place of letters of whole records that can be read by now: one of each of their events, due.
+
+        As `settle`. The books then say how many events there were, and whose.
+        """
+
+        def write(connection: Connection) -> None:
+            lease.check(connection, self._fence)
+            letter_rows.unfold(connection, records)
+
+        await self._database.run(write)
+
+    async def full(self, more: Sequence[DeadLetter]) -> Size | None:
+        """What is kept, if there is no room for `more` beside it. None when there is."""
+        size = await self.size()
+        letters = size.letters + len(more)
+        payloads = size.bytes + sum(len(letter.payload) for letter in more)
+        return size if letters > self._limits.letters or payloads > self._limits.bytes else None
+
+    async def unstored(self) -> Unstored:
+        """What is in letters, or was until somebody discarded it."""
+        letter = sa.select(table.c.shard, table.c.seq, table.c.reason.in_(OF_WHOLE_RECORDS))
+        gone = sa.select(discarded_letters.c.shard, discarded_letters.c.seq, discarded_letters.c.whole)
         rows = await self._database.read(
-            lambda connection: connection.execute(sa.select(table.c.shard, table.c.seq)).all()
+            lambda connection: [*connection.execute(letter), *connection.execute(gone)]
         )
-        return {(int(shard, 16), seq) for shard, seq in rows}
+        return Unstored(
+            frozenset((int(shard, 16), seq) for shard, seq, whole in rows if not whole),
+            frozenset((int(shard, 16), seq // SEQ_PER_RECORD) for shard, seq, whole in rows if whole),
+        )
 
     async def size(self) -> Size:
         """How much is kept, of all workspaces: to be watched against MAX_LETTERS and MAX_BYTES."""
-        return await self._database.read(_size)
-
-
-def add(
-    connection: Connection,
-    letters: Sequence[DeadLetter],
-    max_letters: int = MAX_LETTERS,
-    max_bytes: int = MAX_BYTES,
-) -> None:
-    """Keep these letters, in the caller's transaction, and count them as dead-lettered.
-
-    Raises Retryable, which undoes the transaction, when there are too many: then the worker
-    waits, as it would for a full disk, until somebody retries or discards some.
-    """
-    if not letters:
-        return
-    there = _size(connection)
-    if (
-        there.letters + len(letters) > max_letters
-        or there.bytes + sum(len(letter.payload) for letter in letters) > max_bytes
-    ):
-        raise Retryable(
-            f"there are too many dead letters ({there.letters}, {there.bytes} bytes): "
-            "retry or discard some, the worker waits until then"
-        )
-    connection.execute(table.insert(), [_row(letter) for letter in letters])
-    ledger.add(connection, [_count(letter, "dead_lettered", letter.events) for letter in letters])
-
-
-def _settle(connection: Connection, results: Sequence[Settled]) -> None:
-    rows = connection.execute(sa.select(table).where(_among([result.letter for result in results])))
-    # As they stand now: a letter that was settled before is gone, or waits again.
-    open_now = {(letter.shard, letter.seq): letter for letter in (_letter(row) for row in rows.mappings())}
-    gone: list[DeadLetter] = []
-    stored: list[tuple[int, int]] = []
-    moved: list[LedgerCount] = []
-    for result in results:
-        letter = open_now.get((result.letter.shard, result.letter.seq))
-        if letter is None or letter.status != "retrying":
-            continue
-        if result.outcome == "failed":
-            connection.execute(
-                table.update()
-                .where(_at(letter))
-                .values(
-                    status="kept",
-                    attempts=letter.attempts + 1,
-                    reason=result.reason,
-                    detail=result.detail[:MAX_DETAIL],
-                    failed_at=result.at,
-                )
-            )
-        else:
-            gone.append(letter)
-            moved += _moved(letter, result.outcome)
-            if result.outcome == "stored":
-                stored.append((letter.shard, letter.seq))
-    _remove(connection, gone)
-    builds.note_late(connection, stored)
-    ledger.add(connection, moved)
+        return await self._database.read(letter_rows.size)
 
 
 def _one(connection: Connection, workspace_id: str, shard: int, seq: int) -> DeadLetter:
-    where = (table.c.workspace_id == workspace_id, table.c.shard == f"{shard:016x}", table.c.seq == seq)
+    where = (table.c.workspace_id == workspace_id, letter_rows.at(shard, seq))
     row = connection.execute(sa.select(table).where(*where).with_for_update()).mappings().first()
     if row is None:
         raise NotFound(f"there is no dead letter at {format_position(shard, seq)}")
-    return _letter(row)
+    return letter_rows.letter(row)
 
 
-def _letter(row: RowMapping) -> DeadLetter:
-    values = {str(name): value for name, value in row.items()}
-    return msgspec.convert(values | {"shard": int(row["shard"], 16)}, DeadLetter)
-
-
-def _row(letter: DeadLetter) -> dict[str, Any]:
-    values = {name: getattr(letter, name) for name in DeadLetter.__struct_fields__}
-    return values | {"shard": f"{letter.shard:016x}"}
-
-
-def _at(letter: DeadLetter) -> Any:
-    return sa.and_(table.c.shard == f"{letter.shard:016x}", table.c.seq == letter.seq)
-
-
-def _among(letters: Sequence[DeadLetter]) -> Any:
-    by_shard: dict[int, list[int]] = {}
-    for letter in letters:
-        by_shard.setdefault(letter.shard, []).append(letter.seq)
-    return sa.or_(
-        sa.false(),
-        *(
-            sa.and_(table.c.shard == f"{shard:016x}", table.c.seq.in_(seqs))
-            for shard, seqs in by_shard.items()
-        ),
-    )
-
-
-def _remove(connection: Connection, letters: Sequence[DeadLetter]) -> None:
-    if letters:
-        connection.execute(table.delete().where(_among(letters)))
-
-
-def _count(letter: DeadLetter, outcome: Outcome, count: int, reason: str = "") -> LedgerCount:
-    return LedgerCount(
-        letter.workspace_id, letter.site_id, letter.hour, outcome, count, reason, letter.backfilled
-    )
-
-
-def _moved(letter: DeadLetter, outcome: Outcome, reason: str = "") -> tuple[LedgerCount, LedgerCount]:
-    return (
-        _count(letter, "dead_lettered", -letter.events),
-        _count(letter, outcome, letter.events, reason),
-    )
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + _PARAMETERS] for start in range(0, len(items), _PARAMETERS))
-
-
-def _size(connection: Connection) -> Size:
-    # Of a record that could not be read only the digest is kept.
-    payload = sa.case((table.c.digest == "", table.c.size), else_=0)
-    count, size = connection.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(payload), 0))
-    ).one()
-    return Size(count, int(size))
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -4,7 +4,6 @@ It is named by the position of what it holds, which a retry keeps: an event by i
 a record that cannot be read by its first.
 """
 
-import hashlib
 import re
 from typing import Literal
 
@@ -18,6 +17,12 @@ from footfall.state.ledger import hour_of, is_backfilled
 Status = Literal["kept", "due", "retrying"]
 """`kept` waits for somebody to decide, `due` for the worker; `retrying`: the worker has it."""
 
+DAMAGED = "damaged"
+UNDECODABLE = "undecodable"
+NEWER_FORMAT = "newer_format"
+OF_WHOLE_RECORDS = (DAMAGED, UNDECODABLE, NEWER_FORMAT)
+"""Reasons of letters that stand for a record: its bytes are lost, are no record, or not for this version."""
+
 MAX_DETAIL = 200
 
 _POSITION = re.compile(r"([0-9a-f]{16})-([0-9]{1,19})", re.ASCII)
@@ -27,9 +32,9 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     """`events` of one (workspace, site, hour of receipt) that could not be stored, and why.
 
     Times in ms since 1970 UTC. `detail` says more than `reason` but holds no value of the
-    event (the kind of error, not its message). `size` in bytes; `digest` is the SHA-256 in hex
-    of bytes that could not be read. `payload` is an encoded Record with that event alone, empty
-    when there is nothing to try again.
+    event (the kind of error, not its message). `payload`, of `size` bytes, is an encoded Record with
+    that event alone, or the record that could not be read; empty when there is nothing to try again.
+    `digest`: of letters of older versions, which kept no more than that of a record they could not read.
     """
 
     shard: int
@@ -58,8 +63,13 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
         """Whether there is something to try again; known without the payload, too."""
         return self.size > 0 and not self.digest
 
+    @property
+    def whole(self) -> bool:
+        """Whether it stands for a record that could not be read: of how many events, it does not know."""
+        return self.reason in OF_WHOLE_RECORDS
+
     def record(self) -> Record:
-        """What to try again: a Record of this one event. Raises ValueError when it holds none."""
+        """What to try again: of this one event, unless it is `whole`. Raises ValueError if it is none."""
         return decode(self.payload)
 
 
@@ -94,11 +104,11 @@ def unreadable_letter(
     appended_at: int,
     reason: str,
     failed_at: int,
-    detail: str = "",
 ) -> DeadLetter:
-    """The letter of a record that is damaged (`data` None) or cannot be decoded: size and digest.
+    """The letter of a record that cannot be read, for one of OF_WHOLE_RECORDS, with all its bytes.
 
-    Whose it was is not known: `workspace_id` is who is told of it. It counts as one event.
+    Whose it was is not known: `workspace_id` is who is told of it. It counts as one event until it
+    can be read. (A record of the log holds no address and no key, so it may be kept.)
     """
     return DeadLetter(
         shard=shard,
@@ -109,8 +119,7 @@ def unreadable_letter(
         reason=reason,
         failed_at=failed_at,
         size=len(data or b""),
-        detail=detail[:MAX_DETAIL],
-        digest=hashlib.sha256(data).hexdigest() if data else "",
+        payload=data or b"",
     )
 
 

@@ -68,6 +68,18 @@ dead_letters = sa.Table(
     sa.Index("dead_letters_by_status", "status", "digest", "size"),
 )
 
+# Where the letters were that somebody discarded: events of the log that are stored nowhere. `whole`: all
+# of that record. Kept for as long as the ids of the log's records may be read again.
+discarded_letters = sa.Table(
+    "discarded_letters",
+    METADATA,
+    sa.Column("shard", sa.String(16), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("whole", sa.Boolean, nullable=False),
+    sa.Column("discarded_at", sa.BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 leases = sa.Table(
     "leases",
     METADATA,

@@ -5,10 +5,11 @@ that died) nobody knows which rows are there. The port promises that no attempt 
 our back, so the store can be asked: rows carry their position, and what is missing is inserted.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from footfall.errors import Invalid, RowRefused, StoreDown
 from footfall.metrics import INSERT_SECONDS, STORE_ERRORS
@@ -18,9 +19,13 @@ from footfall.worker.patience import Breaker
 
 _PRESENT = (
     "SELECT seq FROM events WHERE shard = {shard:UInt64} AND seq BETWEEN {first:UInt64} AND {last:UInt64}"
+    " AND (empty({named:Array(UInt64)}) OR seq IN {named:Array(UInt64)})"
     " AND occurred_at BETWEEN fromUnixTimestamp64Milli({oldest:Int64}, 'UTC')"
     " AND fromUnixTimestamp64Milli({newest:Int64}, 'UTC')"
 )
+
+# So few rows are asked for one by one: dead letters may lie far apart, and others between them.
+_NAMED = 1000
 
 Allowed = Callable[[], Awaitable[None]]
 """Raises Conflict when this worker may not insert any more."""
@@ -78,24 +83,31 @@ async def insert_exactly(
 
 async def missing(store: Store, rows: pa.Table) -> pa.Table:
     """Those of `rows` whose position is not in the store. Raises StoreDown."""
+    return rows.filter(pa.array(~await there(store, rows)))
+
+
+async def there(store: Store, rows: pa.Table) -> NDArray[np.bool_]:
+    """Of each of `rows` whether its position is in the store. Raises StoreDown."""
+    found = np.zeros(rows.num_rows, np.bool_)
     if not rows.num_rows:
-        return rows
+        return found
     await store.settle()
     shards, seqs = np.asarray(rows["shard"]), np.asarray(rows["seq"])
     occurred_at = np.asarray(rows["occurred_at"].cast(pa.int64()))
-    there = np.zeros(rows.num_rows, np.bool_)
     for shard in np.unique(shards):
         mine = shards == shard
-        found = await _present(
+        named = seqs[mine].tolist() if np.count_nonzero(mine) <= _NAMED else ()
+        stored = await _present(
             store,
+            named,
             shard=int(shard),
             first=int(seqs[mine].min()),
             last=int(seqs[mine].max()),
             oldest=int(occurred_at[mine].min()),
             newest=int(occurred_at[mine].max()),
         )
-        there |= mine & np.isin(seqs, np.array(found, np.uint64))
-    return rows.filter(pa.array(~there))
+        found |= mine & np.isin(seqs, np.array(stored, np.uint64))
+    return found
 
 
 async def present(store: Store, plan: Plan) -> set[tuple[int, int]]:
@@ -106,6 +118,7 @@ async def present(store: Store, plan: Plan) -> set[tuple[int, int]]:
         for part in plan.ranges
         for seq in await _present(
             store,
+            (),
             shard=part.shard,
             first=part.first_seq,
             last=part.last_seq,
@@ -115,8 +128,8 @@ async def present(store: Store, plan: Plan) -> set[tuple[int, int]]:
     }
 
 
-async def _present(store: Store, **bounds: int) -> list[int]:
+async def _present(store: Store, named: Sequence[int], **bounds: int) -> list[int]:
     try:
-        return [seq for (seq,) in await store.query(_PRESENT, bounds)]
+        return [seq for (seq,) in await store.query(_PRESENT, {**bounds, "named": list(named)})]
     except Invalid as error:  # it takes too long now: a matter of the store, not of the question
         raise StoreDown(f"the store could not say which rows it has: {error}") from error

@@ -14,12 +14,10 @@ overlap and keep the log's order.
 import asyncio
 import contextlib
 import time
-import uuid
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 import structlog
 
 from footfall import metrics
@@ -27,17 +25,19 @@ from footfall.errors import Invalid, Retryable
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.settings import Settings
 from footfall.state.batches import Batches
-from footfall.state.dead_letters import DeadLetters, Settled
+from footfall.state.dead_letters import DeadLetters
 from footfall.state.lease import Fence, Lease
-from footfall.state.letters import DeadLetter
+from footfall.state.letters import NEWER_FORMAT, DeadLetter
 from footfall.store.port import Store
-from footfall.worker.exact import insert_exactly, missing, present
+from footfall.worker.exact import insert_exactly, present
+from footfall.worker.obstacles import Obstacle, Pauses, made_by_a_newer_version, no_room, too_many
 from footfall.worker.patience import Breaker, Patience, Stopped, set_within
 from footfall.worker.prepare import Prepared, Preparer
 from footfall.worker.reader import Batch, Reader, read_again
 from footfall.worker.recent_ids import RecentIds
 from footfall.worker.recent_ids_runs import Run, sort
 from footfall.worker.remembered import Memory
+from footfall.worker.retries import Retries
 from footfall.worker.sessions import Sessions
 from footfall.worker.share import DeadShare
 
@@ -76,7 +76,7 @@ class Worker:
         self._memory = Memory(self._recent, settings.data / "recent-ids", settings.recent_ids_window)
         self._preparer = Preparer(self._sessions, self._recent)
         self._dead_share = DeadShare()
-        self._pauses = 0  # in a row
+        self._pauses = Pauses()
         self._started = False
         self._reader: Reader | None = None
         self._stored = 0
@@ -110,6 +110,17 @@ class Worker:
         stop = patience.stop
         self._patience = patience
         self._breaker = Breaker(self._store, patience)
+        reach = self._settings.recent_ids_window + self._settings.max_past
+        self._retries = Retries(
+            self._store,
+            self._dead_letters,
+            self._preparer,
+            self._memory,
+            patience,
+            self._breaker,
+            self._allowed,
+            reach,
+        )
         reader = await self._start()
         inserting: asyncio.Task[None] | None = None
         pending: list[Run] = []
@@ -118,18 +129,20 @@ class Worker:
                 found = await patience.until_done(reader.read_on)
                 if inserting and inserting.done():
                     inserting = await _end_of(inserting)
-                if letters := await self._every_second():
+                tried = 0
+                if await self._every_second():
                     inserting = await _end_of(inserting)  # a letter may hold an id of that batch
-                    await self._retry(letters, reader)
+                    tried = await self._retry()
                 rest = until_empty and not found and reader.waiting
                 if reader.full or rest or (reader.ripe and not inserting):
                     batch = reader.cut()
                     prepared = await self._prepared(batch, pending if inserting else [])
                     inserting = await _end_of(inserting)
+                    prepared = await self._admitted(prepared)
                     if not stop.is_set():
                         inserting = asyncio.create_task(self._store_batch(prepared))
                         pending = [sort(prepared.ids)]
-                elif until_empty and not found:
+                elif until_empty and not found and not tried:
                     if not inserting:
                         break
                     inserting = await _end_of(inserting)
@@ -144,41 +157,67 @@ class Worker:
     async def _start(self) -> Reader:
         """Remember what is needed, finish what a crash left open, then read on behind what is closed."""
         until_done = self._patience.until_done
-        metrics.WORKER_PAUSED.set(0)
+        self._pauses.over()
         if not self._started:
             try:
                 await until_done(lambda: self._sessions.load(self._store))
             except Invalid as error:  # too much was stored lately to be read in time
                 log.warning("sessions start anew", problem=str(error))
             closed = await until_done(self._batches.positions)
-            dead = await until_done(self._dead_letters.positions)
-            await until_done(lambda: self._memory.restore(self._log, closed, dead))
+            unstored = await until_done(self._dead_letters.unstored)
+            await until_done(lambda: self._memory.restore(self._log, closed, unstored))
             self._started = True
+        await self._retries.finish()
         for plan in await until_done(self._batches.open_plans):
             log.warning("a batch was left open; its missing rows are inserted", batch=plan.id, rows=plan.rows)
             batch = await until_done(lambda ranges=plan.ranges: read_again(self._log, ranges))
+            while obstacle := self._newer(batch):
+                await self._every_second()
+                await self._patience.pause(self._pauses.again(obstacle))
             there = await until_done(lambda plan=plan: present(self._store, plan))
             prepared = await asyncio.to_thread(self._preparer.prepare, batch, (), plan, there)
             await self._insert_and_close(prepared, uncertain=True)
         self._reader = Reader(self._log, await until_done(self._batches.positions), self._settings)
         return self._reader
 
-    async def _prepared(self, batch: Batch, pending: Sequence[Run]) -> Prepared:
-        """The batch, prepared; waits as long as too much of it would be dead letters."""
-        while True:
-            prepared = await asyncio.to_thread(self._preparer.prepare, batch, pending)
-            if not await self._too_many(prepared.events, len(prepared.closing.dead_letters)):
-                return prepared
+    async def _prepared(self, batch: Batch, pending: Sequence[Run] = ()) -> Prepared:
+        return await asyncio.to_thread(self._preparer.prepare, batch, pending)
+
+    async def _admitted(self, prepared: Prepared) -> Prepared:
+        """The batch, once nothing speaks against its plan; prepared anew, since letters were tried meanwhile.
+
+        Before the plan, because a batch that is inserted has to be closed, with all its letters.
+        """
+        while obstacle := await self._obstacle(prepared):
+            await self._pause(obstacle)
+            prepared = await self._prepared(prepared.batch)
+        return prepared
+
+    async def _obstacle(self, prepared: Prepared) -> Obstacle | None:
+        if newer := self._newer(prepared.batch):
+            return newer
+        if self._dead_share.too_many(prepared.weight.events, prepared.dead):
+            return too_many(prepared.weight.events, prepared.dead)
+        full = await self._patience.until_done(lambda: self._dead_letters.full(prepared.closing.dead_letters))
+        return no_room(full) if full else None
+
+    def _newer(self, batch: Batch) -> Obstacle | None:
+        if self._settings.newer_records == "set_aside":
+            return None
+        found = next((placed for placed in batch.records if placed.reason == NEWER_FORMAT), None)
+        return made_by_a_newer_version(found) if found else None
+
+    async def _pause(self, obstacle: Obstacle) -> None:
+        """Look after the rest, and return when it makes sense to look again. Nothing is being inserted."""
+        failures = self._pauses.again(obstacle)
+        if not (await self._every_second() and await self._retry()):
+            await self._patience.pause(failures)
 
     async def _too_many(self, events: int, dead: int) -> bool:
-        """Whether a batch has too many dead letters to go on; returns after a pause if it has."""
+        """Whether the store refuses too much of a batch; returns after a pause if it does."""
         if not self._dead_share.too_many(events, dead):
             return False
-        metrics.WORKER_PAUSED.set(1)
-        self._pauses += 1
-        if self._pauses == 1:
-            log.error("paused: too much of what comes in cannot be stored", events=events, dead=dead)
-        await self._patience.pause(self._pauses + 4)
+        await self._patience.pause(self._pauses.again(too_many(events, dead)))
         return True
 
     async def _store_batch(self, prepared: Prepared) -> None:
@@ -187,7 +226,7 @@ class Worker:
 
     async def _insert_and_close(self, prepared: Prepared, *, uncertain: bool) -> None:
         plan, batch = prepared.plan, prepared.batch
-        events, dead = prepared.events, len(prepared.closing.dead_letters)
+        events, dead = prepared.weight.events, prepared.dead
         refused = await insert_exactly(
             self._store,
             prepared.rows,
@@ -205,9 +244,8 @@ class Worker:
         await self._patience.until_done(lambda: self._batches.close(plan, closing))
         # In a thread: it may have to wait for a batch that is being checked.
         await asyncio.to_thread(self._recent.enter, sort(ids), prepared.received_until)
-        self._dead_share.closed(events, len(closing.dead_letters))
-        self._pauses = 0
-        metrics.WORKER_PAUSED.set(0)
+        self._dead_share.closed(events, prepared.dead)
+        self._pauses.over()
         _tell(closing.dead_letters)
         self._stored += stored
         metrics.EVENTS_STORED.inc(stored)
@@ -225,14 +263,14 @@ class Worker:
         if not self._lease.holds(self._fence, _INSERT_MARGIN):
             await self._patience.until_done(lambda: self._lease.renew(self._fence, LEASE_SECONDS))
 
-    async def _every_second(self) -> Sequence[DeadLetter]:
-        """What is due about once a second: measurements, expiry of ids.
+    async def _every_second(self) -> bool:
+        """What is due about once a second: measurements, expiry of ids. Returns whether it was.
 
-        Returns the dead letters that are to be retried. Raises Conflict when the lease was lost.
+        Raises Conflict when the lease was lost.
         """
         now = time.monotonic()
         if now - self._looked < _SECOND:
-            return ()
+            return False
         self._looked = now
         self._recent.expire(self.complete_through)
         with contextlib.suppress(Retryable):
@@ -241,41 +279,18 @@ class Worker:
             backlog = await self._log.backlog(WORKER)
             metrics.LOG_BACKLOG.set(backlog.records)
             metrics.LOG_OLDEST_SECONDS.set(backlog.oldest_age)
-            return await self._dead_letters.take()
-        return ()
+        return True
 
-    async def _retry(self, letters: Sequence[DeadLetter], reader: Reader) -> None:
-        """Try dead letters again, each on its own: its position says whether it is stored already."""
-        entered = 0
-        for letter in letters:
-            try:
-                rows, duplicate, ids = await asyncio.to_thread(self._preparer.prepare_letter, letter)
-            except Exception as error:  # noqa: BLE001 -- whatever it is, it is this letter's
-                settled = Settled(
-                    letter, "failed", "unprocessable", type(error).__name__, int(time.time() * 1000)
-                )
-            else:
-                rows = await self._patience.until_done(lambda rows=rows: missing(self._store, rows))
-                if rows.num_rows and duplicate:
-                    settled = Settled(letter, "duplicate")
-                elif (await self._insert_letter(rows)).num_rows:
-                    settled = Settled(letter, "failed", "refused_by_store", "", int(time.time() * 1000))
-                else:
-                    settled = Settled(letter, "stored")
-                    if len(ids.key):
-                        await self._memory.void()
-                        await asyncio.to_thread(self._recent.enter, sort(ids), time.time())
-                        entered += len(ids.key)
-            await self._patience.until_done(lambda settled=settled: self._dead_letters.settle([settled]))
-        self._memory.entered(entered, reader.done_positions)
-
-    async def _insert_letter(self, rows: pa.Table) -> pa.Table:
-        async def too_many(_: int) -> bool:
-            return False  # it is a letter already
-
-        return await insert_exactly(
-            self._store, rows, uuid.uuid4().hex, self._breaker, self._allowed, too_many, uncertain=False
-        )
+    async def _retry(self) -> int:
+        """A round of letters that are due; returns how many. Nothing is being inserted."""
+        try:
+            tried = await self._retries.round()
+        except Retryable as error:
+            log.warning("dead letters cannot be tried again now", problem=str(error))
+            return 0
+        if tried and self._reader:
+            self._memory.entered(0, self._reader.done_positions)
+        return tried
 
 
 def _tell(letters: Sequence[DeadLetter]) -> None:

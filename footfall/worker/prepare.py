@@ -11,6 +11,7 @@ from collections.abc import Collection, Container, Iterable, Sequence
 from contextlib import suppress
 from itertools import compress
 from typing import NamedTuple
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from footfall.model.record import RawEvent, Record, event_positions
 from footfall.state.batches import Closing, Plan
 from footfall.state.letters import DeadLetter
 from footfall.store.arrow import table
+from footfall.store.ids import EventId
 from footfall.worker.books import Books, letter_of_event, letter_of_record
 from footfall.worker.columns import Columns, columns
 from footfall.worker.reader import Batch, Placed
@@ -31,6 +33,7 @@ from footfall.worker.recent_ids import RecentIds
 from footfall.worker.recent_ids_keys import ID_BYTES, Ids, Mask, payload_digests
 from footfall.worker.recent_ids_runs import Run
 from footfall.worker.sessions import Sessions
+from footfall.worker.share import Weight, weigh
 
 log = structlog.get_logger(__name__)
 
@@ -58,11 +61,24 @@ class Prepared(NamedTuple):
     ids: Ids  # those that clients sent with `rows`: known as soon as the batch is closed
     received_until: float  # Unix seconds: when the newest record came
     first_copies: "FirstCopies"  # of all its readable events, as first decided
+    weight: Weight
 
     @property
-    def events(self) -> int:
-        """All events of the batch, whatever became of them."""
-        return sum(len(placed.record.events) if placed.record else 1 for placed in self.batch.records)
+    def dead(self) -> int:
+        """How many of its events become dead letters, those in records that cannot be read included."""
+        of_events = sum(not letter.whole for letter in self.closing.dead_letters)
+        return of_events + self.weight.unreadable
+
+
+class Attempt(NamedTuple):
+    """Letters whose events could be made into rows, each with its row, at the same place."""
+
+    letters: Sequence[DeadLetter]
+    rows: pa.Table
+    names: Sequence[EventId]
+    sent: Mask  # the id came from the client
+    ids: Ids
+    oldest: int  # when the first of them occurred, or was received (ms)
 
 
 class Preparer:
@@ -133,19 +149,43 @@ class Preparer:
         plan = plan or _new_plan(batch, rows["occurred_at"], now)
         received_until = max((p.record.received_at / 1000 for p in records if p.record), default=0.0)
         closing = Closing(books.counts(), letters)
-        return Prepared(plan, batch, arrow, closing, ids, received_until, copies)
+        return Prepared(plan, batch, arrow, closing, ids, received_until, copies, weigh(records))
 
-    def prepare_letter(self, letter: DeadLetter) -> tuple[pa.Table, bool, Ids]:
-        """The row of a dead letter that is tried again, whether its id is known by now, and its id if not.
-
-        Raises whatever makes it unprocessable.
-        """
-        record = letter.record()
-        rows = columns([(letter.shard, 0, record)])
-        rows["seq"] = [letter.seq]
+    def prepare_letters(self, letters: Iterable[DeadLetter]) -> tuple[Attempt, dict[Position, str]]:
+        """Letters of events, tried again: those that are rows now, and of the others the kind of error."""
+        failed: dict[Position, str] = {}
+        good: list[DeadLetter] = []
+        events: list[RawEvent] = []
+        every: list[Columns] = []
+        for letter in letters:
+            try:
+                record = letter.record()
+                every.append(_columns([(letter.shard, 0, record)]) | {"seq": [letter.seq]})
+                (event,) = record.events
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is this letter's
+                failed[letter.shard, letter.seq] = type(error).__name__
+                del every[len(good) :]
+            else:
+                good.append(letter)
+                events.append(event)
+        rows = {name: [each[name][0] for each in every] for name in every[0]} if every else columns(())
         with self._turn:
-            ids, keep = self._first_copies(rows, record.events, (), ())
-            return self._table(rows), not keep.all(), ids
+            try:
+                arrow = self._table(rows)
+            except Exception:  # noqa: BLE001 -- as in prepare
+                failed |= {place: type(error).__name__ for place, error in self._poison(rows)}
+                alive = [(each.shard, each.seq) not in failed for each in good]
+                rows = _pick(rows, np.array(alive, np.bool_))
+                good, events = list(compress(good, alive)), list(compress(events, alive))
+                arrow = self._table(rows)
+        names = [
+            EventId(workspace, UUID(bytes=event_id))
+            for workspace, event_id in zip(rows["workspace_id"], rows["event_id"], strict=True)
+        ]
+        sent = np.array(rows["client_id"], np.bool_)
+        ids = self._recent.identify(rows["workspace_id"], rows["event_id"], payload_digests(events))
+        oldest = min([*rows["occurred_at"], *rows["received_at"]], default=0)
+        return Attempt(good, arrow, names, sent, ids, oldest), failed
 
     def _first_copies(
         self,

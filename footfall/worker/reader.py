@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from footfall.eventlog.port import EventLog, Stored
-from footfall.model.record import SEQ_PER_RECORD, Record, decode, event_positions
+from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record, decode, event_positions
 from footfall.settings import Settings
 from footfall.state.batches import Range
+from footfall.state.letters import DAMAGED, NEWER_FORMAT, UNDECODABLE
 
 # What is read from one shard before it is the next one's turn.
 _CHUNK_BYTES = 4 << 20
@@ -162,11 +163,13 @@ def _decode(shard: int, stored: Iterable[Stored]) -> list[Placed]:
 def _placed(shard: int, entry: Stored) -> Placed:
     offset, appended_at, data = entry
     if data is None:
-        return Placed(shard, offset, appended_at, 0, None, "damaged")
+        return Placed(shard, offset, appended_at, 0, None, DAMAGED)
     try:
         return Placed(shard, offset, appended_at, len(data), decode(data))
+    except NewerRecord:
+        return Placed(shard, offset, appended_at, len(data), None, NEWER_FORMAT, data)
     except ValueError:
-        return Placed(shard, offset, appended_at, len(data), None, "undecodable", data)
+        return Placed(shard, offset, appended_at, len(data), None, UNDECODABLE, data)
 
 
 def _rows(placed: Placed) -> int:

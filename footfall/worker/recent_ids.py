@@ -87,6 +87,11 @@ class RecentIds:
         self.complete_since = 0.0
         """Unix time since when every id that was entered is remembered, or for as long as the window."""
 
+    @property
+    def together(self) -> int:
+        """So many ids are forgotten at once."""
+        return max(1, self._limit // _LIMIT_SHARE)
+
     def __len__(self) -> int:
         """The number of ids remembered."""
         return self._count
@@ -191,11 +196,7 @@ class RecentIds:
         """The number of the generation that `count` ids received then belong to."""
         last = self._generations[-1] if self._generations else None
         newest = max(received_at, last.newest) if last else received_at
-        if (
-            last is None
-            or last.ids >= self._limit // _LIMIT_SHARE
-            or newest >= last.started + self._window / _WINDOW_SHARE
-        ):
+        if last is None or last.ids >= self.together or newest >= last.started + self._window / _WINDOW_SHARE:
             if self._first + len(self._generations) > _LAST_GENERATION:
                 self._renumber()
             last = Generation(newest, newest)

@@ -54,11 +54,13 @@ def save(path: Path, snapshot: Snapshot) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    _fsync_directory(path)
+
+
+def remove(path: Path) -> None:
+    """There is no checkpoint any more, also after a power failure. Raises OSError."""
+    path.unlink(missing_ok=True)
+    _fsync_directory(path)
 
 
 def load(path: Path) -> Snapshot | None:
@@ -71,6 +73,14 @@ def load(path: Path) -> Snapshot | None:
     except (OSError, ValueError) as error:
         log.warning("recent ids: the checkpoint is not used", path=str(path), problem=str(error))
         return None
+
+
+def _fsync_directory(path: Path) -> None:
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _write(file: BufferedWriter, snapshot: Snapshot) -> None:

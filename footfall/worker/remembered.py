@@ -1,27 +1,32 @@
 """The recent ids over a restart: a checkpoint, and the log's records since then.
 
 The tail comes from the log rather than from the store (decision 0007): the log knows which ids
-their clients sent, and keeps records for a week.
+their clients sent, and keeps records for a week. Its time counts, not the clock's: what waits in the
+log may be a resend of what came just before it, however long ago that was.
 """
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
+from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, Stored
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, decode
+from footfall.state.dead_letters import Unstored
 from footfall.worker.recent_ids import RecentIds
-from footfall.worker.recent_ids_checkpoint import load, save
-from footfall.worker.recent_ids_keys import ID_BYTES, payload_digests
+from footfall.worker.recent_ids_checkpoint import load, remove, save
+from footfall.worker.recent_ids_keys import ID_BYTES, Ids, payload_digests
 from footfall.worker.recent_ids_runs import sort
 
 log = structlog.get_logger(__name__)
 
+# What is read ahead, of all shards together; of each at least a little.
 _CHUNK_RECORDS = 20_000
 _CHUNK_BYTES = 8 << 20
+_LEAST_BYTES = 64 << 10
 
 # A checkpoint is written after so many new ids, or so many seconds with any.
 _NEW_IDS = 1_000_000
@@ -39,29 +44,25 @@ class Memory:
         self._saved = time.monotonic()
         self._saving: asyncio.Task[None] | None = None
 
-    async def restore(
-        self, eventlog: EventLog, closed: Mapping[int, int], dead: Collection[tuple[int, int]]
-    ) -> None:
-        """Know the ids of everything up to the `closed` positions, but for the events in `dead` letters.
+    async def restore(self, eventlog: EventLog, closed: Mapping[int, int], unstored: Unstored) -> None:
+        """Know the ids of everything up to the `closed` positions, but of what is `unstored`.
 
-        Raises Retryable when the log fails.
+        Raises Retryable when the log cannot be read now.
         """
         snapshot = await asyncio.to_thread(load, self._path)
         known: Mapping[int, int] = {}
         if snapshot and all(closed.get(shard, -1) >= at for shard, at in snapshot.positions.items()):
             self._recent.restore(snapshot)
             known = snapshot.positions
-        oldest = time.time() - self._window
-        for shard, upto in closed.items():
-            after = known.get(shard, -1)
-            while after < upto:
-                stored = await eventlog.read(shard, after, _CHUNK_RECORDS, _CHUNK_BYTES)
-                if not stored:
-                    break  # deleted: older than the log keeps, so older than the window
-                fresh = [each for each in stored if each.offset <= upto and each.appended_at >= oldest]
-                await asyncio.to_thread(self._enter, shard, fresh, dead)
-                after = stored[-1].offset
-        self._recent.expire(time.time())
+        through = await _closed_through(eventlog, closed)
+        size = max(_CHUNK_BYTES // max(len(closed), 1), _LEAST_BYTES)
+        tails = [
+            _Tail(eventlog, shard, (known.get(shard, -1), upto), through - self._window, size)
+            for shard, upto in closed.items()
+        ]
+        async for records in _by_time(tails):
+            await asyncio.to_thread(self._enter, records, unstored)
+        self._recent.expire(through)
 
     def entered(self, count: int, closed: Mapping[int, int]) -> None:
         """So many ids were entered; `closed` are the positions they go up to. Saves when it is time."""
@@ -72,12 +73,20 @@ class Memory:
         if self._new >= _NEW_IDS or (self._new and waited >= _SECONDS):
             self._saving = asyncio.create_task(self._save(closed))
 
-    async def void(self) -> None:
-        """Ids are about to be entered of positions that the checkpoint claims to cover: it must go first."""
+    async def enter_late(self, ids: Ids) -> None:
+        """Know these ids, of positions that the checkpoint claims to cover: it goes first.
+
+        Raises Retryable when it cannot be removed now.
+        """
         if self._saving:
             await self._saving
-        await asyncio.to_thread(self._path.unlink, missing_ok=True)
+        try:
+            await asyncio.to_thread(remove, self._path)
+        except OSError as error:
+            raise Retryable(f"the checkpoint of the recent ids cannot be removed: {error}") from error
         self._saved = float("-inf")
+        await asyncio.to_thread(self._add, ids, time.time())
+        self._new += len(ids.key)
 
     async def close(self, closed: Mapping[int, int]) -> None:
         """Save what is new, so that the next start reads no tail."""
@@ -94,26 +103,94 @@ class Memory:
         except OSError as error:  # the log has it all: the next start takes longer
             log.warning("recent ids: no checkpoint could be written", problem=str(error))
 
-    def _enter(self, shard: int, stored: Sequence[Stored], dead: Collection[tuple[int, int]]) -> None:
+    def _enter(self, records: Sequence[tuple[int, Stored]], unstored: Unstored) -> None:
+        """In the order given, in parts of as many ids as are forgotten together."""
         workspaces: list[str] = []
         events: list[RawEvent] = []
         newest = 0
-        for offset, _, data in stored:
+        for shard, (offset, _, data) in records:
             try:
                 record = decode(data) if data is not None else None
             except ValueError:
                 record = None
-            if record is None:
+            if record is None or (shard, offset) in unstored.records:
                 continue
             newest = max(newest, record.received_at)
             for index, event in enumerate(record.events):
                 known = event.client_id and len(event.event_id) == ID_BYTES
-                if known and (shard, offset * SEQ_PER_RECORD + index) not in dead:
+                if known and (shard, offset * SEQ_PER_RECORD + index) not in unstored.events:
                     workspaces.append(record.workspace_id)
                     events.append(event)
-        if events:
-            ids = self._recent.identify(
-                workspaces, [event.event_id for event in events], payload_digests(events)
-            )
-            again = self._recent.check(ids).duplicate
-            self._recent.enter(sort(ids, ~again), newest / 1000)
+            if len(events) >= self._recent.together:
+                self._enter_events(workspaces, events, newest)
+                workspaces, events = [], []
+        self._enter_events(workspaces, events, newest)
+
+    def _enter_events(self, workspaces: Sequence[str], events: Sequence[RawEvent], newest: int) -> None:
+        event_ids = [event.event_id for event in events]
+        self._add(self._recent.identify(workspaces, event_ids, payload_digests(events)), newest / 1000)
+
+    def _add(self, ids: Ids, received_at: float) -> None:
+        again = self._recent.check(ids).duplicate
+        self._recent.enter(sort(ids, ~again), received_at)
+
+
+class _Tail:
+    """The closed records of one shard above a position that were appended since `oldest` (Unix seconds)."""
+
+    def __init__(
+        self, eventlog: EventLog, shard: int, between: tuple[int, int], oldest: float, size: int
+    ) -> None:
+        self._eventlog = eventlog
+        self._shard = shard
+        self._after, self._upto = between
+        self._oldest = oldest
+        self._size = size
+        self._waiting: Sequence[Stored] = ()
+        self._more = self._after < self._upto
+
+    async def fill(self) -> None:
+        """Read on until something waits, or all was read. Raises Retryable."""
+        while self._more and not self._waiting:
+            read = await self._eventlog.read(self._shard, self._after, _CHUNK_RECORDS, self._size)
+            # Nothing there: it was deleted, so it is older than the log keeps, and than the window.
+            self._more = bool(read) and read[-1].offset < self._upto
+            self._after = read[-1].offset if read else self._upto
+            self._waiting = [
+                each for each in read if each.offset <= self._upto and each.appended_at >= self._oldest
+            ]
+
+    @property
+    def known_until(self) -> float:
+        """When the last record that waits was appended; nothing older is still to be read."""
+        return self._waiting[-1].appended_at if self._more else float("inf")
+
+    def take(self, until: float) -> list[tuple[int, Stored]]:
+        """What waits and was appended until then, with its shard."""
+        taken = [(self._shard, each) for each in self._waiting if each.appended_at <= until]
+        self._waiting = [each for each in self._waiting if each.appended_at > until]
+        return taken
+
+
+async def _by_time(tails: Sequence[_Tail]) -> AsyncGenerator[list[tuple[int, Stored]]]:
+    """The records of all shards in the order of time, a part of them at once.
+
+    So the newest ids are remembered when there are too many, whichever door they came through.
+    """
+    while True:
+        for tail in tails:
+            await tail.fill()
+        until = min((tail.known_until for tail in tails), default=float("inf"))
+        records = [each for tail in tails for each in tail.take(until)]
+        if not records:
+            return
+        yield sorted(records, key=lambda each: each[1].appended_at)
+
+
+async def _closed_through(eventlog: EventLog, closed: Mapping[int, int]) -> float:
+    """When the oldest record that is not closed was appended, in Unix seconds; now, if there is none."""
+    through = time.time()
+    for shard in await eventlog.shards():
+        for waiting in await eventlog.read(shard, closed.get(shard, -1), 1, 1):
+            through = min(through, waiting.appended_at)
+    return through

@@ -7,11 +7,17 @@ the dead letters.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from footfall.model.record import events_in
+from footfall.worker.reader import Placed
 
 MOST = 0.2  # of the events of a minute
 AT_LEAST = 100  # dead letters: one bad event among three is no deploy
 _MINUTE = 60.0
+
+_EVENT_BYTES = 256  # of an event, where no record says how large its events are
 
 
 class DeadShare:
@@ -33,3 +39,26 @@ class DeadShare:
     def closed(self, events: int, dead: int) -> None:
         """A batch was closed."""
         self._batches.append((self._clock(), events, dead))
+
+
+class Weight(NamedTuple):
+    """Events: all those of a batch, and those in records of it that cannot be read."""
+
+    events: int
+    unreadable: int
+
+
+def weigh(records: Sequence[Placed]) -> Weight:
+    """A record that cannot be read counts for the events it says it has, else for its share of the bytes."""
+    readable = [placed for placed in records if placed.record]
+    events = sum(len(placed.record.events) for placed in readable if placed.record)
+    if len(readable) == len(records):
+        return Weight(events, 0)
+    size = sum(placed.size for placed in readable) / events if events else _EVENT_BYTES
+    unreadable = sum(_events(placed, size) for placed in records if not placed.record)
+    return Weight(events + unreadable, unreadable)
+
+
+def _events(placed: Placed, size: float) -> int:
+    said = events_in(placed.data) if placed.data else None
+    return max(1, round(placed.size / size) if said is None else said)

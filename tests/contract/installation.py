@@ -104,6 +104,7 @@ class World:
         self.writers = []
         self.appended = 0
         self.hooks = {}  # see Watched: of "log", "batches" and "letters"
+        self.limits = {}  # of the dead letters
 
     async def open_log(self, writers):
         """A SQLite log has a shard for each writer; one in memory has one shard and no other reader."""
@@ -136,7 +137,7 @@ class World:
         self.fence = fence = await lease.acquire(WORKER, "test", LEASE_SECONDS)
         settings = self.settings.model_copy(update=changes)
         batches = Watched(Batches(self.database, fence), "batches", self.hooks)
-        letters = Watched(DeadLetters(self.database, fence), "letters", self.hooks)
+        letters = Watched(DeadLetters(self.database, fence, **self.limits), "letters", self.hooks)
         reading = Watched(self.reading, "log", self.hooks)
         return Worker(reading, self.store, batches, letters, lease, fence, settings)
 
@@ -171,9 +172,9 @@ def event(**fields):
     return RawEvent(**{"event_id": uuid7(), "event_type": "click", "occurred_at": NOW, **fields})
 
 
-def record(events, workspace="acme", **fields):
+def record(events, workspace="acme", source="api", **fields):
     visit = Visit(user_agent=CHROME, country_code="DE", **fields)
-    return encode(Record(1, NOW, workspace, "api", events, [visit, Visit()]))
+    return encode(Record(1, NOW, workspace, source, events, [visit, Visit()]))
 
 
 def broken_record():

@@ -6,12 +6,12 @@ from asyncio import create_subprocess_exec
 from asyncio.subprocess import PIPE
 
 import pytest
+from msgspec.structs import replace
 
 from footfall import cli_dead_letters
-from footfall.errors import Conflict, FootfallError, Invalid, NotFound, Retryable
-from footfall.model.record import Visit
-from footfall.state.batches import Batches
-from footfall.state.dead_letters import Settled
+from footfall.errors import Conflict, FootfallError, Invalid, NotFound
+from footfall.model.record import Visit, encode
+from footfall.state.dead_letters import DeadLetters, Settled, Size
 from footfall.state.letters import event_letter, parse_position, unreadable_letter
 from tests.contract.acme import assert_problem
 from tests.contract.books import NINE, SHARD, event, letter, open_books, received_with, record
@@ -59,19 +59,75 @@ async def test_a_letter_holds_its_event_alone_and_gives_it_back(acme):
     assert made.events[1].visit == 1  # the record itself is as it was
 
 
-async def test_of_bytes_that_cannot_be_read_size_and_digest_are_kept_only(books, acme, tmp_path):
-    one = unreadable_letter(
-        acme, SHARD, 8192, b"\xffplanted-203.0.113.9", appended_at=NINE + 1, reason="undecodable", failed_at=5
+async def test_bytes_that_cannot_be_read_are_kept_and_nobody_is_shown_them(books, acme):
+    data = encode(record(acme, event(page_url="https://example.com/planted-page")))
+    for seq, each in ((4096, data), (8192, b"\xff no record"), (12288, None)):
+        reason = "undecodable" if each else "damaged"
+        one = unreadable_letter(acme, SHARD, seq, each, appended_at=NINE + 1, reason=reason, failed_at=5)
+        assert (one.whole, one.size, one.payload, one.retryable) == (
+            True,
+            len(each or b""),
+            each or b"",
+            each is not None,
+        )
+        await keep(books, one)
+        shown = await books.ask("GET", f"{PATH}/{one.position}", acme)
+        assert shown.json()["event"] is None, "it may be another workspace's"
+        assert "planted" not in shown.text
+    assert (await books.letters.size()).bytes == len(data) + len(b"\xff no record")
+    with pytest.raises(Conflict, match="nothing"):
+        await books.letters.retry(acme, SHARD, 12288)
+    assert await books.letters.retry_all(acme, "damaged") == 0
+    assert await books.letters.retry_all(acme, "undecodable") == 2
+
+
+async def test_a_letter_of_which_an_older_version_kept_a_digest_only_cannot_be_retried(books, acme):
+    old = replace(
+        unreadable_letter(acme, SHARD, 1, None, appended_at=NINE, reason="undecodable", failed_at=5),
+        size=20,
+        digest="d" * 64,
     )
-    assert (one.size, len(one.digest), one.payload, one.retryable) == (20, 64, b"", False)
-    await keep(books, one)
-    with pytest.raises(Conflict, match="nothing is left"):
-        await books.letters.retry(acme, SHARD, 8192)
+    await keep(books, old)
+    with pytest.raises(Conflict, match="nothing"):
+        await books.letters.retry(acme, SHARD, 1)
     assert await books.letters.retry_all(acme, "undecodable") == 0
     assert (await books.letters.size()).bytes == 0
-    assert b"203.0.113.9" not in (tmp_path / "state.db").read_bytes()
-    shown = await books.ask("GET", f"{PATH}/{one.position}", acme)
-    assert shown.json()["event"] is None
+
+
+async def test_a_record_that_can_be_read_by_now_is_booked_as_what_it_holds(books, acme):
+    made = record(
+        acme,
+        event("site_a"),
+        event("site_b"),
+        event("site_b"),
+        tallies=[("site_a", "too_old", 4), ("site_a", "duplicate", 2)],
+        source="import:bitly",
+    )
+    nobodys = (await books.tenants.create_workspace("first")).id
+    whole = unreadable_letter(
+        nobodys, SHARD, 4096, encode(made), appended_at=NINE + 1, reason="newer_format", failed_at=5
+    )
+    await keep(books, whole)
+    await books.letters.retry_all(nobodys, "newer_format")
+    (taken,) = await books.letters.take()
+    for _ in range(2):  # repeated, as after an unknown outcome
+        await books.letters.unfold([(taken, taken.record())])
+    assert await books.lines(nobodys) == {}
+    assert await books.lines(acme) == {
+        ("received", ""): 9,
+        ("rejected", "too_old"): 4,
+        ("duplicate", ""): 2,
+        ("dead_lettered", ""): 3,
+    }
+    letters = await books.letters.take()
+    assert [(one.seq, one.site_id, one.whole) for one in letters] == [
+        (4096, "site_a", False),
+        (4097, "site_b", False),
+        (4098, "site_b", False),
+    ]
+    assert [one.record().events[0].event_id for one in letters] == [one.event_id for one in made.events]
+    await books.letters.settle([Settled(one, "stored") for one in letters])
+    assert (await books.lines(acme))["stored", ""] == 3
 
 
 @pytest.mark.parametrize(
@@ -163,21 +219,49 @@ async def test_a_discarded_letter_is_dropped_in_the_books_and_gone_from_the_file
         assert not path.is_file() or b"planted-page" not in path.read_bytes()
 
 
-async def test_too_many_letters_stop_the_worker_and_change_nothing(books, acme):
-    await keep(books, letter(acme, 1), letter(acme, 2))
-    whole = (await books.letters.size()).bytes
-    for limits in ({"max_letters": 2}, {"max_letter_bytes": whole}):
-        books.batches = Batches(books.database, **limits)
-        before = await books.lines(acme)
-        with pytest.raises(Retryable, match="too many dead letters"):
-            await keep(books, letter(acme, 3))
-        assert await books.lines(acme) == before
-        assert len(await books.batches.open_plans()) == 1
-        await books.database.run(lambda c: c.exec_driver_sql("DELETE FROM plans").close())
-    await books.letters.discard(acme, SHARD, 1)
-    books.batches = Batches(books.database, max_letters=2)
-    await keep(books, letter(acme, 3))
-    assert (await books.letters.size()).letters == 2
+async def test_whether_there_is_room_is_known_before_and_no_closing_fails_of_it(books, acme):
+    kept = await keep(books, letter(acme, 1), letter(acme, 2))
+    more = [letter(acme, 3)]
+    size = Size(2, sum(len(one.payload) for one in kept))
+    for limits in ({"max_letters": 2}, {"max_bytes": size.bytes}):
+        letters = DeadLetters(books.database, **limits)
+        assert await letters.full(more) == size
+        assert await letters.full([]) is None
+    await keep(books, *more)
+    assert await letters.full([]) is not None, "more than there may be: nothing is planned any more"
+    await letters.discard(acme, SHARD, 1)
+    await letters.discard(acme, SHARD, 2)
+    assert await letters.full(more) is None
+
+
+async def test_all_with_a_reason_are_discarded_and_no_others(books, acme):
+    other = (await books.tenants.create_workspace("other")).id
+    await keep(
+        books,
+        *(letter(acme, seq, reason="sessions") for seq in range(5)),
+        letter(acme, 5, reason="columns"),
+        letter(other, 6, reason="sessions"),
+    )
+    await books.letters.retry(acme, SHARD, 0)
+    await books.letters.take()
+    answer = await books.ask("POST", f"{PATH}/discard", acme, json={"reason": "sessions"})
+    assert (answer.status_code, answer.json()) == (200, {"discarded": 4})
+    assert await books.lines(acme) == {
+        ("received", ""): 6,
+        ("dropped", "discarded"): 4,
+        ("dead_lettered", ""): 2,
+    }
+    assert (await books.letters.page(other)).total == 1
+
+
+async def test_a_take_is_bounded_in_bytes_and_gives_out_no_more_before_that_is_settled(books, acme):
+    large = [letter(acme, seq, page_url="https://example.com/" + "x" * 5000) for seq in range(6)]
+    await keep(books, *large)
+    await books.letters.retry_all(acme, "unprocessable")
+    for _ in range(2):
+        assert [one.seq for one in await books.letters.take(max_bytes=2 * large[0].size)] == [0, 1]
+        assert [one.seq for one in await books.letters.begun()] == [0, 1]
+    assert [one.seq for one in await books.letters.take(max_bytes=1)] == [0], "one at least"
 
 
 async def test_all_with_a_reason_are_retried_and_no_others(books, acme):
@@ -284,6 +368,7 @@ async def test_only_an_admin_key_may(books, acme):
         ("GET", f"{PATH}/{SHARD:016x}-1"),
         ("POST", f"{PATH}/{SHARD:016x}-1/retry"),
         ("POST", f"{PATH}/retry"),
+        ("POST", f"{PATH}/discard"),
         ("DELETE", f"{PATH}/{SHARD:016x}-1"),
     ]
     for method, path in requests:
@@ -331,6 +416,8 @@ async def test_the_commands_list_show_retry_and_discard(books, acme, capsys, mon
     assert "1 handed" in await command(cli_dead_letters.retry, one.position)
     assert "1 handed" in await command(cli_dead_letters.retry, reason="sessions")
     assert [letter.seq for letter in await books.letters.take()] == [1, 3]
+    await keep(books, letter(acme, 4, reason="columns"))
+    assert "1 discarded" in await command(cli_dead_letters.discard, reason="columns")
     with pytest.raises(FootfallError, match="just now"):
         await command(cli_dead_letters.discard, one.position)
     with pytest.raises(NotFound):
@@ -340,6 +427,8 @@ async def test_the_commands_list_show_retry_and_discard(books, acme, capsys, mon
     for both in ((), (one.position, "sessions")):
         with pytest.raises(Invalid, match="either"):
             await command(cli_dead_letters.retry, *both[:1], reason=both[1] if both else None)
+        with pytest.raises(Invalid, match="either"):
+            await command(cli_dead_letters.discard, *both[:1], reason=both[1] if both else None)
 
 
 def test_the_command_line_reads_as_documented(capsys):

@@ -8,6 +8,7 @@ import msgspec
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.settings import load
+from tests.faults.harness.installation import until
 from tests.faults.harness.judge import judge
 
 LOGGED_BY_VERSION_1 = 1  # the oldest format ever released
@@ -61,6 +62,9 @@ def test_an_upgrade_with_records_of_other_versions_in_the_log(install, check):
         record([event(token) for token in beside]),
     )
     site.serve()
+    until(lambda: "newer version" in site.output.read_text(), "the worker waits at the newer one")
+    site.stop()
+    site.serve(FOOTFALL_NEWER_RECORDS="set_aside")
     check(judge("records of older and newer versions in the log", 1, site))
 
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from footfall.errors import Conflict
 from footfall.model.record import RawEvent, Record, Visit
-from footfall.state import dead_letters, ledger
+from footfall.state import ledger, letter_rows
 from footfall.state.batches import Batches, Closing, Plan, Range
 from footfall.state.dead_letters import DeadLetters, Settled
 from footfall.state.ledger import HOUR, Ledger, LedgerCount
@@ -100,7 +100,7 @@ class BooksMachine(RuleBasedStateMachine):
 
     def crash(self, where, coroutine):
         """Run it with the process ending behind the given write."""
-        module = ledger if where == "ledger" else dead_letters
+        module = ledger if where == "ledger" else letter_rows
         write = module.add
 
         def end(*arguments):

@@ -3,7 +3,7 @@
 import pytest
 
 from footfall.eventlog import BACKENDS
-from footfall.metrics import WORKER_PAUSED
+from footfall.metrics import WORKER_FULL, WORKER_NEWER, WORKER_PAUSED
 from footfall.worker import loop, patience
 from tests.contract.installation import fault, new_world, one_store
 
@@ -29,7 +29,8 @@ async def eager(tmp_path, store, monkeypatch):
     monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(loop, "_SECOND", 0.0)
-    WORKER_PAUSED.set(0)
+    for gauge in (WORKER_PAUSED, WORKER_NEWER, WORKER_FULL):
+        gauge.set(0)
     async with new_world("sqlite", tmp_path, store) as world:
         yield world
 

@@ -36,7 +36,7 @@ def world(eager):
 # One bad event
 
 
-async def test_records_that_cannot_be_read_are_dead_letters_without_content(world):
+async def test_records_that_cannot_be_read_are_dead_letters(world):
     await world.append_raw(record([event(page_url="https://acme.example/DAMAGE-ME")]))
     await world.append(3)
     await world.append_raw(b"\xc1 no record")
@@ -50,8 +50,7 @@ async def test_records_that_cannot_be_read_are_dead_letters_without_content(worl
     damaged, undecodable = await world.letters()
     assert (damaged.reason, damaged.seq, damaged.size, damaged.retryable) == ("damaged", 0, 0, False)
     assert (undecodable.reason, undecodable.seq) == ("undecodable", 2 * SEQ_PER_RECORD)
-    assert (undecodable.size, undecodable.payload, undecodable.retryable) == (11, b"", False)
-    assert len(undecodable.digest) == 64
+    assert (undecodable.size, undecodable.retryable) == (11, True)
     assert await world.backlog() == 0
 
 

@@ -1,10 +1,12 @@
 """What a batch comes to: its rows, its books, its letters, and the ids to remember."""
 
 from collections import Counter
+from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
-from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Tally, Visit
+from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Tally, Visit, encode
 from footfall.state.batches import Range
 from footfall.worker import prepare as module
 from footfall.worker.prepare import Preparer
@@ -47,7 +49,7 @@ def record(*events, tallies=(), workspace="acme"):
 def batch(*records):
     """Of consecutive records; None for one that is damaged."""
     placed = [
-        Placed(SHARD, offset, AT / 1000, 10, one, "" if one else "damaged")
+        Placed(SHARD, offset, AT / 1000, 10 if one else 0, one, "" if one else "damaged")
         for offset, one in enumerate(records)
     ]
     last = len(records) - 1
@@ -88,7 +90,7 @@ def test_every_received_event_has_one_outcome(preparer):
         ("dead_lettered", "damaged"): 1,
         ("dead_lettered", "unprocessable"): 2,
     }
-    assert prepared.events == 8
+    assert (prepared.weight.events, prepared.dead) == (8, 3)
     assert prepared.plan.rows == prepared.rows.num_rows == len(prepared.ids.key) == 4
     assert prepared.received_until == AT / 1000
 
@@ -143,20 +145,31 @@ def test_refused_events_are_set_aside_and_nothing_else_is_decided_anew(preparer,
     }
 
 
-def test_a_letter_keeps_its_position_and_says_whether_its_id_is_known(preparer, recent, monkeypatch):
-    first = preparer.prepare(batch(record(event(1)), record(event(2), event(3, page_url=BAD))))
-    (letter,) = first.closing.dead_letters
-    with pytest.raises(OverflowError):
-        preparer.prepare_letter(letter)
-    monkeypatch.undo()
-    rows, known, ids = preparer.prepare_letter(letter)
-    assert (rows["shard"].to_pylist(), rows["seq"].to_pylist()) == ([SHARD], [SEQ_PER_RECORD + 1])
-    assert not known
-    recent.enter(sort(ids), AT / 1000)
-    rows, known, ids = preparer.prepare_letter(letter)
-    assert known
-    assert rows.num_rows == 1
-    assert len(ids.key) == 0
+def test_letters_keep_their_positions_and_those_that_fail_cost_no_others(preparer):
+    first = preparer.prepare(batch(record(event(1)), record(*(event(n, page_url=BAD) for n in range(2, 9)))))
+    letters = first.closing.dead_letters
+    made = [replace(each, payload=mended(each)) for each in letters[:5]]
+    broken = replace(letters[6], payload=b"\xc1 no record")
+    attempt, failed = preparer.prepare_letters([*made, letters[5], broken])
+    assert failed == {
+        (SHARD, SEQ_PER_RECORD + 5): "OverflowError",
+        (SHARD, SEQ_PER_RECORD + 6): "ValueError",
+    }
+    assert attempt.letters == made
+    assert attempt.rows["seq"].to_pylist() == [SEQ_PER_RECORD + n for n in range(5)]
+    assert attempt.names == [("acme", UUID(int=n)) for n in range(2, 7)]
+    assert attempt.sent.all()
+
+
+def mended(letter):
+    one = letter.record()
+    one.events[0].page_url = ""
+    return encode(one)
+
+
+def test_no_letters_are_no_rows(preparer):
+    attempt, failed = preparer.prepare_letters([])
+    assert (attempt.rows.num_rows, attempt.letters, failed) == (0, [], {})
 
 
 def test_a_batch_of_nothing_but_damage(preparer):

@@ -1,0 +1,143 @@
+"""Which ids a start knows: by the time of the log, of all shards together, and only of what is stored."""
+
+import time
+
+import pytest
+
+from footfall.errors import Retryable
+from footfall.model.ids import uuid7
+from footfall.model.record import Record, Visit, encode
+from tests.contract.installation import drain, event, poison, record, retry_all, settled
+
+pytestmark = pytest.mark.anyio
+
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+class Clock:
+    """The clock of this process, which a test moves on."""
+
+    def __init__(self):
+        self.start = time.time()
+        self.passed = 0.0
+
+    def __call__(self):
+        return self.start + self.passed
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def world(eager):
+    return eager
+
+
+async def send(world, clock, *ids, writer=0):
+    events = [event(event_id=one, client_id=True) for one in ids]
+    made = Record(1, int(clock() * 1000), "acme", "api", events, [Visit()])
+    await world.append_raw(encode(made), writer=writer)
+
+
+def lose_checkpoint(world):
+    (world.settings.data / "recent-ids").unlink(missing_ok=True)
+
+
+async def test_a_worker_that_was_down_for_days_knows_what_the_log_was_about(world, clock):
+    one = uuid7()
+    await send(world, clock, one)
+    await drain(world, recent_ids_window=DAY)
+    lose_checkpoint(world)
+    clock.passed += 300
+    await send(world, clock, one, uuid7())
+    clock.passed += 3 * DAY
+    await drain(world, recent_ids_window=DAY)
+    await settled(world, rows=2, received=3, stored=2, duplicate=1)
+
+
+async def test_what_a_worker_that_is_up_to_date_reads_is_no_older_than_the_window(world, clock):
+    one = uuid7()
+    await send(world, clock, one)
+    await drain(world, recent_ids_window=DAY)
+    lose_checkpoint(world)
+    clock.passed += 2 * DAY
+    await send(world, clock, uuid7())
+    await drain(world, recent_ids_window=DAY)
+    await send(world, clock, one)
+    await drain(world, recent_ids_window=DAY)
+    assert (await world.counts())[0] == 3, "after the window it is counted again"
+
+
+async def test_of_several_doors_the_newest_ids_are_remembered(world, clock):
+    """More ids than the limit, from doors that were busy at the same times."""
+    hours = []
+    for _ in range(20):
+        hours.append([[uuid7() for _ in range(10)] for _ in range(3)])
+        for writer, ids in enumerate(hours[-1]):
+            await send(world, clock, *ids, writer=writer)
+        clock.passed += HOUR
+    limit = {"recent_ids": 320, "recent_ids_window": 2 * DAY}
+    assert await drain(world, **limit) == 600
+    lose_checkpoint(world)
+    for writer in range(3):
+        for ids in [ids for hour in hours[-10:] for ids in hour]:
+            await send(world, clock, *ids, writer=writer)
+    assert await drain(world, **limit) == 0, "the newest 300 of 600 are known"
+
+
+async def test_a_log_that_cannot_be_read_now_is_waited_for(world, clock, monkeypatch):
+    ids = [uuid7() for _ in range(20)]
+    await send(world, clock, *ids)
+    await send(world, clock, uuid7(), writer=1)
+    await drain(world)
+    lose_checkpoint(world)
+    await send(world, clock, *ids)
+    failures = iter(range(5))
+
+    async def fail(*_):
+        if next(failures, None) is not None:
+            raise Retryable("a segment is held")
+
+    world.hooks["before log.read"] = fail
+    await drain(world)
+    await settled(world, rows=21, received=41, stored=21, duplicate=20)
+
+
+@pytest.mark.parametrize("checkpoint", ["kept", "lost"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_discarded_letters_id_is_unknown_before_and_after_a_restart(world, fix, checkpoint, when):
+    one, two = uuid7(), uuid7()
+    await world.append_raw(
+        record([event(event_id=two, client_id=True), poison(event_id=one, client_id=True)])
+    )
+    worker = await world.worker()
+    await worker.drain()
+    (letter,) = await world.letters()
+    await world.dead_letters.discard("acme", letter.shard, letter.seq)
+    await world.append_raw(record([event(event_id=each, client_id=True) for each in (one, two)]))
+    if checkpoint == "lost":
+        lose_checkpoint(world)
+    if when == "after":
+        worker = await world.worker()
+    await worker.drain()
+    await settled(world, rows=2, received=4, stored=2, duplicate=1, dropped=1)
+
+
+async def test_the_id_of_a_letter_that_was_stored_is_known_though_the_checkpoint_was_written_before(
+    world, fix
+):
+    one = uuid7()
+    await world.append_raw(record([poison(event_id=one, client_id=True), event(client_id=True)]))
+    await drain(world)
+    fix()
+    await retry_all(world)
+    await drain(world)
+    lose_checkpoint(world)
+    await world.append_raw(record([event(event_id=one, client_id=True)]))
+    await drain(world)
+    await settled(world, rows=2, received=3, stored=2, duplicate=1)
