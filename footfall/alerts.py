@@ -99,6 +99,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "events could not be stored; retry or discard them (footfall dead-letters)",
     ),
     Condition(
+        "loops",
+        "footfall_loops_in_trouble",
+        "above",
+        0,
+        "something that runs beside requests fails again and again, is stuck, or has ended",
+    ),
+    Condition(
         "imbalance",
         "footfall_ledger_imbalances",
         "above",
@@ -114,7 +121,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
 )
 
-DOOR = ("queue_depth", "oldest_age", "disk_free")
+DOOR = ("queue_depth", "oldest_age", "disk_free", "loops")
 """What a door knows."""
 
 WORKER = tuple(condition.name for condition in CONDITIONS)

@@ -13,6 +13,7 @@ import uvloop
 from cyclopts import Parameter
 
 from footfall import main, runfile, supervise
+from footfall.background import beside
 from footfall.errors import Misconfigured
 from footfall.ports import answers, free_port, is_free
 from footfall.settings import Settings, load
@@ -177,7 +178,7 @@ async def _supervise(settings: Settings, lock: runfile.DataLock, key: str | None
         say=lambda line: warn(f"footfall: {line}"),
         inherit=(lock.fd,),
     )
-    greeting = asyncio.ensure_future(_greet(settings, key))
+    greeting = beside("greeting", _greet(settings, key))
     try:
         return await supervisor.run()
     finally:

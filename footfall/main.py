@@ -60,7 +60,9 @@ async def run_collect(settings: Settings) -> None:
         tenants = await stack.enter_async_context(parts.with_tenants(settings))
         directory = await stack.enter_async_context(parts.with_directory(settings, tenants))
         salts = await stack.enter_async_context(parts.with_salts(settings))
-        alerts = stack.enter_context(parts.with_alerts(settings, DOOR, lambda: parts.measure_log(eventlog)))
+        alerts = await stack.enter_async_context(
+            parts.with_alerts(settings, DOOR, lambda: parts.measure_log(eventlog))
+        )
         tallies = await stack.enter_async_context(Tallies(eventlog, DEFAULT_WORKSPACE))
         clicks = await stack.enter_async_context(Clicks(eventlog, settings.redirect_cap))
         door = Door(

@@ -63,6 +63,15 @@ HANG_UPS = Counter("footfall_query_hang_ups", "Questions whose client went befor
 EXPORT_ROWS = Counter("footfall_export_rows", "Rows exported.", ["format"])
 EXPORT_BYTES = Counter("footfall_export_bytes", "Bytes exported, before compression on the way.", ["format"])
 
+# What runs beside requests
+LOOP_FAILURES = Counter("footfall_loop_failures", "Rounds of a loop that failed, by loop.", ["loop"])
+LOOP_SUCCESS = Gauge(
+    "footfall_loop_success_timestamp_seconds", "When a round of the loop last went well, Unix time.", ["loop"]
+)
+LOOPS_IN_TROUBLE = Gauge(
+    "footfall_loops_in_trouble", "Loops that fail repeatedly, have not come round in time, or have ended."
+)
+
 # What is looked after; NaN where this process does not know
 LETTERS = Gauge("footfall_dead_letters", "Dead letters that are kept, of all workspaces.")
 LEDGER_IMBALANCES = Gauge(

@@ -5,13 +5,13 @@ Imported by the role that needs them, for the reason that `main.py` gives.
 # ruff: noqa: PLC0415 -- see above
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from footfall import alerts, runfile
-from footfall.background import every
+from footfall.background import every, troubles
 from footfall.database import Database
 from footfall.errors import Retryable
 from footfall.eventlog import open_log
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _TICK = 60.0
 _SALTS_EVERY = 3600.0
 _RETAIN_EVERY = 60.0
+_LONGEST_RETAIN = 600.0
+_LONGEST_NIGHT = 12 * 3600.0
 
 
 @asynccontextmanager
@@ -42,7 +44,7 @@ async def with_eventlog(settings: Settings, shard: Literal["claim", "none"]) -> 
         await eventlog.retain(time.time() - settings.log_retention)
 
     try:
-        with every(_RETAIN_EVERY, retain):
+        async with every("log_retention", _RETAIN_EVERY, retain, slow=_LONGEST_RETAIN):
             yield eventlog
     finally:
         await eventlog.close()
@@ -104,7 +106,7 @@ async def with_salts(settings: Settings) -> AsyncGenerator["Salts"]:
             await salts.refresh(time.time())
 
         await refresh()
-        with every(_SALTS_EVERY, refresh):
+        async with every("salts", _SALTS_EVERY, refresh):
             yield salts
 
 
@@ -139,7 +141,8 @@ async def with_rollups(settings: Settings, store: "Store", worker: "Worker") -> 
         rollups = Rollups(store, state, worker.fence, tenants.timezones, settings)
         retention = Retention(store, state, settings, rollups, worker.fence)
         async with kept(rollups):
-            with every(_TICK, nightly_retention(retention, settings.data).tick):
+            tick = nightly_retention(retention, settings.data).tick
+            async with every("retention", _TICK, tick, slow=_LONGEST_NIGHT):
                 yield rollups
 
 
@@ -180,8 +183,12 @@ async def with_console(
         state = await stack.enter_async_context(with_state(settings))
 
         knows = alerts.DOOR if worker is None else alerts.WORKER
-        conditions = stack.enter_context(with_alerts(settings, knows, lambda: measure_log(eventlog)))
-        stack.enter_context(every(_TICK, lambda: measure_books(state)))
+        conditions = await stack.enter_async_context(
+            with_alerts(settings, knows, lambda: measure_log(eventlog))
+        )
+        await stack.enter_async_context(
+            every("books", _TICK, lambda: measure_books(state), slow=_LONGEST_NIGHT)
+        )
 
         async def ready() -> dict[str, object]:
             await store.ping()
@@ -198,7 +205,8 @@ async def with_console(
         verifier = Verifier(
             store, eventlog, state, window=settings.recent_ids_window, limit=settings.recent_ids
         )
-        stack.enter_context(every(_TICK, nightly_verify(verifier, settings.data).tick))
+        tick = nightly_verify(verifier, settings.data).tick
+        await stack.enter_async_context(every("verify", _TICK, tick, slow=_LONGEST_NIGHT))
         app = create_app(
             store=store,
             directory=directory,
@@ -220,10 +228,10 @@ async def with_console(
         yield only_from_here(app)
 
 
-@contextmanager
-def with_alerts(
+@asynccontextmanager
+async def with_alerts(
     settings: Settings, knows: Sequence[str], measure: Callable[[], Awaitable[None]]
-) -> Generator[alerts.Alerts]:
+) -> AsyncGenerator[alerts.Alerts]:
     """The alert conditions that this process knows of, looked at every few seconds after `measure`."""
     conditions = alerts.Alerts(settings, knows)
 
@@ -232,7 +240,7 @@ def with_alerts(
             await measure()
         await conditions.look()
 
-    with every(alerts.EVERY, look):
+    async with every("alerts", alerts.EVERY, look):
         yield conditions
 
 
@@ -247,4 +255,8 @@ async def state_of(eventlog: EventLog, conditions: alerts.Alerts) -> dict[str, o
     """For /health/ready. Raises Retryable when the log does not answer."""
     backlog = await eventlog.backlog(WORKER)
     log = {"waiting_records": backlog.records, "oldest_seconds": round(backlog.oldest_age, 3)}
-    return conditions.health() | {"log": log}
+    health = conditions.health()
+    if wrong := troubles():
+        # Asked now, not at the last look: the loop that looks may be the one.
+        health |= {"status": "degraded", "loops": [trouble._asdict() for trouble in wrong]}
+    return health | {"log": log}

@@ -12,6 +12,8 @@ from typing import Any
 
 import uvicorn
 
+from footfall.background import beside
+
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
@@ -42,7 +44,7 @@ async def serve_http(app: Any, host: str, port: int, stop: asyncio.Event, *, lif
         backlog=4096,
     )
     server = _Server(config)
-    stopper = asyncio.create_task(_stop_with(server, stop))
+    stopper = beside("stopper", _stop_with(server, stop))
     try:
         await server.serve(sockets=[_listen(config)])
     finally:

@@ -11,13 +11,15 @@ A child is made with `subprocess`, never by a bare fork: the engine does not sur
 """
 
 import asyncio
+import math
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
+
+from footfall.background import set_within, thread
 
 GRACE = 10.0
 """Seconds a child has for a clean stop before it is killed."""
@@ -84,7 +86,13 @@ class Supervisor:
         steady = False
         while not self._stop.is_set():
             started = time.monotonic()
-            process = await self._start(child, lifeline)
+            try:
+                process = await self._start(child, lifeline)
+            except OSError as error:  # no memory or no process left for it: the other children go on
+                self._say(f"{child.name} could not be started: {error.strerror}")
+                await set_within(self._stop, delay)
+                delay = min(delay * 2, _LONGEST_DELAY)
+                continue
             status = await self._wait(process)
             if self._stop.is_set():
                 break
@@ -96,9 +104,7 @@ class Supervisor:
             if time.monotonic() - started >= _STEADY:
                 delay, steady = _FIRST_DELAY, True
             self._say(f"{child.name} {_ended(status)}; starting it again in {delay:g} s")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._stop.wait()
+            await set_within(self._stop, delay)
             delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _start(self, child: Child, lifeline: int) -> asyncio.subprocess.Process:
@@ -148,11 +154,11 @@ def _ended(status: int) -> str:
 def follow(lifeline: int) -> None:
     """In a child: stop cleanly when the supervisor is gone, and in any case after the grace."""
 
-    def watch() -> None:
-        while os.read(lifeline, 1):
-            pass
+    def watch() -> bool:
+        if os.read(lifeline, 1):
+            return True
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE)
         os._exit(1)
 
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    thread("lifeline", watch, slow=math.inf)

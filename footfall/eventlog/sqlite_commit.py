@@ -4,9 +4,9 @@ import asyncio
 import logging
 import queue
 from contextlib import suppress
-from threading import Thread
 from typing import NamedTuple
 
+from footfall.background import thread
 from footfall.errors import Invalid, LogFull
 from footfall.eventlog.sqlite_block import MAX_RECORD, MAX_RECORDS
 from footfall.eventlog.sqlite_shard import Shard
@@ -40,8 +40,9 @@ class GroupCommit:
         self._records = 0
         self._bytes = 0
         self._closed = False
-        self._thread = Thread(target=self._run, name="footfall-log", daemon=True)
-        self._thread.start()
+        self._began = False
+        self._ends = False
+        self._thread = thread("log_writer", self._round)
 
     async def append(self, data: bytes) -> None:
         """See the port. A caller that is cancelled leaves its record in the queue."""
@@ -65,20 +66,32 @@ class GroupCommit:
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _run(self) -> None:
-        self._shard.start()
-        going = True
-        while going:
-            group, going = self._take()
-            if group:
-                refusal = self._write(group)
-                with suppress(RuntimeError):  # the loop is gone, and everybody who waited with it
-                    self._loop.call_soon_threadsafe(self._settle, group, refusal)
-                self._shard.tidy()
-            elif going:
-                self._shard.tidy()
-                self._shard.seal_older()
-        self._shard.close()
+    def _round(self) -> bool:
+        """One group, or a look for left-over work. The first one starts the shard, the last one closes it."""
+        if not self._began:
+            self._began = True
+            self._shard.start()
+        if self._ends:
+            return self._end()
+        group, going = self._take()
+        self._ends = not going  # also if something below fails
+        if group:
+            refusal = self._write(group)
+            with suppress(RuntimeError):  # the loop is gone, and everybody who waited with it
+                self._loop.call_soon_threadsafe(self._settle, group, refusal)
+            self._shard.tidy()
+        elif going:
+            self._shard.tidy()
+            self._shard.seal_older()
+        return True
+
+    def _end(self) -> bool:
+        """Once, whether it goes well or not: who closes the log waits for the end of this thread."""
+        try:
+            self._shard.close()
+        except Exception:  # noqa: BLE001 -- the end of the process releases it in any case
+            _log.exception("the shard of the log was not closed")
+        return False
 
     def _take(self) -> tuple[list[_Waiting], bool]:
         """All that is queued, up to a group's size; False once the queue was closed."""

@@ -46,7 +46,7 @@ async def open_imports(
     geo = GeoReader(geo_database)
     try:
         await expire()
-        with every(_EXPIRE_EVERY, expire):
+        async with every("import_salts", _EXPIRE_EVERY, expire):
             access_logs = AccessLogs(intake, directory, Visitors(geo, salts, import_salts))
             yield import_routes(Importer(intake, tenants), access_logs, directory)
     finally:

@@ -8,11 +8,12 @@ the store; only the transaction that publishes it makes it count.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import structlog
 
+from footfall.background import every
 from footfall.database import Database
 from footfall.errors import Conflict, StoreDown
 from footfall.jobs import cubes
@@ -30,6 +31,7 @@ from footfall.store.port import Store
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY = 5.0  # seconds
+_LONGEST_TICK = 6 * 3600.0  # seconds: after a large import there is much to slice and to merge
 _MOST_LATE = 1000  # rows that questions look for one by one
 _FEWEST = 10_000  # events of a slice after failures
 _STAGED_BYTES = 128  # of an event, in memory
@@ -196,22 +198,8 @@ class Rollups:
 @asynccontextmanager
 async def kept(rollups: Rollups) -> AsyncGenerator[Rollups]:
     """Keep them current until the block ends; what is being built then is given up."""
-
-    async def keep() -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            try:
-                await rollups.tick()
-            except Exception as error:  # noqa: BLE001 -- the next time may go well; nothing is lost until then
-                log.warning("rollups.failed", problem=f"{type(error).__name__}: {error}")
-
-    task = asyncio.create_task(keep())
-    try:
+    async with every("rollups", _LOOK_EVERY, rollups.tick, slow=_LONGEST_TICK):
         yield rollups
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def _day(at: float) -> int:

@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, TypeVar
@@ -20,6 +19,7 @@ from typing import IO, Any, TypeVar
 import pyarrow as pa
 import structlog
 
+from footfall.background import Loop, beside, describe
 from footfall.errors import FootfallError, Invalid, Misconfigured, Retryable, StoreDown
 from footfall.settings import Settings
 from footfall.store import migrate
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 _OPEN_FILES = 65_536  # merging wide parts opens thousands
 _KILL_EVERY = 0.2  # seconds
+_LONGEST_LOOK = 600.0  # seconds, before the sources of what it looks at are gone
 _LOOK_EVERY = 10.0  # seconds between looks at what merges wrote; their sources are kept for much longer
 
 T = TypeVar("T")
@@ -45,12 +46,12 @@ class ChdbStore:
         self._idle: asyncio.Queue[Reader] = asyncio.Queue()
         for reader in handles.readers:
             self._idle.put_nowait(reader)
+        self._taking = asyncio.Lock()  # turns: who gives a reader back and asks again comes after who waits
         self._writing = asyncio.Lock()
         self._building = asyncio.Lock()  # taken with or without the one above, never before it
-        self._ending: set[asyncio.Task[None]] = set()
         self._unsure = False  # whether there may be a broken part of an insert
         self._closed = False
-        self._looking: asyncio.Task[None] | None = None
+        self._looking = Loop("merges", _LOOK_EVERY, self.look, slow=_LONGEST_LOOK)
         # Its own threads: a slow question must not keep the log or the state waiting for one.
         self._threads = ThreadPoolExecutor(len(handles.readers) + 4, thread_name_prefix="footfall-store")
 
@@ -109,9 +110,7 @@ class ChdbStore:
         if self._closed:
             return
         self._closed = True
-        if self._looking:
-            self._looking.cancel()
-            await asyncio.wait({self._looking})
+        await self._looking.stop()
         async with self._writing, self._building:  # a running insert ends first,
             for _ in self._handles.readers:  # and every question
                 await self._idle.get()
@@ -121,7 +120,7 @@ class ChdbStore:
 
     def look_after_merges(self) -> None:
         """Begin to look at what merges write, until `close`."""
-        self._looking = asyncio.get_running_loop().create_task(self._look_after_merges())
+        self._looking.start()
 
     async def look(self) -> None:
         """Look at what merges wrote since the last time. Raises StoreDown."""
@@ -135,14 +134,6 @@ class ChdbStore:
         if broken := looking.result():
             async with self._writing:
                 await self._take_out(broken)
-
-    async def _look_after_merges(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            try:
-                await self.look()
-            except FootfallError as error:
-                log.warning("could not look at what merges wrote", problem=str(error))
 
     async def _write(self, call: Callable[..., None], *arguments: Any) -> None:
         """Run what makes parts, to its end. Raises StoreDown also when they were not whole, and are gone."""
@@ -190,8 +181,9 @@ class ChdbStore:
         self._unsure = True
         readers: list[Reader] = []
         try:
-            for _ in self._handles.readers:
-                readers.append(await self._idle.get())  # noqa: PERF401 -- what was taken goes back, also if this is cancelled
+            async with self._taking:
+                for _ in self._handles.readers:
+                    readers.append(await self._idle.get())  # noqa: PERF401 -- what was taken goes back, also if this is cancelled
             async with self._building:
                 await _to_its_end(self._in_thread(self._handles.parts.take_out, self._handles.writer, broken))
         finally:
@@ -224,16 +216,14 @@ class ChdbStore:
     async def _take(self, limit: float) -> Reader:
         self._check_open()
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit), self._taking:
                 return await self._idle.get()
         except TimeoutError:
             raise StoreDown("the store is busy with other questions") from None
 
     def _end(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
         """Kill what `reader` runs, then give it back; nobody waits for that."""
-        task = asyncio.get_running_loop().create_task(self._kill(reader, running))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        beside("kill", self._kill(reader, running))
 
     async def _kill(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
         await self._end_of(reader, running)
@@ -242,8 +232,10 @@ class ChdbStore:
     async def _end_of(self, handle: Handle, running: "asyncio.Future[Any]") -> None:
         # Again and again, because the engine may not have begun it yet.
         while not running.done():
-            with suppress(FootfallError):  # max_execution_time of a reader ends it in any case
+            try:
                 await self._in_thread(self._handles.commands.kill, handle.name)
+            except Exception as error:  # noqa: BLE001 -- max_execution_time of a reader ends it in any case
+                log.warning("a question could not be killed", problem=describe(error))
             await asyncio.wait({running}, timeout=_KILL_EVERY)
         running.exception()  # its caller has gone
 

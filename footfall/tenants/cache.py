@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from footfall.background import beside
 from footfall.database import Database
 from footfall.tenants.tables import current_version
 
@@ -66,7 +67,7 @@ class Cache(Generic[K, V]):
         if future is None:
             future = self._wanted[name] = asyncio.get_running_loop().create_future()
         if self._loading is None:
-            self._loading = asyncio.create_task(self._load())
+            self._loading = beside("lookup", self._load())
         # Shielded: others may wait for the same thing.
         return await asyncio.shield(future)
 

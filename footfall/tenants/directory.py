@@ -5,17 +5,14 @@ a second and forgets what has changed, so that all of them see a change within a
 When the database does not answer, what is cached stays good.
 """
 
-import asyncio
-import contextlib
 import hmac
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy import Connection
 
-from footfall.errors import Retryable
+from footfall.background import Loop
 from footfall.settings import Settings
 from footfall.tenants import links, rows, tables
 from footfall.tenants.cache import UNKNOWN, Cache, Unknown
@@ -33,8 +30,6 @@ _LONGEST_TOKEN = 1000
 
 # What commands on this machine may do (see `is_local`).
 LOCAL_KEY = Key("local", DEFAULT_WORKSPACE, "This machine", ("admin",))
-
-_log = structlog.get_logger(__name__)
 
 
 class _StoredKey(Key, frozen=True):
@@ -64,7 +59,7 @@ class Directory:
         self._database = database
         self._version = 0  # the last change that was applied here
         self._domains: dict[str, str] = {}
-        self._poller: asyncio.Task[None] | None = None
+        self._following = Loop("directory", POLL_SECONDS, self._apply_changes)
         self._links: Cache[tuple[str, str], Link] = Cache(
             database, links.find, settings.cache_links, self._applied
         )
@@ -76,14 +71,11 @@ class Directory:
         """Load the domains and begin to follow changes. Raises Retryable."""
         news = await self._database.read(lambda connection: _read_news(connection, -1))
         self._version, self._domains = news.version, news.domains or {}
-        self._poller = asyncio.create_task(self._follow())
+        self._following.start()
 
     async def stop(self) -> None:
         """Stop following changes."""
-        if self._poller:
-            self._poller.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._poller
+        await self._following.stop()
 
     def cached_link(self, domain: str, code: str) -> Link | Unknown | None:
         """The link, None if there is none, UNKNOWN if the database must be asked. No I/O."""
@@ -121,19 +113,6 @@ class Directory:
 
     def _applied(self) -> int:
         return self._version
-
-    async def _follow(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            try:
-                await self._apply_changes()
-                failing = False
-            except Exception as error:  # noqa: BLE001 -- following must never end: links would stay stale
-                if not failing:
-                    passing = isinstance(error, Retryable)
-                    _log.warning("changes of links and keys cannot be read", exc_info=not passing)
-                failing = True
 
     async def _apply_changes(self) -> None:
         seen = self._version

@@ -21,6 +21,7 @@ import numpy as np
 import structlog
 
 from footfall import metrics
+from footfall.background import set_within
 from footfall.errors import Invalid, Retryable
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.settings import Settings
@@ -31,7 +32,7 @@ from footfall.state.letters import NEWER_FORMAT, DeadLetter
 from footfall.store.port import Store
 from footfall.worker.exact import insert_exactly, present
 from footfall.worker.obstacles import Obstacle, Pauses, made_by_a_newer_version, no_room, too_many
-from footfall.worker.patience import Breaker, Patience, Stopped, set_within
+from footfall.worker.patience import Breaker, Patience, Stopped
 from footfall.worker.prepare import Prepared, Preparer
 from footfall.worker.reader import Batch, Reader, read_again
 from footfall.worker.recent_ids import RecentIds

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import structlog
 
+from footfall.background import set_within
 from footfall.errors import Retryable, StoreDown
 from footfall.metrics import STORE_UP
 from footfall.store.port import Store
@@ -86,13 +87,3 @@ class Breaker:
                 await self._patience.pause(probes)
             else:
                 return  # half open: one attempt may follow
-
-
-async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Whether the event is set within so many seconds."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
