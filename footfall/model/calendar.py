@@ -37,6 +37,27 @@ def midnight(day: date, zone: ZoneInfo) -> int:
     return instant(datetime(day.year, day.month, day.day, tzinfo=zone))
 
 
+def is_day_start(at: int, zone: ZoneInfo) -> bool:
+    """Whether a day of the zone begins at `at` (ms)."""
+    return last_day_start(at, zone) == at
+
+
+def last_day_start(at: int, zone: ZoneInfo) -> int:
+    """When the day begins that holds the instant `at` (ms)."""
+    day = local(at, zone).date()
+    following = midnight(day + _DAY, zone)
+    # Clocks may be put back from just after midnight to the day before (St. John's, until 2011).
+    return following if following <= at else midnight(day, zone)
+
+
+def first_day_start(at: int, zone: ZoneInfo) -> int:
+    """When the first day begins that does so at `at` (ms) or later."""
+    day = local(at, zone).date()
+    while (start := midnight(day, zone)) < at:
+        day += _DAY
+    return start
+
+
 def month_start(month: int) -> int:
     """When a month (YYYYMM, UTC) begins."""
     return instant(datetime(month // 100, month % 100, 1, tzinfo=UTC))

@@ -11,7 +11,7 @@ _DAY = 86_400_000
 
 
 class Explained(NamedTuple):
-    """`error` is None when the answer is exact."""
+    """`error`: of estimates, None without any. Not `exact` either: what lacks events that were deleted."""
 
     source: Source
     exact: bool
@@ -22,11 +22,11 @@ class Explained(NamedTuple):
 
 def explain(period: Period, found: Sequence[Found], uniques: Iterable[int]) -> Explained:
     """About an answer made of `found`, of which `uniques` are all the counts of different things."""
-    exact = all(unique <= UNIQUE_EXACT for unique in uniques)
+    counted = all(unique <= UNIQUE_EXACT for unique in uniques)
     return Explained(
         source=_source(found),
-        exact=exact,
-        error=None if exact else UNIQUE_ERROR,
+        exact=counted and not any(each.raw_from for each in found),
+        error=None if counted else UNIQUE_ERROR,
         sampled=any(each.sampled for each in found),
         warnings=[*_about_visitors(period, found), *_about_events(period, found)],
     )
@@ -61,7 +61,7 @@ def _about_events(period: Period, found: Sequence[Found]) -> list[str]:
     if gone := max((each.raw_from or 0 for each in found), default=0):
         warnings.append(
             f"events before {period.iso(gone)} are no longer kept one by one, "
-            "and the rollups do not have this combination: they are missing here"
+            "and no rollup has all that is asked of them: some are missing here"
         )
     return warnings
 

@@ -1,13 +1,15 @@
 """Visits of events that retention deleted: which questions what was kept of them answers."""
 
+from zoneinfo import ZoneInfo
+
 from msgspec import Struct
 
-from footfall.model.calendar import LONGEST_DAY, month_end, month_start
+from footfall.model.calendar import LONGEST_DAY, first_day_start, last_day_start, month_end, month_start
 from footfall.model.visits import FIELDS, PAGE_OF
 from footfall.query.fields import SESSION_FIELDS, fields_of
 from footfall.query.metrics import METRICS, measures_of, tells_events_apart
 from footfall.query.periods import Period
-from footfall.query.planner import Cover, Rollup, day_starts, deleted_sites
+from footfall.query.planner import Cover, Rollup, deleted_sites, made_of_days
 from footfall.query.question import TIME, Question, Where, always, fields_in, has_behaviour
 from footfall.state.manifest import Going, KeptVisits, Manifest
 from footfall.state.stored import Stored
@@ -18,7 +20,7 @@ _KEYS = frozenset({"site_id", "is_bot"})
 class Kept(Struct, frozen=True):
     """Rows of `visits` of these builds and this field ("" for none) are part of the answer.
 
-    `covers`: the days that are theirs; `whole`: whether these are all that the question is about;
+    `covers`: the days that are theirs; `whole`: whether all that was kept of these has the field;
     `alone`: whether they say all that is asked of the events, too, because no rollup does.
     `going`: events that they say already, though these may still be there.
     """
@@ -60,14 +62,11 @@ def kept_visits(question: Question, manifest: Manifest, stored: Stored, rollup: 
         return None
     touched = [kept for kept in manifest.visits if _touches(kept, question.period)]
     held = [kept for kept in touched if field in kept.fields]
-    start, end = question.period.start, question.period.end
     return Kept(
         field,
         tuple(kept.build for kept in held),
         covers,
-        len(held) == len(touched)
-        and sum(len(cover.sites) for cover in covers) == len(deleted_sites(question, manifest, stored))
-        and all((cover.start, cover.end) == (start, end) for cover in covers),
+        len(held) == len(touched),
         rollup is None,
         tuple(kept.going for kept in held if kept.going),
     )
@@ -102,20 +101,23 @@ def _is_one(where: Where, field: str) -> bool:
 
 def _covers(question: Question, manifest: Manifest, stored: Stored) -> tuple[Cover, ...]:
     """The whole days of sites within the range; without those whose days do not make its buckets."""
-    found: dict[tuple[int, int], list[str]] = {}
+    alike: dict[tuple[str, int], list[str]] = {}
     for site in deleted_sites(question, manifest, stored):
-        if days := _whole_days(question, site, manifest):
-            found.setdefault(days, []).append(site)
+        zone = manifest.zones[site].timezone if site in manifest.zones else "UTC"
+        alike.setdefault((zone, manifest.raw_from[site]), []).append(site)
+    found: dict[tuple[int, int], list[str]] = {}
+    for (zone, until), sites in alike.items():
+        if days := _whole_days(question, ZoneInfo(zone), until, manifest.rollups_from):
+            found.setdefault(days, []).extend(sites)
     return tuple(Cover(tuple(sites), *days) for days, sites in found.items())
 
 
-def _whole_days(question: Question, site: str, manifest: Manifest) -> tuple[int, int] | None:
-    """All that was kept lies before the first event that is left: after it the range may end anywhere."""
-    period, until = question.period, manifest.raw_from[site]
-    zone = manifest.zones[site].timezone if site in manifest.zones else "UTC"
-    begin = day_starts(period.start, min(period.end, until), zone)
-    if not {at for at in question.buckets if period.start < at < min(period.end, until)} <= set(begin):
-        return None
-    start = min((at for at in begin if at >= period.start), default=period.end)
-    end = period.end if period.end >= until else max((at for at in begin if at <= period.end), default=start)
-    return (start, end) if start < end else None
+def _whole_days(question: Question, zone: ZoneInfo, until: int, since: int) -> tuple[int, int] | None:
+    """The days of which all is there that was kept, of events before `until`: before `since` it is gone.
+
+    Nothing that was kept lies behind `until`: from there on the range may end anywhere.
+    """
+    period = question.period
+    start = first_day_start(max(period.start, since), zone)
+    end = period.end if period.end >= until else last_day_start(period.end, zone)
+    return (start, end) if start < end and made_of_days(question, start, min(end, until), zone) else None

@@ -1,7 +1,9 @@
 """What an answer lacks because retention deleted it."""
 
+from collections.abc import Iterator, Sequence
+
 from footfall.query.kept import Kept, about_visits
-from footfall.query.planner import Rollup, deleted_sites
+from footfall.query.planner import Cover, Rollup, deleted_sites
 from footfall.query.question import Question
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored
@@ -21,18 +23,23 @@ def missing_before(
     deleted = deleted_sites(question, manifest, stored)
     if not deleted:
         return None
-    if kept and kept.alone:
-        whole = kept.whole
-    elif about_visits(question) and not (kept and kept.whole):
-        whole = False
-    else:
-        whole = rollup is not None and all(_is_covered(site, question, manifest, rollup) for site in deleted)
-    if not whole:
-        return max(manifest.raw_from[site] for site in deleted)
-    return manifest.rollups_from if manifest.rollups_from > question.period.start else None
+    instead: list[Sequence[Cover]] = []
+    if rollup:
+        instead.append(rollup.covers)
+    if rollup is None or about_visits(question):
+        instead.append(kept.covers if kept and kept.whole else ())
+    ends = [at for covers in instead for at in _ends(question, manifest, deleted, covers)]
+    return max(ends, default=None)
 
 
-def _is_covered(site: str, question: Question, manifest: Manifest, rollup: Rollup) -> bool:
-    """Whether the rollup is about all of the range in which the site's events were deleted."""
-    start, end = question.period.start, min(question.period.end, manifest.raw_from[site])
-    return any(site in cover.sites and cover.start <= start and end <= cover.end for cover in rollup.covers)
+def _ends(
+    question: Question, manifest: Manifest, deleted: Sequence[str], covers: Sequence[Cover]
+) -> Iterator[int]:
+    """Of each site that lacks something, until when, if only these covers say what deleted events said."""
+    cover_of = {site: cover for cover in covers for site in cover.sites}
+    for site in deleted:
+        until, cover = manifest.raw_from[site], cover_of.get(site)
+        if cover is None or cover.end < min(question.period.end, until):
+            yield until
+        elif cover.start > question.period.start:
+            yield min(cover.start, until)

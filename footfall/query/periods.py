@@ -90,10 +90,6 @@ class Period(Struct, frozen=True):
         start, end = (instant(_year_ago(moment)) for moment in (first, last))
         return Period(max(start, 0), max(end, 1), self.timezone)
 
-    def day_starts(self) -> list[int]:
-        """When each day begins, in order, however many; the first may begin before the period does."""
-        return _dates(self, ZoneInfo(self.timezone), "day")
-
 
 def resolve(
     start: str | None,

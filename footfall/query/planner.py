@@ -1,21 +1,22 @@
 """Where an answer comes from: the events, the rollups, or both.
 
 A rollup answers for the part of the range that is whole buckets of it, as far as the log was
-sliced. Everything else is taken from the events themselves: the edges of the range, what is not
-sliced yet, and sites whose days are not those of the question. The sum is the same as if all
-had come from the events.
+sliced and rollups are kept. Everything else is taken from the events themselves: the edges of the
+range, what is not sliced yet, what is older than the rollups, and sites whose days are not those of
+the question. The sum is the same as if all had come from the events; `missing` says where these
+are gone as well.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import groupby
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from footfall.model.calendar import first_day_start, is_day_start, last_day_start
 from footfall.model.rollups import CUBES, HOUR_MS, KEYS, Cube
 from footfall.query.fields import fields_of
 from footfall.query.metrics import METRICS, measures_of
-from footfall.query.periods import Period
 from footfall.query.question import TIME, Question, Where, always, fields_in, has_behaviour
 from footfall.state.manifest import Entry, Manifest, Zone
 from footfall.state.stored import Stored
@@ -25,7 +26,6 @@ SMALL = 200_000
 
 _WIDGET_TYPES = frozenset({"widget_impression", "widget_click", "device_page_view"})
 _KNOWN_OF = {"link": {"link_id"}, "content": {"utm_content", "utm_term"}}  # one of them is not ""
-_DAY = 86_400_000
 _NO_SITE = Zone("UTC", HOUR_MS)
 
 
@@ -70,7 +70,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
         zones[""] = _NO_SITE
     found: list[Rollup] = []
     for cube in _cubes(question):
-        covers = tuple(_covers(question, cube, zones))
+        covers = tuple(_covers(question, cube, zones, manifest.rollups_from))
         if not covers:
             continue
         start, end = min(cover.start for cover in covers), max(cover.end for cover in covers)
@@ -100,8 +100,11 @@ def deleted_before(question: Question, manifest: Manifest, stored: Stored) -> in
 
 
 def deleted_sites(question: Question, manifest: Manifest, stored: Stored) -> list[str]:
-    """The sites asked about of which events within the range, or before its end, were deleted."""
-    asked = sites_asked(question)
+    """The sites asked about of which events within the range, or before its end, were deleted.
+
+    What else a visitor has done may have been at any site.
+    """
+    asked = None if has_behaviour(question.where) else sites_asked(question)
     return [
         site
         for site, at in manifest.raw_from.items()
@@ -155,37 +158,36 @@ def _names(where: Where, only: str) -> bool:
     )
 
 
-def _covers(question: Question, cube: Cube, zones: dict[str, Zone]) -> Iterable[Cover]:
+def _covers(question: Question, cube: Cube, zones: dict[str, Zone], since: int) -> Iterable[Cover]:
+    """`since` (ms): rollups that begin earlier are not kept."""
+    start, end = max(question.period.start, since), question.period.end
     kinds = sorted(zones, key=lambda site: (zones[site].timezone, zones[site].step))
     for (timezone, step), sites in groupby(kinds, key=lambda site: (zones[site].timezone, zones[site].step)):
-        whole = _whole_days(question, timezone) if cube.grain == "day" else _whole_steps(question, step)
+        whole = (
+            _whole_days(question, start, end, timezone)
+            if cube.grain == "day"
+            else _whole_steps(question, start, end, step)
+        )
         if whole:
             yield Cover(tuple(sites), *whole)
 
 
-def _whole_steps(question: Question, step: int) -> tuple[int, int] | None:
-    start, end = -(-question.period.start // step) * step, question.period.end // step * step
+def _whole_steps(question: Question, start: int, end: int, step: int) -> tuple[int, int] | None:
+    start, end = -(-start // step) * step, end // step * step
     if start >= end or any(at % step for at in question.buckets if start < at < end):
         return None
     return start, end
 
 
-def _whole_days(question: Question, timezone: str) -> tuple[int, int] | None:
-    days = day_starts(question.period.start, question.period.end, timezone)
-    inside = [at for at in days if question.period.start <= at <= question.period.end]
-    if len(inside) < 2:
-        return None
-    start, end = inside[0], inside[-1]
-    known = set(inside)
-    if any(at not in known for at in question.buckets if start < at < end):
-        return None
-    return start, end
+def _whole_days(question: Question, start: int, end: int, timezone: str) -> tuple[int, int] | None:
+    zone = ZoneInfo(timezone)
+    start, end = first_day_start(start, zone), last_day_start(end, zone)
+    return (start, end) if start < end and made_of_days(question, start, end, zone) else None
 
 
-@lru_cache(maxsize=256)
-def day_starts(start: int, end: int, timezone: str) -> Sequence[int]:
-    """When the days of a zone begin, from that of `start` to that after `end`."""
-    return Period(start, end + 2 * _DAY, timezone).day_starts()
+def made_of_days(question: Question, start: int, end: int, zone: ZoneInfo) -> bool:
+    """Whether no bucket of the question cuts a day of the zone between `start` and `end` (ms)."""
+    return all(is_day_start(at, zone) for at in question.buckets if start < at < end)
 
 
 def _edges(question: Question, covers: Sequence[Cover], entries: Sequence[Entry]) -> bool:
