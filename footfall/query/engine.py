@@ -4,24 +4,22 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import pyarrow as pa
 
 from footfall import metrics
 from footfall.query.cursor import Cursor
-from footfall.query.kept import kept_visits
 from footfall.query.missing import missing_before
+from footfall.query.parts import Part, Said, Source, missing_in, parts_of, source_of, visits_in
 from footfall.query.periods import Period
-from footfall.query.planner import SMALL, Rollup, plan
+from footfall.query.planner import SMALL
 from footfall.query.question import Question
 from footfall.query.sql import EXTRA, Statement, extent, first_events, listing, property_names, select
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored
 from footfall.store.port import Store
-
-Source = Literal["raw", "rollup", "both"]
 
 CLOSED_SECONDS = 30.0
 """How long an answer about a range that is over may be shown though events were stored since."""
@@ -45,9 +43,9 @@ class Rollups(Protocol):
 class Found(NamedTuple):
     """Rows of a question, and what `sql.select` says of all its groups.
 
-    `source`: where they come from; `at`: when they were looked for (Unix time). `raw_from`: events
-    are kept only from this time (ms) on, and the question was about earlier ones that no rollup
-    answers; None: nothing is missing.
+    `source`: where they come from; `at`: when they were looked for (Unix time). `missing`: which
+    metrics lack events that are not kept any more, and until when; `visits`: which know visits only
+    by what was kept of them.
     """
 
     rows: Sequence[tuple[Any, ...]]
@@ -57,7 +55,8 @@ class Found(NamedTuple):
     sampled: int
     source: Source
     at: float
-    raw_from: int | None = None
+    missing: tuple[Said, ...] = ()
+    visits: tuple[Said, ...] = ()
 
 
 class _Known(NamedTuple):
@@ -172,30 +171,31 @@ class Engine:
         self, question: Question, manifest: Manifest | None, stored: Stored | None, seconds: float
     ) -> Found:
         at = time.time()
-        rollup = plan(question, manifest, stored, self._small) if manifest and stored else None
-        kept = kept_visits(question, manifest, stored, rollup) if manifest and stored else None
-        rows = await self._query(select(question, rollup, kept), seconds)
+        parts: tuple[Part, ...] = ()
+        if manifest and stored:
+            parts = parts_of(question, manifest, stored, self._small)
+        rows = await self._query(select(question, parts), seconds)
         summary = rows[0] if rows else None
         if not rows and question.offset:  # past the end: the totals stand in any other row
             first = msgspec.structs.replace(question, offset=0, limit=1)
-            summary = next(iter(await self._query(select(first, rollup, kept), seconds)), None)
+            summary = next(iter(await self._query(select(first, parts), seconds)), None)
         extra = 1 + len(EXTRA)
         return Found(
             [row[:-extra] for row in rows],
             *(summary[-extra:] if summary else (0,) * extra),
-            source="both" if kept else _source(rollup),
+            source=source_of(parts) if parts else "raw",
             at=at,
-            raw_from=(
-                missing_before(question, manifest, stored, rollup, kept) if manifest and stored else None
-            ),
+            missing=missing_in(parts),
+            visits=visits_in(question, parts),
         )
 
-    async def gone(self, question: Question) -> int | None:
-        """From when on events are kept (ms), if the question is about earlier ones that are not."""
+    async def gone(self, question: Question) -> tuple[Said, ...]:
+        """What the events alone lack of a question, as in `Found.missing`."""
         if self._rollups is None:
-            return None
+            return ()
         manifest = await self._rollups.manifest()
-        return missing_before(question, manifest, await self._rollups.stored(question.workspace_id))
+        before = missing_before(question, manifest, await self._rollups.stored(question.workspace_id))
+        return () if before is None else (Said(before),)
 
     def _remember(self, key: bytes, known: _Known) -> None:
         if len(known.found.rows) > _LARGEST:
@@ -241,9 +241,3 @@ def is_over(period: Period) -> bool:
 
 def _still_good(known: _Known, question: Question) -> bool:
     return is_over(question.period) and time.monotonic() - known.at < CLOSED_SECONDS
-
-
-def _source(rollup: Rollup | None) -> Source:
-    if rollup is None:
-        return "raw"
-    return "both" if rollup.edges or rollup.watermarks else "rollup"

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from footfall.query.engine import Found, Source
+from footfall.query.engine import Found
 from footfall.query.metrics import UNIQUE_ERROR, UNIQUE_EXACT
+from footfall.query.parts import Said, Source
 from footfall.query.periods import Period
 
 _DAY = 86_400_000
@@ -25,7 +26,7 @@ def explain(period: Period, found: Sequence[Found], uniques: Iterable[int]) -> E
     counted = all(unique <= UNIQUE_EXACT for unique in uniques)
     return Explained(
         source=_source(found),
-        exact=counted and not any(each.raw_from for each in found),
+        exact=counted and not any(each.missing or each.visits for each in found),
         error=None if counted else UNIQUE_ERROR,
         sampled=any(each.sampled for each in found),
         warnings=[*_about_visitors(period, found), *_about_events(period, found)],
@@ -58,14 +59,25 @@ def _about_events(period: Period, found: Sequence[Found]) -> list[str]:
     warnings: list[str] = []
     if any(each.sampled for each in found):
         warnings.append("some of these events were sampled: each counts as often as its sample_weight says")
-    if gone := max((each.raw_from or 0 for each in found), default=0):
-        warnings.append(
-            f"events before {period.iso(gone)} are no longer kept one by one, "
-            "and no rollup has all that is asked of them: some are missing here"
-        )
+    missing = dict.fromkeys(said for each in found for said in each.missing)
+    warnings += [
+        f"{_named(said)}events before {period.iso(said.before)} are no longer kept one by one, "
+        "and no rollup has all that is asked of them: some are missing here"
+        for said in missing
+    ]
+    visits = dict.fromkeys(said for each in found for said in each.visits)
+    warnings += [
+        f"{_named(said)}of visits before {period.iso(said.before)} only sums are kept: each counts at one "
+        "site and on the day on which it began, and one over the end of a month (UTC) is two"
+        for said in visits
+    ]
     return warnings
 
 
 def _source(found: Sequence[Found]) -> Source:
     sources: set[Source] = {each.source for each in found}
     return sources.pop() if len(sources) == 1 else "both" if sources else "raw"
+
+
+def _named(said: Said) -> str:
+    return f"{', '.join(said.metrics)}: " if said.metrics else ""

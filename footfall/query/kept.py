@@ -35,9 +35,12 @@ class Kept(Struct, frozen=True):
 
 def about_visits(question: Question) -> bool:
     """Whether a question is about whole visits, which no rollup has."""
-    return bool(SESSION_FIELDS & _fields(question)) or any(
-        METRICS[name].over_sessions for name in question.metrics
-    )
+    return about_pages_of_visits(question) or any(METRICS[name].over_sessions for name in question.metrics)
+
+
+def about_pages_of_visits(question: Question) -> bool:
+    """Whether all that is asked is asked of pages with which visits began or ended."""
+    return bool(SESSION_FIELDS & _fields(question))
 
 
 def kept_visits(question: Question, manifest: Manifest, stored: Stored, rollup: Rollup | None) -> Kept | None:

@@ -99,12 +99,15 @@ def deleted_before(question: Question, manifest: Manifest, stored: Stored) -> in
     return max((manifest.raw_from[site] for site in deleted_sites(question, manifest, stored)), default=0)
 
 
-def deleted_sites(question: Question, manifest: Manifest, stored: Stored) -> list[str]:
+def deleted_sites(
+    question: Question, manifest: Manifest, stored: Stored, *, everywhere: bool = False
+) -> list[str]:
     """The sites asked about of which events within the range, or before its end, were deleted.
 
-    What else a visitor has done may have been at any site.
+    What else a visitor has done may have been at any site. `everywhere`: any site of the workspace.
     """
-    asked = None if has_behaviour(question.where) else sites_asked(question)
+    everywhere = everywhere or has_behaviour(question.where)
+    asked = None if everywhere else sites_asked(question)
     return [
         site
         for site, at in manifest.raw_from.items()

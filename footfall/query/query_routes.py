@@ -15,10 +15,11 @@ from footfall.model.calendar import instant
 from footfall.problems_litestar import refusals
 from footfall.query.answers import Asker, Row, Table
 from footfall.query.documented import QUESTION, SECURITY, operation_asking
-from footfall.query.engine import Engine, Source
+from footfall.query.engine import Engine
 from footfall.query.explain import complete_through, explain
 from footfall.query.language import Query, Understood, compared_period, period_of, understand
 from footfall.query.partial import partial_buckets
+from footfall.query.parts import Source
 from footfall.query.periods import Interval
 from footfall.query.question import TAG
 
@@ -38,7 +39,13 @@ _NO_TAGS: Mapping[str, Sequence[str]] = {}
 class QueryMeta(Struct, frozen=True, kw_only=True):
     """What the numbers are worth."""
 
-    exact: Annotated[bool, Meta(description="False when a count of different things is an estimate.")]
+    exact: Annotated[
+        bool,
+        Meta(
+            description="False when a count of different things is an estimate, or when a warning says that "
+            "something is missing or known as a sum only."
+        ),
+    ]
     error: Annotated[float | UnsetType, Meta(description="Relative standard error of such a count.")] = UNSET
     source: Annotated[
         Source, Meta(description="Whether events were counted, or rollups of them, or both together.")

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from msgspec import UNSET, Struct, UnsetType
 from msgspec import Meta as Words
 
-from footfall.query.engine import Engine, Found, Source
+from footfall.query.engine import Engine, Found
 from footfall.query.explain import complete_through, explain
 from footfall.query.networks import Networks
 from footfall.query.params import Asked, BucketParams, P
 from footfall.query.partial import partial_buckets
+from footfall.query.parts import Source
 from footfall.query.periods import Interval, Period, Weekday
 from footfall.query.question import All, Condition, Question, admits_bots
 from footfall.tenants.model import Link
@@ -51,7 +52,11 @@ class Meta(Struct, frozen=True, kw_only=True):
 
     query: Resolved
     exact: Annotated[
-        bool, Words(description="False when a number of visitors, sessions or other things is an estimate.")
+        bool,
+        Words(
+            description="False when a number of visitors, sessions or other things is an estimate, or when "
+            "a warning says that something is missing or known as a sum only."
+        ),
     ]
     error: Annotated[
         float | UnsetType,

@@ -5,20 +5,30 @@ from what a caller sent: that travels as server-side parameters. Every SELECT fr
 begins with the workspace and the range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from footfall.model.visits import FACTS
 from footfall.query.cursor import Cursor
 from footfall.query.fields import Values
-from footfall.query.kept import Kept
-from footfall.query.metrics import METRICS, Measured, Metric, measures_of
-from footfall.query.planner import Rollup
+from footfall.query.metrics import METRICS, Measured, Metric, Unit, measures_of
+from footfall.query.parts import Part
 from footfall.query.question import Question
 from footfall.query.sources import Events, merged_measure, merged_with_visits, union, union_kept
 
 EXTRA = ("unidentified", "known_for_a_day", "sampled")
 """Measures that `select` gives of all groups together, after the number of groups."""
+
+_RATIO = "CAST(NULL AS Nullable(Float64))"
+_NOTHING: Mapping[Unit, str] = {
+    "count": "toUInt64(0)",
+    "uniques": "toUInt64(0)",
+    "ratio": _RATIO,
+    "seconds": _RATIO,
+    "number": _RATIO,
+    "money": "CAST(map() AS Map(String, Int64))",
+    "time": "CAST(NULL AS Nullable(Int64))",
+}
 
 
 class Statement(NamedTuple):
@@ -28,41 +38,17 @@ class Statement(NamedTuple):
     parameters: dict[str, Any]
 
 
-def select(question: Question, rollup: Rollup | None = None, kept: Kept | None = None) -> Statement:
+def select(question: Question, parts: Sequence[Part] = ()) -> Statement:
     """Rows of the dimensions and metrics asked for, and of 1 + len(EXTRA) columns, equal in every row.
 
     Those say of all groups, also of those beyond the limit: how many there are, how many
     events have no visitor, how many have one that is known for a day only, and how many stand
-    for more or less than one.
+    for more or less than one. `parts`: what each metric comes from; without any, the events.
     """
     values = Values()
-    metrics = [METRICS[name] for name in question.metrics]
-    split_bots = question.bots is False and any(metric.whatever_bots for metric in metrics)
-    alone = kept if kept and kept.alone else None
-    events = Events(question, values, whatever_bots=split_bots, kept=alone)
-    if rollup is None and alone is None:
-        dimensions, measured, relation = events.dimensions(), events.measure, events.relation()
-    else:
-        needed = dict.fromkeys([*(name for metric in metrics for name in measures_of(metric)), *EXTRA])
-        dimensions = [f"d{number}" for number in range(len(question.dimensions))]
-        if rollup:
-            measured, relation = merged_measure, union(events, rollup, tuple(needed))
-        else:
-            measured, relation = merged_with_visits, union_kept(events, tuple(needed))
-    of_humans = _of_no_bots(measured) if split_bots else measured
-    figures = [
-        f"{metric.sql(measured if metric.whatever_bots else of_humans)} AS m{number}"
-        for number, metric in enumerate(metrics)
-        if metric.sql
-    ]
-    groups = [f"g{number}" for number in range(len(dimensions))]
-    outputs = [f"{sql} AS {name}" for sql, name in zip(dimensions, groups, strict=True)]
-    extra = [f"{of_humans(name)} AS x{number}" for number, name in enumerate(EXTRA)]
-    main = f"SELECT {', '.join([*outputs, *figures, *extra])} FROM {relation}{_group_by(groups)}"
-    counted = Events(question, values, kept=kept)
-    return Statement(
-        _page(question, metrics, f"({main}) AS a{_visits(metrics, counted, groups)}"), values.parameters
-    )
+    groups = [_groups(question, part, values) for part in parts or (Part(question.metrics),)]
+    relation = groups[0] if len(groups) == 1 else _together(question, parts, groups)
+    return Statement(_page(question, f"({relation}) AS a"), values.parameters)
 
 
 def listing(
@@ -142,11 +128,11 @@ def first_events(workspace_id: str) -> tuple[Statement, Statement]:
     )
 
 
-def _page(question: Question, metrics: Sequence[Metric], relation: str) -> str:
+def _page(question: Question, relation: str) -> str:
     """The rows of the page, in order."""
     names = (*question.dimensions, *question.metrics)
     columns = [f"a.g{number}" for number in range(len(question.dimensions))]
-    columns += [f"{'a.m' if metric.sql else 'b.v'}{number}" for number, metric in enumerate(metrics)]
+    columns += [f"a.m{number}" for number in range(len(question.metrics))]
     keys: list[str] = []
     for name in question.order_by:
         place = names.index(name.removeprefix("-"))
@@ -161,15 +147,69 @@ def _page(question: Question, metrics: Sequence[Metric], relation: str) -> str:
     )
 
 
-def _visits(metrics: Sequence[Metric], events: Events, groups: Sequence[str]) -> str:
-    """The join with the figures of whole visits, where a metric asks for them."""
+def _groups(question: Question, part: Part, values: Values) -> str:
+    """All groups of a part: g0, g1, ... are the dimensions, m0, m1, ... its metrics by their place among all.
+
+    x0, x1, ... are EXTRA.
+    """
+    metrics = {question.metrics.index(name): METRICS[name] for name in part.metrics}
+    split_bots = question.bots is False and any(metric.whatever_bots for metric in metrics.values())
+    alone = part.kept if part.kept and part.kept.alone else None
+    events = Events(question, values, whatever_bots=split_bots, kept=alone)
+    if part.rollup is None and alone is None:
+        dimensions, measured, relation = events.dimensions(), events.measure, events.relation()
+    else:
+        used = (name for metric in metrics.values() for name in measures_of(metric))
+        needed = tuple(dict.fromkeys([*used, *EXTRA]))
+        dimensions = [f"d{number}" for number in range(len(question.dimensions))]
+        if part.rollup:
+            measured, relation = merged_measure, union(events, part.rollup, needed)
+        else:
+            measured, relation = merged_with_visits, union_kept(events, needed)
+    of_humans = _of_no_bots(measured) if split_bots else measured
     figures = [
-        f"{metric.over_sessions} AS v{number}"
-        for number, metric in enumerate(metrics)
-        if metric.over_sessions
+        f"{metric.sql(measured if metric.whatever_bots else of_humans)} AS m{number}"
+        for number, metric in metrics.items()
+        if metric.sql
+    ]
+    names = [f"g{number}" for number in range(len(dimensions))]
+    outputs = [f"{sql} AS {name}" for sql, name in zip(dimensions, names, strict=True)]
+    extra = [f"{of_humans(name)} AS x{number}" for number, name in enumerate(EXTRA)]
+    main = f"SELECT {', '.join([*outputs, *figures, *extra])} FROM {relation}{_group_by(names)}"
+    return _with_visits(main, metrics, Events(question, values, kept=part.kept), names)
+
+
+def _together(question: Question, parts: Sequence[Part], groups: Sequence[str]) -> str:
+    """The groups of all parts. Where a part has no such group, its metrics are what they are of no events."""
+    names = [f"g{number}" for number in range(len(question.dimensions))]
+    extra = [f"x{number}" for number in range(len(EXTRA))]
+    part_of = {name: number for number, part in enumerate(parts) for name in part.metrics}
+    selects: list[str] = []
+    for number, relation in enumerate(groups):
+        figures = [
+            f"m{place}" if part_of[name] == number else f"{_NOTHING[METRICS[name].unit]} AS m{place}"
+            for place, name in enumerate(question.metrics)
+        ]
+        selects.append(
+            f"SELECT {', '.join([*names, *figures, *extra, f'{number} AS part'])} FROM ({relation})"
+        )
+    outputs = [f"u.{name} AS {name}" for name in names]
+    outputs += [
+        f"anyIf(u.m{place}, u.part = {part_of[name]}) AS m{place}"
+        for place, name in enumerate(question.metrics)
+    ]
+    outputs += [f"max(u.{name}) AS {name}" for name in extra]
+    by = _group_by([f"u.{name}" for name in names])
+    return f"SELECT {', '.join(outputs)} FROM ({' UNION ALL '.join(selects)}) AS u{by}"
+
+
+def _with_visits(main: str, metrics: Mapping[int, Metric], events: Events, groups: Sequence[str]) -> str:
+    """The groups joined with the figures of whole visits, where a metric asks for them."""
+    figures = [
+        f"{metric.over_sessions} AS v{number}" for number, metric in metrics.items() if metric.over_sessions
     ]
     if not figures:
-        return ""
+        return main
     # One pass over all events of the range: a visit is what it is, also where a question is about some
     # of its events; those only say to which groups it belongs.
     asked = events.condition(events.field)
@@ -185,10 +225,16 @@ def _visits(metrics: Sequence[Metric], events: Events, groups: Sequence[str]) ->
         visits = f"SELECT {sums}, 0 AS key FROM ({facts}) WHERE belongs > 0"
     if events.kept:
         visits += f" UNION ALL {events.kept_visits(_kept_sums)}"
-    if not groups:
-        return f" CROSS JOIN (SELECT {', '.join(figures)} FROM ({visits})) AS b"
-    on = f"cityHash64({', '.join(f'a.{name}' for name in groups)}) = b.key"
-    return f" LEFT JOIN (SELECT {', '.join(['key', *figures])} FROM ({visits}) GROUP BY key) AS b ON {on}"
+    if groups:
+        on = f"cityHash64({', '.join(f'e.{name}' for name in groups)}) = b.key"
+        by_key = f"SELECT {', '.join(['key', *figures])} FROM ({visits}) GROUP BY key"
+        joined = f"LEFT JOIN ({by_key}) AS b ON {on}"
+    else:
+        joined = f"CROSS JOIN (SELECT {', '.join(figures)} FROM ({visits})) AS b"
+    columns = [f"e.{name} AS {name}" for name in groups]
+    columns += [f"{'e.m' if each.sql else 'b.v'}{number} AS m{number}" for number, each in metrics.items()]
+    columns += [f"e.x{number} AS x{number}" for number in range(len(EXTRA))]
+    return f"SELECT {', '.join(columns)} FROM ({main}) AS e {joined}"
 
 
 def _kept_sums(dimensions: Sequence[str]) -> str:

@@ -66,7 +66,9 @@ async def _run(ctx: Context[LinkParams]) -> Answer[Any]:
         REFERERS.made(referers[1]),
         DEVICES.made(devices[1]),
     )
-    return ctx.answer(data, totals, uniques=(visitors, *(point["visitors"] for point in series[1])))
+    lists = (series, countries, referers, devices)
+    different = (row["visitors"] for _, rows in lists for row in rows)
+    return ctx.answer(data, totals, *(found for found, _ in lists), uniques=(visitors, *different))
 
 
 REPORT = Report(

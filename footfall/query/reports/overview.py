@@ -26,7 +26,8 @@ async def _run(ctx: Context[RangeParams]) -> Answer[Overview]:
         ctx.ask(ctx.question("events", bots=True)),
     )
     data = Overview(*totals.rows[0], bots=bots.rows[0][0])
-    return ctx.answer(data, totals, uniques=(data.visitors, data.sessions, data.links))
+    bots = bots._replace(unidentified=0, known_for_a_day=0)  # no visitor of theirs is counted here
+    return ctx.answer(data, totals, bots, uniques=(data.visitors, data.sessions, data.links))
 
 
 REPORT = Report(
