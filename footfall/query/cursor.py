@@ -1,7 +1,8 @@
 """Where a page of events ended, as a token that callers hand back.
 
 A page that follows holds what comes after that place and was received no later than the
-newest event of the first page, so that nothing moves while events come in.
+newest event of the first page, so that nothing moves while events come in. What was counted for the
+first page is carried along: counting again would make paging through n events take n squared.
 """
 
 import binascii
@@ -9,28 +10,43 @@ import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
 
+import msgspec
 from msgspec import Struct
 
 from footfall.errors import Invalid
+from footfall.query.question import Question
 
-_VERSION = 1
-_PLACE = struct.Struct(">BqQQq")
+_VERSION = 2
+_PLACE = struct.Struct(">BqQQqQQQ")
 _CHECK = 8  # bytes
 LONGEST = 100
 
 
 class Cursor(Struct, frozen=True):
-    """The last event of a page, and when the newest event of the first page was received (ms)."""
+    """The last event of a page, and when the newest event of the first page was received (ms).
+
+    `total`: how many events all pages have; `sampled`: how many of them; both of the question with this
+    digest (see `digest_of`), which a caller may have changed since.
+    """
 
     occurred_at: int
     seq: int
     shard: int
     received_until: int
+    total: int
+    sampled: int
+    question: int
+
+
+def digest_of(question: Question) -> int:
+    """Tells questions apart."""
+    data = msgspec.msgpack.encode(question)
+    return int.from_bytes(blake2b(data, digest_size=8).digest())
 
 
 def write_cursor(cursor: Cursor, workspace_id: str) -> str:
     """The token."""
-    place = _PLACE.pack(_VERSION, cursor.occurred_at, cursor.seq, cursor.shard, cursor.received_until)
+    place = _PLACE.pack(_VERSION, *msgspec.structs.astuple(cursor))
     return urlsafe_b64encode(place + _check(place, workspace_id)).decode().rstrip("=")
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from footfall import metrics
 from footfall.query.cursor import Cursor
+from footfall.query.first_events import FirstEvents
 from footfall.query.missing import missing_before
 from footfall.query.parts import Part, Said, Source, missing_in, parts_of, source_of, visits_in
 from footfall.query.periods import Period
 from footfall.query.planner import SMALL
 from footfall.query.question import Question
-from footfall.query.sql import EXTRA, Statement, extent, first_events, listing, property_names, select
+from footfall.query.remembered import Remembered
+from footfall.query.sql import EXTRA, Statement, extent, listing, property_names, select
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored
 from footfall.store.port import Store
@@ -24,12 +26,9 @@ from footfall.store.port import Store
 CLOSED_SECONDS = 30.0
 """How long an answer about a range that is over may be shown though events were stored since."""
 
-_FIRST_SECONDS = 10.0
 _DAY = 86_400_000
-_NEWEST_DAYS = (1, 8)
+_FURTHER = 8  # times as far back events are looked for, where too few were found
 _LATE = 60.0
-_LARGEST = 10_000  # rows of an answer that is remembered
-_MOST_ROWS = 100_000  # of all that are: some 50 MB
 
 
 class Rollups(Protocol):
@@ -68,7 +67,7 @@ class _Known(NamedTuple):
 class Engine:
     """One per console. `rollups`: None where there are none, and then nothing is remembered either.
 
-    `remember`: so many answers, fewer if they have many rows.
+    `remember`: so many answers, fewer if they are large.
     """
 
     def __init__(
@@ -77,9 +76,8 @@ class Engine:
         self._store = store
         self._rollups = rollups
         self._small = small
-        self._remembered = remember
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._rows = 0  # of all that is known
+        self._known: Remembered[_Known] = Remembered(remember)
+        self._first = FirstEvents(self._query)
         self._flights: dict[bytes, _Flight] = {}
 
     async def find(self, question: Question, timeout: float) -> Found:  # noqa: ASYNC109 - see the store's port
@@ -93,11 +91,10 @@ class Engine:
         manifest = await self._rollups.manifest()
         stored = await self._rollups.stored(question.workspace_id)
         state = (manifest.version, stored.positions)
-        key = msgspec.msgpack.encode((question, manifest.version))
+        key = blake2b(msgspec.msgpack.encode((question, manifest.version)), digest_size=32).digest()
         known = self._known.get(key)
         if known and (known.state == state or _still_good(known, question)):
             metrics.QUERY_CACHE.labels("hit").inc()
-            self._known.move_to_end(key)
             return known.found
         metrics.QUERY_CACHE.labels("miss").inc()
         flight = self._flights.get(key)
@@ -109,7 +106,7 @@ class Engine:
         finally:
             if flight.over and self._flights.get(key) is flight:
                 del self._flights[key]
-        self._remember(key, _Known(found, state, time.monotonic()))
+        self._known.keep(key, _Known(found, state, time.monotonic()), found.rows)
         return found
 
     async def events(
@@ -121,16 +118,15 @@ class Engine:
     ) -> Sequence[tuple[Any, ...]]:
         """The events of a question themselves, newest first; those after a place.
 
-        What is newest is mostly within a day of the end: only where that is not enough, all are looked at.
+        What is newest is mostly within a day of the end: only where that is not enough, more is looked at.
         """
         end = min(question.period.end, after.occurred_at + 1) if after else question.period.end
-        for days in _NEWEST_DAYS:
-            since = end - days * _DAY
-            if since <= question.period.start:
-                break
+        span = _DAY
+        while (since := end - span) > question.period.start:
             rows = await self._query(listing(question, columns, after, since), timeout)
             if len(rows) == question.limit:
                 return rows
+            span *= _FURTHER
         return await self._query(listing(question, columns, after), timeout)
 
     async def extent(
@@ -158,10 +154,11 @@ class Engine:
 
     async def first_event(self, workspace_id: str) -> int | None:
         """When the first event that anything is known of occurred (ms), or its hour or day began."""
-        found: list[tuple[Any, ...]] = []
-        for statement in first_events(workspace_id):
-            found += await self._query(statement, _FIRST_SECONDS)
-        return min((at for at, count in found if count), default=None)
+        if self._rollups is None:
+            return await self._first.look(workspace_id)
+        manifest = await self._rollups.manifest()
+        stored = await self._rollups.stored(workspace_id)
+        return await self._first.of(workspace_id, manifest.version, stored.positions)
 
     async def arrow(self, statement: Statement, timeout: float) -> pa.Table:  # noqa: ASYNC109 - as above
         """What one SELECT finds, in columns. Nothing is remembered. Raises Invalid, StoreDown."""
@@ -196,17 +193,6 @@ class Engine:
         manifest = await self._rollups.manifest()
         before = missing_before(question, manifest, await self._rollups.stored(question.workspace_id))
         return () if before is None else (Said(before),)
-
-    def _remember(self, key: bytes, known: _Known) -> None:
-        if len(known.found.rows) > _LARGEST:
-            return
-        if before := self._known.pop(key, None):
-            self._rows -= len(before.found.rows)
-        self._known[key] = known
-        self._rows += len(known.found.rows)
-        while len(self._known) > self._remembered or self._rows > _MOST_ROWS:
-            _, oldest = self._known.popitem(last=False)
-            self._rows -= len(oldest.found.rows)
 
     async def _query(self, statement: Statement, seconds: float) -> Sequence[tuple[Any, ...]]:
         return await self._store.query(statement.text, statement.parameters, timeout=seconds)

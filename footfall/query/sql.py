@@ -115,15 +115,25 @@ def _instant(events: Events, at: int) -> str:
     return f"fromUnixTimestamp64Milli({events.values.add(at, 'Int64')}, 'UTC')"
 
 
-def first_events(workspace_id: str) -> tuple[Statement, Statement]:
-    """When the first of a workspace's events occurred (ms) and how many there are; the same of rollups."""
-    where, parameters = "WHERE workspace_id = {workspace_id:String}", {"workspace_id": workspace_id}
+def first_events(workspace_id: str, before: int | None = None) -> tuple[Statement, Statement]:
+    """When the first of a workspace's events occurred (ms) and how many there are; the same of rollups.
+
+    `before` (ms): of those only that occurred, or whose rollups begin, before.
+    """
+    values = Values()
+    of_events = of_rollups = f"workspace_id = {values.add(workspace_id, 'String')}"
+    if before is not None:
+        at = values.add(before, "Int64")
+        of_events += f" AND occurred_at < fromUnixTimestamp64Milli({at}, 'UTC')"
+        of_rollups += f" AND at < fromUnixTimestamp64Milli({at}, 'UTC')"
     return (
         Statement(
-            f"SELECT toUnixTimestamp64Milli(min(occurred_at)), count() FROM events {where}", parameters
+            f"SELECT toUnixTimestamp64Milli(min(occurred_at)), count() FROM events WHERE {of_events}",
+            values.parameters,
         ),
         Statement(
-            f"SELECT toInt64(toUnixTimestamp(min(at))) * 1000, count() FROM rollups {where}", parameters
+            f"SELECT toInt64(toUnixTimestamp(min(at))) * 1000, count() FROM rollups WHERE {of_rollups}",
+            values.parameters,
         ),
     )
 

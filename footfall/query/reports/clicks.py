@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
@@ -14,8 +15,10 @@ from msgspec import Meta as Words
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.model.columns import COLUMNS
-from footfall.query.cursor import LONGEST, Cursor, read_cursor, write_cursor
+from footfall.query.cursor import LONGEST, Cursor, digest_of, read_cursor, write_cursor
+from footfall.query.engine import Found
 from footfall.query.params import ListParams
+from footfall.query.question import Question
 from footfall.query.report import Answer, Context, Report
 
 
@@ -123,22 +126,37 @@ async def _run(ctx: Context[ClicksParams]) -> Answer[list[Any]]:
     after = read_cursor(ctx.params.cursor, ctx.workspace_id) if ctx.params.cursor is not None else None
     if after and offset:
         raise Invalid("offset and cursor exclude each other", field="offset")
-    until = after.received_until if after else None
     everything = ctx.question()
     page = ctx.question(limit=limit + 1, offset=offset)  # one more shows whether there is a next page
     extent, rows = await asyncio.gather(
-        ctx.engine.extent(everything, until, ctx.timeout),
+        _extent(ctx, everything, after),
         ctx.engine.events(page, (*_COLUMNS, *_POSITION), ctx.timeout, after),
     )
-    found, newest = extent
+    found, until = extent
     following: str | None = None
     if len(rows) > limit:
         seq, shard = rows[limit - 1][-2:]
         at = instant(rows[limit - 1][_OCCURRED])
-        last = Cursor(at, seq, shard, newest if until is None else until)
+        last = Cursor(at, seq, shard, until, found.total, found.sampled, digest_of(everything))
         following = write_cursor(last, ctx.workspace_id)
     data = [_event(row[: len(_COLUMNS)], zone) for row in rows[:limit]]
     return ctx.answer(data, found, total=found.total, next_cursor=following)
+
+
+async def _extent(
+    ctx: Context[ClicksParams], everything: Question, after: Cursor | None
+) -> tuple[Found, int]:
+    """How many events there are, and up to when they were received (ms): what the first page says of all."""
+    if after is None:
+        return await ctx.engine.extent(everything, None, ctx.timeout)
+    until = after.received_until
+    if after.question == digest_of(everything):
+        gone = await ctx.engine.gone(everything)
+        found = Found([], after.total, 0, 0, after.sampled, "raw", time.time(), gone)
+    else:  # another question, or a range that moved with the time
+        found, _ = await ctx.engine.extent(everything, until, ctx.timeout)
+    # What was received since is not on the pages that follow.
+    return found._replace(at=min(found.at, until / 1000)), until
 
 
 REPORT = Report(

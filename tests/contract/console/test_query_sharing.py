@@ -9,10 +9,12 @@ from footfall.errors import Invalid
 from footfall.query.engine import Engine
 from footfall.query.periods import Period
 from footfall.query.question import Question
+from footfall.query.remembered import Remembered
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored
 from tests.contract.acme import DAY, FIRST, RANGE
 from tests.contract.slow import Gate, asked, until
+from tests.truth import columns_of, make_events
 
 OVERVIEW = "/api/v1/analytics/overview"
 
@@ -53,11 +55,11 @@ def test_who_asks_the_same_at_once_shares_one_question(acme):
     acme.console.run(check())
 
 
-def test_what_is_remembered_is_bounded_by_answers_and_by_rows(acme, monkeypatch):
-    async def check(most_answers, most_rows):
+def test_what_is_remembered_is_bounded_by_answers_and_by_bytes(acme, monkeypatch):
+    async def check(most_answers, most_bytes):
         gate = Gate(acme.console.store)
         gate.open.set()
-        monkeypatch.setattr("footfall.query.engine._MOST_ROWS", most_rows)
+        monkeypatch.setattr("footfall.query.remembered.MOST_BYTES", most_bytes)
         engine = Engine(gate, State(), remember=most_answers)
         for dimension in ("country_code", "browser", "event_type"):
             found = await engine.find(question(acme, dimensions=(dimension,), limit=100), 10)
@@ -68,9 +70,47 @@ def test_what_is_remembered_is_bounded_by_answers_and_by_rows(acme, monkeypatch)
         await engine.find(question(acme, dimensions=("country_code",), limit=100), 10)
         return again, gate.asked.total() - asked_for - again
 
-    assert acme.console.run(check(500, 10_000)) == (0, 0)
-    assert acme.console.run(check(2, 10_000)) == (0, 1)
-    assert acme.console.run(check(500, len("few"))) in {(0, 1), (1, 1)}
+    assert acme.console.run(check(500, 1 << 20)) == (0, 0)
+    assert acme.console.run(check(2, 1 << 20)) == (0, 1)
+    assert acme.console.run(check(500, 100)) == (1, 1)  # none of them is small enough
+
+
+def test_long_texts_fill_what_is_remembered_as_many_rows_do(monkeypatch):
+    monkeypatch.setattr("footfall.query.remembered.MOST_BYTES", 1 << 20)
+    remembered = Remembered(500)
+    for number in range(200):
+        remembered.keep(bytes([number]), number, [("x" * 8_000, number)] * 6)
+    there = [number for number in range(200) if remembered.get(bytes([number])) is not None]
+    assert there == list(range(200 - len(there), 200))  # the newest
+    assert 1 << 19 < len(there) * 6 * 8_000 < 1 << 20
+    remembered.keep(b"large", 1, [("x" * 8_000,)] * 20)
+    assert remembered.get(b"large") is None
+    remembered.keep(bytes([199]), "again", [])
+    assert remembered.get(bytes([199])) == "again"
+
+
+def test_when_the_first_event_occurred_is_looked_for_once(acme):
+    console, state, gate = acme.console, State(), Gate(acme.console.store)
+    gate.open.set()
+    engine = Engine(gate, state)
+    workspace = console.workspace("first")
+
+    async def ask():
+        return set(await asyncio.gather(*(engine.first_event(workspace) for _ in range(5))))
+
+    def asked_for(*, stored):
+        state.positions = {7: stored}
+        before = gate.asked.total()
+        return console.run(ask()), gate.asked.total() - before
+
+    assert asked_for(stored=1) == ({None}, 2)  # of the events, and of the rollups
+    for stored, day in enumerate((5, 3, 4), 2):
+        events = make_events(day, 1, FIRST + day * DAY, FIRST + day * DAY + 1, [workspace], seq=stored << 40)
+        console.insert(columns_of(events))
+        assert asked_for(stored=stored) == ({FIRST + (5 if day == 5 else 3) * DAY}, 2)
+        assert asked_for(stored=stored) == ({FIRST + (5 if day == 5 else 3) * DAY}, 0)
+    state.version = 2
+    assert asked_for(stored=4) == ({FIRST + 3 * DAY}, 2)
 
 
 def test_a_failure_is_that_of_all_who_wait_and_of_nobody_after_them(acme):

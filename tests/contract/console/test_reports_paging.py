@@ -6,6 +6,7 @@ import pytest
 
 from tests.console import open_console
 from tests.contract.acme import BY_NAME, DAY, FIRST, RANGE, Acme, assert_problem
+from tests.contract.slow import Gate
 from tests.truth import columns_of, make_events
 
 CLICKS = BY_NAME["clicks"]
@@ -56,6 +57,53 @@ def test_pages_do_not_move_while_clicks_arrive(acme):
     after = pages(acme)
     assert len(ids(after)) == len(ids(before)) + 40 * number
     assert len(set(ids(after))) == len(ids(after))
+
+
+def test_the_range_is_counted_once_for_all_pages(acme):
+    gate = Gate(acme.console.store)
+    gate.open.set()
+    acme.console = acme.console.with_store(gate)
+    for asked in ({}, {"country": "-US", "include_bots": "true"}):
+        gate.asked.clear()
+        found = pages(acme, **asked)
+        assert len(found) > 5
+        assert {page["meta"]["total"] for page in found} == {len(ids(found))}
+        assert {page["meta"]["sampled"] for page in found} == {False}
+        counted = sum(number for sql, number in gate.asked.items() if sql.startswith("SELECT count()"))
+        assert counted == 1
+    cursor = found[0]["meta"]["next_cursor"]
+    other = acme.ask(CLICKS, limit=20, cursor=cursor, country="US").json()  # another question than before
+    whole = acme.ask(CLICKS, limit=20, country="US").json()
+    assert 0 < other["meta"]["total"] <= whole["meta"]["total"] < found[0]["meta"]["total"]
+
+
+def test_pages_that_leave_newer_events_out_do_not_claim_to_have_them(acme):
+    acme.console.complete_through = datetime(2030, 1, 1, tzinfo=UTC)
+    first, second, *_ = pages(acme)
+    newest = max(event["received_at"] for event in acme.events if acme.acme == event["workspace_id"])
+    through = [datetime.fromisoformat(page["meta"]["complete_through"]) for page in (first, second)]
+    assert through[1].timestamp() * 1000 <= newest < through[0].timestamp() * 1000
+
+
+def test_a_page_of_events_that_are_far_apart_reads_back_as_far_as_it_must(acme):
+    """Not the whole range for each page."""
+    gate = Gate(acme.console.store)
+    gate.open.set()
+    acme.console = acme.console.with_store(gate)
+    workspace = acme.console.workspace("sparse")
+    key = acme.console.key(workspace, "read")
+    for number in range(40):
+        at = FIRST - number * 30 * DAY
+        events = make_events(300 + number, 1, at, at + 1, [workspace], seq=number << 30)
+        for event in events:
+            event |= {"event_type": "click", "is_bot": False}
+        acme.console.insert(columns_of(events))
+    asked = {"start_date": "1990-01-01", "end_date": "2026-03-07", "limit": 10}
+    answer = acme.console.get(acme.path(CLICKS), key, asked).json()
+    assert len(answer["data"]) == 10
+    lists = {sql: number for sql, number in gate.asked.items() if "ORDER BY occurred_at DESC" in sql}
+    assert sum(lists.values()) > 2
+    assert all(sql.count("occurred_at >=") == 2 for sql in lists)  # the range's begin, and a later one
 
 
 def test_a_cursor_goes_with_filters_and_the_last_page_has_none(acme):
