@@ -92,6 +92,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "there are too many dead letters, so the worker waits until some are retried or discarded",
     ),
     Condition(
+        "damaged",
+        "footfall_damaged",
+        "above",
+        0,
+        "a database or a part of the store is damaged; the error lines name it",
+    ),
+    Condition(
         "dead_letters",
         "footfall_dead_letters",
         "above",
@@ -121,7 +128,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
 )
 
-DOOR = ("queue_depth", "oldest_age", "disk_free", "loops")
+DOOR = ("queue_depth", "oldest_age", "disk_free", "damaged", "loops")
 """What a door knows."""
 
 WORKER = tuple(condition.name for condition in CONDITIONS)

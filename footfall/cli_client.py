@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from footfall import main, runfile
+from footfall import installation, main, runfile
 from footfall.client.answers import error_of
 from footfall.errors import Invalid, Misconfigured, NotFound, Retryable
 from footfall.settings import Settings
@@ -72,7 +72,7 @@ async def console(
         elif run is not None:
             http = _client(run.console, run.token)
         else:
-            if not create and not (settings.data / "meta.db").exists():
+            if not create and not installation.exists(settings):
                 raise NotFound(f"nothing was recorded in {settings.data} yet; is --data right?")
             stack.enter_context(runfile.DataLock.acquire(settings.data, "a footfall command"))
             await _first_start(settings)

@@ -52,7 +52,17 @@ DEFAULTS = Where()
 Lifeline = Annotated[int | None, Parameter(show=False)]
 
 
-def serve(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> int:
+def serve(
+    *,
+    where: Where = DEFAULTS,
+    new: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Let links and keys (meta.db), or the log, begin anew where they are gone."
+        ),
+    ] = False,
+    lifeline: Lifeline = None,
+) -> int:
     """Run everything on this machine: the door, the worker and the console.
 
     Stop it with Ctrl-C. The first start shows the admin key, once.
@@ -62,7 +72,7 @@ def serve(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> int:
         supervise.follow(lifeline)
     with runfile.DataLock.acquire(settings.data, "footfall serve") as lock:
         _check_free(settings, "port", "console_port")
-        key = _first_start(settings)
+        key = _first_start(settings, new=new)
         with _announced(settings):
             return asyncio.run(_supervise(settings, lock, key))
 
@@ -121,9 +131,9 @@ def _alone(settings: Settings, command: str, lifeline: int | None, *, console: b
         yield
 
 
-def _first_start(settings: Settings) -> str | None:
+def _first_start(settings: Settings, *, new: bool = False) -> str | None:
     """Make the data directory usable; the key of its first start is shown, and returned."""
-    key = asyncio.run(main.prepare(settings))
+    key = asyncio.run(main.prepare(settings, new=new))
     if settings.admin_key.get_secret_value():
         return None  # who set it knows it, and it has no place in the output
     if key:

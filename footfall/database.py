@@ -19,9 +19,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import Connection, Engine, MetaData, event, exc
 
-from footfall.errors import Misconfigured, Retryable
+from footfall.errors import Damaged, Misconfigured, Retryable
+from footfall.metrics import DAMAGED
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -36,6 +40,8 @@ _PRAGMAS = (
 )
 # Nothing is wrong with the statement: another process holds the lock, or the disk has a problem.
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _schema = sa.Table(
     "schema_version",
@@ -74,6 +80,9 @@ class Database:
         except exc.DatabaseError as error:
             engine.dispose()
             raise Misconfigured(f"{path} cannot be used: {error.orig}") from error
+        except Damaged as error:
+            engine.dispose()
+            raise Misconfigured(str(error)) from error
         if found != version:
             engine.dispose()
             raise Misconfigured(
@@ -86,7 +95,8 @@ class Database:
 
         The transaction may write, so it waits for other writers (5 s at most) before `fn`
         starts. An exception of `fn` undoes everything. Cancelling the wait does not cancel
-        the transaction. Raises Retryable when the database is busy or its disk fails or is full.
+        the transaction. Raises Retryable when the database is busy or its disk fails or is full,
+        and Damaged (which is one) where its pages are.
         """
         return await asyncio.to_thread(self.transact, fn)
 
@@ -100,17 +110,28 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
-        await asyncio.to_thread(self._writer.dispose)
+        await asyncio.to_thread(self.dispose)
+
+    def dispose(self) -> None:
+        """As `close`, in the calling thread."""
+        self._writer.dispose()
 
 
 def _transact(engine: Engine, fn: Callable[[Connection], T]) -> T:
     try:
         with engine.begin() as connection:
             return fn(connection)
-    except exc.OperationalError as error:
+    except exc.DatabaseError as error:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
         if code in _PASSING:
             raise Retryable("the metadata database is busy or its disk has a problem") from error
+        if code in _DAMAGE:
+            DAMAGED.set(1)
+            file = engine.url.database
+            log.error("a database is damaged", file=file, problem=str(error.orig))  # noqa: TRY400 -- one line
+            raise Damaged(
+                f"{file} cannot be used: {error.orig}; restore the data directory from a backup"
+            ) from error
         raise
 
 

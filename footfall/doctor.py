@@ -19,9 +19,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from footfall import runfile
+from footfall import installation, runfile
 from footfall.enrich.geo import GeoReader
-from footfall.errors import Misconfigured
+from footfall.errors import FootfallError, Misconfigured
 from footfall.ports import is_free
 from footfall.settings import Settings
 
@@ -49,6 +49,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """All checks, in order; the engine's takes a second or two."""
     run = runfile.running(settings.data)
     yield from _directory(settings.data, run)
+    yield _parts(settings)
     yield from _disk(settings.data)
     for setting, port in (("port", settings.port), ("console_port", settings.console_port)):
         yield _port(setting, settings.host, port, run)
@@ -100,6 +101,16 @@ def _directory(data: Path, run: runfile.Run | None) -> Iterator[Check]:
         yield Check("in use", "ok", f"by {by}" + (f", console at {run.console}" if run else ""))
     elif data.exists():
         yield Check("in use", "ok", "by nobody")
+
+
+def _parts(settings: Settings) -> Check:
+    """Whether databases, log and store belong together, and the databases are whole."""
+    name = "its parts"
+    try:
+        found = installation.examine(settings)
+    except FootfallError as error:
+        return Check(name, "fail", str(error))
+    return Check(name, "ok", f"of installation {found}" if found else "none yet")
 
 
 def _disk(data: Path) -> Iterator[Check]:

@@ -9,6 +9,7 @@
     ├── Retryable      the same call may succeed later
     │   ├── LogFull        the log cannot take more now
     │   ├── TooMany        this key asks too much at once
+    │   ├── Damaged        a database has damaged pages; it succeeds once a backup is back
     │   └── StoreDown      the store did not answer, or the outcome of an insert is unknown
     │       └── RowRefused     the store refuses a row of the batch, now and later
     └── Misconfigured  this installation cannot run as it is set up
@@ -72,6 +73,10 @@ class LogFull(Retryable):
 
 class TooMany(Retryable):
     """The caller asks too much at once."""
+
+
+class Damaged(Retryable):
+    """A database cannot be read where it is damaged; the message names the file."""
 
 
 class StoreDown(Retryable):

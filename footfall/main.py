@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from footfall import logs, parts
+from footfall import installation, logs, parts
 from footfall.alerts import DOOR
 from footfall.background import first_to_end
 from footfall.settings import Settings
@@ -30,14 +30,20 @@ from footfall.tenants.model import DEFAULT_WORKSPACE
 _POLITE = 5
 
 
-async def prepare(settings: Settings) -> str | None:
-    """Make the data directory usable. Returns the admin key's secret if this was the first start."""
+async def prepare(settings: Settings, *, new: bool = False) -> str | None:
+    """Make the data directory usable. Returns the admin key's secret if this was the first start.
+
+    `new`: what is gone may begin anew, see `installation.prepare`. Raises Misconfigured when the parts of
+    the data directory do not belong together, or are damaged.
+    """
+    await asyncio.to_thread(installation.prepare, settings, new=new)
     async with parts.with_tenants(settings) as tenants:
         return await tenants.bootstrap(settings.admin_key.get_secret_value())
 
 
 async def migrate(settings: Settings) -> Sequence[str]:
     """Bring the store's schema up to date. Returns the migrations applied now."""
+    await asyncio.to_thread(installation.check, settings)
     async with parts.with_store(settings) as store:
         return await store.migrate()
 
@@ -54,6 +60,7 @@ async def run_collect(settings: Settings) -> None:
     from footfall.server import serve_http
 
     logs.configure(settings.log_level)
+    await asyncio.to_thread(installation.check, settings, installation.DOOR)
     stop = _stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "claim"))
@@ -86,6 +93,7 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
     logs.configure(settings.log_level)
     # On a busy machine the door comes first: a visitor waits for a redirect, nobody for a batch.
     os.nice(_POLITE)
+    await asyncio.to_thread(installation.check, settings)
     stop = _stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
@@ -106,6 +114,7 @@ async def run_query(settings: Settings) -> None:
     from footfall.server import serve_http
 
     logs.configure(settings.log_level)
+    await asyncio.to_thread(installation.check, settings)
     stop = _stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))

@@ -25,12 +25,16 @@ from typing import Any, NamedTuple
 
 import clickhouse_connect
 import pyarrow as pa
+import structlog
 from clickhouse_connect.driver.exceptions import Error
 
 from footfall.errors import FootfallError, Misconfigured, StoreDown
+from footfall.metrics import DAMAGED
 from footfall.settings import Settings
 from footfall.store.chdb_parts import Parts
-from footfall.store.failures import brief, of_insert, of_query
+from footfall.store.failures import DAMAGE, brief, code_of, of_insert, of_query
+
+log = structlog.get_logger(__name__)
 
 DATABASE = "footfall"
 READERS = 4
@@ -126,6 +130,10 @@ class Handle:
             with suppress(StoreDown):  # then before the next statement
                 self._empty()
             if isinstance(error, Error):
+                if code_of(str(error)) in DAMAGE:
+                    DAMAGED.set(1)
+                    problem = brief(str(error))
+                    log.error("a part of the store is damaged", problem=problem)  # noqa: TRY400 -- one line
                 raise of_query(str(error)) from error
             raise
 

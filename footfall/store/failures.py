@@ -17,6 +17,9 @@ _SIZE = {158, 191, 307, 396}  # too many rows or bytes, in all or in a set
 _SCHEMA = {16, 47, 60, 81}  # no such column, identifier, table, database
 # Answers to what a caller bound to a parameter: text that is no number, date, zone, pattern, ...
 _VALUE = {6, 26, 27, 36, 38, 41, 43, 53, 69, 70, 72, 117, 130, 131, 376, 407, 427, 457, 675, 676}
+DAMAGE = {40, 246, 271, 432}
+"""What is read is not what was written: checksum, corrupted data, cannot decompress, unknown codec."""
+
 # Full, missing or broken files, too much at once, no answer.
 _INFRASTRUCTURE = {
     32, 33, 40, 74, 75, 76, 77, 87, 88, 104, 107, 159, 173, 202, 203, 209, 210, 228, 236, 242, 243,

@@ -52,13 +52,13 @@ def ended(pid):
 
 
 class Server:
-    def __init__(self, data):
+    def __init__(self, data, *options):
         self.data = data
         self.port, self.console_port = free_port("127.0.0.1"), free_port("127.0.0.1")
         self.output = data.parent / f"{data.name}.log"
         with self.output.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "footfall", "serve", *self.options()],
+                [sys.executable, "-m", "footfall", "serve", *options, *self.options()],
                 cwd=data.parent,
                 env=environment(FOOTFALL_ADMIN_KEY=KEY),
                 stdout=log,

@@ -1,0 +1,222 @@
+"""Whether the parts of a data directory belong together: asked before any of them is opened.
+
+    meta.db    workspaces, sites, links, keys         log/      what was acknowledged, for a week
+    state.db   how far the log is stored, the books   store/    what is stored
+
+Each part bears a stamp: the installation's id, and the number of the start at which it was last in use.
+`DATA/installation` lists the parts there are. So a part that is gone, empty, older than the others
+(a backup that was set back on its own) or somebody else's is never taken for a new beginning. Who
+runs on the data directory alone counts the start; a door beside it only compares.
+"""
+
+import fcntl
+import os
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from footfall import stamps
+from footfall.errors import Misconfigured, Retryable
+from footfall.settings import Settings
+from footfall.stamps import Found, Stamp
+from footfall.state.tables import open_state
+from footfall.tenants.tables import open_metadata
+
+log = structlog.get_logger(__name__)
+
+META, STATE, LOG, STORE = "meta.db", "state.db", "log", "store"
+PARTS = (META, STATE, LOG, STORE)
+DOOR = (META, STATE, LOG)
+"""What a door opens."""
+
+_HOLDS = {META: "the links and keys", STATE: "the books", LOG: "the log", STORE: "the store"}
+_REMEDY = {
+    META: "restore it from a backup, or insist with `footfall serve --new`: then links and keys begin anew",
+    STATE: "restore the whole data directory from one backup",
+    LOG: "restore it from a backup, or insist with `footfall serve --new`: what only it held is lost then",
+    STORE: "restore the whole data directory from one backup",
+}
+_RENEWABLE = (META, LOG)
+
+
+class Listing(Struct, frozen=True):
+    """What `DATA/installation` says. Every part bears the number of a start from `since` to `start`.
+
+    They differ only where a process ended, or the disk was full, while the parts were stamped.
+    """
+
+    id: str
+    parts: tuple[str, ...] = ()
+    since: int = 0
+    start: int = 0
+
+
+def prepare(settings: Settings, *, new: bool = False) -> None:
+    """Compare the parts, make what is not there yet, and count this start; under the data directory's lock.
+
+    `new`: links and keys, or the log, may begin anew where they are gone or older. Raises Misconfigured
+    naming the part that does not belong, Retryable when a database is locked.
+    """
+    with _turn(settings.data):
+        listing = judge(_listed(settings), _found(settings, whole=True), settings.data, new=new)
+        stamp = stamps.next_stamp(listing.id, listing.start + 1)
+        try:
+            _write(settings, msgspec.structs.replace(listing, start=stamp.start))
+            for part in _parts(settings):
+                _stamp(settings, part, stamp)
+            _write(settings, Listing(listing.id, _parts(settings), stamp.start, stamp.start))
+        except (OSError, Retryable) as error:
+            if set(_parts(settings)) - set(listing.parts):
+                raise Misconfigured(f"{settings.data} cannot be written: {error}") from error
+            # A server starts on a full disk, too: it answers, and goes on when there is room.
+            log.warning("the start could not be counted", problem=str(error))
+
+
+def check(settings: Settings, parts: Sequence[str] = PARTS) -> None:
+    """Compare the parts; what a role is the first to need is made. Raises as `prepare`."""
+    with _turn(settings.data):
+        listing = judge(_listed(settings), _found(settings, whole=True), settings.data)
+        missing = [part for part in _parts(settings) if part in parts and part not in listing.parts]
+        if not missing:
+            return
+        try:
+            for part in missing:
+                _stamp(settings, part, stamps.next_stamp(listing.id, listing.start))
+            _write(settings, msgspec.structs.replace(listing, parts=(*listing.parts, *missing)))
+        except (OSError, Retryable) as error:
+            raise Misconfigured(f"{settings.data} cannot be written: {error}") from error
+
+
+def examine(settings: Settings) -> str:
+    """The id, or "" where there is nothing yet; changes nothing. Raises as `prepare`."""
+    if not settings.data.is_dir():
+        return ""
+    listed, found = _listed(settings), _found(settings, whole=True)
+    judged = judge(listed, found, settings.data)
+    return judged.id if listed or any(each.stamp or each.filled for each in found.values()) else ""
+
+
+def exists(settings: Settings) -> bool:
+    """Whether anything was ever kept there."""
+    return any((settings.data / name).exists() for name in (stamps.NAME, *PARTS))
+
+
+def judge(listing: Listing | None, found: Mapping[str, Found], data: Path, *, new: bool = False) -> Listing:
+    """The listing to go on with; `listing` is None where there is none. Raises Misconfigured."""
+    borne = {part: each.stamp for part, each in found.items() if each.stamp}
+    if not borne and not (listing and listing.parts):
+        _check_unstamped(found, data, new=new)
+        return listing or Listing(uuid4().hex)
+    if listing is None:  # it is gone itself: the parts know what it said
+        ((installation, _),) = Counter(stamp.id for stamp in borne.values()).most_common(1)
+        newest = max(stamp.start for stamp in borne.values())
+        needed = [META, STATE, *borne, *([STORE] if found[STATE].stored else [])]
+        listing = Listing(installation, tuple(part for part in PARTS if part in needed), newest, newest)
+    kept: list[str] = []
+    for part in listing.parts:
+        if part not in found:  # a log that is not in the data directory any more
+            continue
+        problem = _problem(found[part], listing, borne)
+        if problem and not (new and part in _RENEWABLE):
+            raise Misconfigured(f"{data / part} {problem}; {_REMEDY[part]}")
+        if not problem:
+            kept.append(part)
+    newest = max([listing.start, *(stamp.start for stamp in borne.values())])
+    return msgspec.structs.replace(listing, parts=tuple(kept), start=newest)
+
+
+def _problem(found: Found, listing: Listing, borne: Mapping[str, Stamp]) -> str:
+    """What is wrong with a part that must be there, in words; "" when nothing is."""
+    stamp = found.stamp
+    if stamp is None:
+        return found.problem or "has lost its stamp: it is of an older backup, or of another installation"
+    if stamp.id != listing.id:
+        return "belongs to another installation than the rest of the data directory"
+    newest = max(borne.values(), key=lambda each: each.start)
+    # A listing that was set back on its own is no evidence against the parts.
+    since = listing.since if listing.start >= newest.start else newest.start
+    if stamp.start < since:
+        return f"is older than the rest: it is of {_shown(stamp)}, the rest of {_shown(newest)}"
+    return ""
+
+
+def _check_unstamped(found: Mapping[str, Found], data: Path, *, new: bool) -> None:
+    """A data directory of before there were stamps: taken over if its parts can belong together."""
+    state, log_, store = found[STATE], found.get(LOG, stamps.MISSING), found[STORE]
+    wrong = ""
+    if not state.filled and (log_.filled or store.filled):
+        wrong = STATE
+    elif not store.filled and state.stored:
+        wrong = STORE
+    elif not found[META].filled and (state.filled or log_.filled or store.filled) and not new:
+        wrong = META
+    if wrong:
+        holder = next(
+            part for part in (STORE, STATE, LOG) if part != wrong and part in found and found[part].filled
+        )
+        problem = found[wrong].problem or "holds nothing"
+        raise Misconfigured(
+            f"{data / wrong} {problem}, but {_HOLDS[holder]} of it is there; {_REMEDY[wrong]}"
+        )
+
+
+def _listed(settings: Settings) -> Listing | None:
+    try:
+        return msgspec.json.decode((settings.data / stamps.NAME).read_bytes(), type=Listing)
+    except (FileNotFoundError, msgspec.DecodeError):  # without it the parts decide
+        return None
+    except OSError as error:
+        raise Misconfigured(f"{settings.data / stamps.NAME} cannot be used: {error.strerror}") from error
+
+
+def _found(settings: Settings, *, whole: bool) -> dict[str, Found]:
+    data = settings.data
+    found = {part: stamps.look_at_database(data / part, whole=whole) for part in (META, STATE)}
+    if LOG in _parts(settings):
+        found[LOG] = stamps.look_at_log(data / LOG)
+    return found | {STORE: stamps.look_at_store(data / STORE)}
+
+
+def _parts(settings: Settings) -> tuple[str, ...]:
+    """A log that is kept elsewhere is no part of the data directory."""
+    return PARTS if settings.log == "sqlite" else (META, STATE, STORE)
+
+
+def _stamp(settings: Settings, part: str, stamp: Stamp) -> None:
+    path = settings.data / part
+    if part in (LOG, STORE):
+        stamps.stamp_directory(path, stamp)
+        return
+    if not path.exists() or path.stat().st_size == 0:
+        (open_metadata if part == META else open_state)(path).dispose()
+    stamps.stamp_database(path, stamp)
+
+
+def _write(settings: Settings, listing: Listing) -> None:
+    stamps.write_durably(settings.data / stamps.NAME, msgspec.json.encode(listing))
+
+
+def _shown(stamp: Stamp) -> str:
+    return datetime.fromtimestamp(stamp.at, UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _turn(data: Path) -> Generator[None]:
+    """One process at a time compares and stamps."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise Misconfigured(f"the data directory {data} cannot be used: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,180 @@
+"""What each part of an installation says about itself: its stamp, and whether it holds anything.
+
+A stamp is the installation's id and the number of the start at which the part was last in use. In a
+database it is a row, in a directory a file named `installation`. `footfall/installation.py`
+compares them.
+"""
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from footfall.errors import Misconfigured, Retryable
+
+NAME = "installation"
+"""Of the file that bears a directory's stamp."""
+
+# Every page of a database is looked at up to this size; of a larger one those that are read.
+_MOST_CHECKED = 256 << 20  # bytes
+_PART = re.compile(r"\d{6}_\d+_\d+_\d+(_\d+)?")  # of a table in the store
+_RESTORE = "restore the data directory from a backup"
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_CREATE = (
+    "CREATE TABLE IF NOT EXISTS installation"
+    " (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, start INTEGER NOT NULL, at REAL NOT NULL)"
+)
+
+
+class Stamp(Struct, frozen=True):
+    """`start` counts the starts of the installation; `at` (Unix seconds) is when that one was."""
+
+    id: str
+    start: int
+    at: float
+
+
+class Found(NamedTuple):
+    """A part as it was found.
+
+    `filled`: it holds more than every new one does; `stored`: of state.db, that the store held
+    something; `problem`: why it is no use at all ("is missing", "is empty").
+    """
+
+    stamp: Stamp | None = None
+    filled: bool = False
+    stored: bool = False
+    problem: str = ""
+
+
+MISSING = Found(problem="is missing")
+
+
+def look_at_database(path: Path, *, whole: bool) -> Found:
+    """`whole`: look at every page. Raises Misconfigured when it is damaged, Retryable when it is locked."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return MISSING
+    if size == 0:
+        return Found(problem="is empty")
+    with _database(path) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if not tables:
+            return Found(problem="is empty")
+        if whole and size <= _MOST_CHECKED:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                said = " ".join(str(verdict).split())
+                raise Misconfigured(f"{path} is damaged: {said}; {_RESTORE}")
+        row = None
+        if NAME in tables:
+            row = connection.execute("SELECT id, start, at FROM installation").fetchone()
+
+        def has(table: str, where: str = "1") -> bool:
+            # The names are those below.
+            return table in tables and bool(
+                connection.execute(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").fetchone()  # noqa: S608
+            )
+
+        return Found(
+            Stamp(*row) if row else None,
+            filled=has("workspaces") or has("positions"),
+            stored=has("ledger", "outcome = 'stored' AND count > 0") and not has("raw_deleted"),
+        )
+
+
+def stamp_database(path: Path, stamp: Stamp) -> None:
+    """The file must be there. Raises Misconfigured, and Retryable when it is locked or the disk is full."""
+    with _database(path) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_CREATE)
+        connection.execute(
+            "INSERT OR REPLACE INTO installation VALUES (1, ?, ?, ?)", (stamp.id, stamp.start, stamp.at)
+        )
+        connection.execute("COMMIT")
+
+
+def look_at_log(directory: Path) -> Found:
+    """The log is `filled` when a worker has stored something of it."""
+    found = _look_at_directory(directory)
+    committed = (_number(path) for path in directory.glob("consumers/worker/*"))
+    return found._replace(filled=any(offset >= 0 for offset in committed))
+
+
+def look_at_store(directory: Path) -> Found:
+    """The store is `filled` when it has events."""
+    found = _look_at_directory(directory)
+    events = directory / "data" / "footfall" / "events"
+    filled = events.is_dir() and any(_PART.fullmatch(name) for name in os.listdir(events))  # noqa: PTH208
+    return found._replace(filled=filled)
+
+
+def stamp_directory(directory: Path, stamp: Stamp) -> None:
+    """Makes the directory if need be. Raises OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_durably(directory / NAME, msgspec.json.encode(stamp))
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace the file as a whole. Raises OSError."""
+    draft = path.with_name(f"{path.name}.draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    draft.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def next_stamp(installation: str, start: int) -> Stamp:
+    """The stamp of a start that happens now."""
+    return Stamp(installation, start, time.time())
+
+
+def _look_at_directory(directory: Path) -> Found:
+    try:
+        return Found(msgspec.json.decode((directory / NAME).read_bytes(), type=Stamp))
+    except msgspec.DecodeError:  # it is no more than a witness, and is written again
+        return Found()
+    except (FileNotFoundError, NotADirectoryError):
+        return Found() if directory.is_dir() and any(directory.iterdir()) else MISSING
+    except OSError as error:
+        raise Misconfigured(f"{directory} cannot be used: {error.strerror}") from error
+
+
+@contextmanager
+def _database(path: Path) -> Generator[sqlite3.Connection]:
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5, isolation_level=None)
+        ) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL):
+            raise Retryable(f"{path} cannot be used now: {error}") from error
+        state = "is damaged" if code in _DAMAGE else "cannot be used"
+        hint = f"; {_RESTORE}" if code in _DAMAGE else ""
+        raise Misconfigured(f"{path} {state}: {error}{hint}") from error
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return -1

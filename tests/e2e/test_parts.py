@@ -1,0 +1,194 @@
+"""A part of the data directory that is gone, empty, older, damaged or foreign stops the start."""
+
+import os
+import shutil
+import signal
+import sqlite3
+
+import pytest
+
+from tests.e2e.serving import KEY, Server, ended, footfall, serving, until
+
+PARTS = ("meta.db", "state.db", "log", "store")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A data directory with 20 stored events, and what it was one start earlier."""
+    home = tmp_path_factory.mktemp("parts")
+    with serving(home / "data") as server:
+        server.send(10)
+        until(lambda: server.count() == 10)
+    copy(home / "data", home / "earlier")
+    with serving(home / "data") as server:
+        server.send(10)
+        until(lambda: server.count() == 20)
+    return home
+
+
+@pytest.fixture
+def data(original, tmp_path):
+    copy(original / "data", tmp_path / "data")
+    return tmp_path / "data"
+
+
+def copy(directory, to):
+    shutil.copytree(directory, to, symlinks=True)  # the engine has some
+
+
+def remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def empty(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.mkdir()
+    else:
+        path.write_bytes(b"")
+
+
+def refused(data, *named, command="serve"):
+    """The command ends with status 2 and one line, which names each of `named`."""
+    done = footfall(
+        command, "--data", data, "--port", "0", "--console-port", "0", cwd=data.parent, FOOTFALL_ADMIN_KEY=KEY
+    )
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    for name in named:
+        assert str(name) in lines[0]
+
+
+@pytest.mark.parametrize("harm", [remove, empty])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_is_gone_or_empty_stops_the_start(data, part, harm):
+    harm(data / part)
+    before = sorted(path.name for path in data.iterdir())
+    refused(data, data / part)
+    refused(data, data / part, command="collect")
+    assert sorted({path.name for path in data.iterdir()} - {"lock"}) == sorted(set(before) - {"lock"})
+    done = footfall("report", "--data", data, cwd=data.parent)
+    assert done.returncode == 2
+    assert str(data / part) in done.stderr
+
+
+def test_the_doctor_names_a_part_that_is_gone(data):
+    remove(data / "store")
+    checked = footfall("doctor", "--data", data, "--port", "0", "--console-port", "0", cwd=data.parent)
+    assert checked.returncode == 1
+    assert "store is missing" in checked.stdout
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_was_set_back_on_its_own_stops_the_start(data, original, part):
+    remove(data / part)
+    earlier = original / "earlier" / part
+    (copy if earlier.is_dir() else shutil.copy2)(earlier, data / part)
+    refused(data, data / part, "older than the rest")
+
+
+def test_a_part_of_another_installation_stops_the_start(data, tmp_path):
+    with serving(tmp_path / "other"):
+        pass
+    shutil.copy2(tmp_path / "other" / "meta.db", data / "meta.db")
+    refused(data, data / "meta.db", "another installation")
+
+
+def test_the_list_of_parts_may_be_lost_and_nothing_else(data):
+    (data / "installation").unlink()
+    remove(data / "state.db")
+    refused(data, data / "state.db")
+
+
+def test_a_whole_backup_that_was_set_back_starts(original, tmp_path):
+    copy(original / "earlier", tmp_path / "data")
+    with serving(tmp_path / "data") as server:
+        assert server.count() == 10
+        server.send(5)
+        until(lambda: server.count() == 15)
+
+
+def test_new_links_and_keys_are_insisted_on(data):
+    remove(data / "meta.db")
+    server = Server(data, "--new")
+    try:
+        server.wait()
+        assert server.count() == 20
+        server.send(1)
+        until(lambda: server.count() == 21)
+    finally:
+        server.stop()
+    refused_without = footfall("report", "--data", data, cwd=data.parent)
+    assert refused_without.returncode == 0, refused_without.stderr
+
+
+@pytest.mark.parametrize("part", ["state.db", "store"])
+def test_nobody_can_insist_on_new_books_beside_what_is_stored(data, part):
+    remove(data / part)
+    done = footfall("serve", "--new", "--data", data, "--port", "0", "--console-port", "0", cwd=data.parent)
+    assert done.returncode == 2
+    assert str(data / part) in done.stderr
+
+
+class TestOfBeforeThereWereStamps:
+    @pytest.fixture
+    def old(self, data):
+        """As a version without stamps left it."""
+        for name in ("meta.db", "state.db"):
+            with sqlite3.connect(data / name) as connection:
+                connection.execute("DROP TABLE installation")
+            connection.close()
+        for path in (data, data / "log", data / "store"):
+            (path / "installation").unlink()
+        return data
+
+    def test_it_is_taken_over(self, old):
+        with serving(old) as server:
+            assert server.count() == 20
+        remove(old / "state.db")
+        refused(old, old / "state.db")
+
+    @pytest.mark.parametrize("harm", [remove, empty])
+    @pytest.mark.parametrize("part", ["meta.db", "state.db", "store"])
+    def test_but_not_with_a_part_gone(self, old, part, harm):
+        harm(old / part)
+        refused(old, old / part)
+
+
+def damage(path):
+    """Every page but the first, which has the header."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+
+
+@pytest.mark.parametrize("part", ["meta.db", "state.db"])
+def test_damaged_pages_are_told_in_one_line(data, part):
+    damage(data / part)
+    for command in ("serve", "collect", "work", "query"):
+        refused(data, data / part, "damaged", command=command)
+    done = footfall("report", "--data", data, cwd=data.parent)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    checked = footfall("doctor", "--data", data, "--port", "0", "--console-port", "0", cwd=data.parent)
+    assert "damaged" in checked.stdout
+
+
+def test_when_the_books_are_damaged_under_a_server_it_pauses_with_an_alert(data):
+    with serving(data) as server:
+        worker = server.children()["worker"]
+        damage(data / "state.db")
+        server.send(3)  # the door goes on
+        until(lambda: "damaged" in alerts(server), seconds=60)
+        assert server.children()["worker"] == worker
+        assert not ended(worker)
+        assert "Traceback" not in server.output.read_text()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=60) == 0
+
+
+def alerts(server):
+    answer = server.console.get("/health/ready")
+    return [each["condition"] for each in answer.json().get("alerts", ())]
