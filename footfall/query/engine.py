@@ -99,7 +99,7 @@ class Engine:
         metrics.QUERY_CACHE.labels("miss").inc()
         flight = self._flights.get(key)
         if flight is None or flight.state != state:
-            flight = _Flight(state, self._answer(question, manifest, stored, timeout))
+            flight = _Flight(state, self._settled(question, manifest, stored, timeout))
             self._flights[key] = flight
         try:
             found = await flight.join()
@@ -135,11 +135,13 @@ class Engine:
         received_until: int | None,
         timeout: float,  # noqa: ASYNC109 - see the store's port
     ) -> tuple[Found, int]:
-        """How many events a question has (`total`), and when the newest was received (ms)."""
+        """How many events a question has (`total`), and when the newest was received (ms).
+
+        What is missing is not said: see `gone`.
+        """
         at = time.time()
         ((count, sampled, newest),) = await self._query(extent(question, received_until), timeout)
-        gone = await self.gone(question)
-        return Found([], count, 0, 0, sampled, "raw", at, gone), newest
+        return Found([], count, 0, 0, sampled, "raw", at), newest
 
     async def properties(self, question: Question, timeout: float) -> Found:  # noqa: ASYNC109 - as above
         """Names of properties with events, visitors and different values of each."""
@@ -164,6 +166,16 @@ class Engine:
         """What one SELECT finds, in columns. Nothing is remembered. Raises Invalid, StoreDown."""
         return await self._store.arrow(statement.text, statement.parameters, timeout=timeout)
 
+    async def _settled(self, question: Question, manifest: Manifest, stored: Stored, seconds: float) -> Found:
+        """The answer; once more where something was deleted meanwhile, of which it may have seen half."""
+        assert self._rollups is not None
+        while True:
+            found = await self._answer(question, manifest, stored, seconds)
+            before, manifest = manifest, await self._rollups.manifest()
+            if _deleted_of(before) == _deleted_of(manifest):
+                return found
+            stored = await self._rollups.stored(question.workspace_id)
+
     async def _answer(
         self, question: Question, manifest: Manifest | None, stored: Stored | None, seconds: float
     ) -> Found:
@@ -187,7 +199,7 @@ class Engine:
         )
 
     async def gone(self, question: Question) -> tuple[Said, ...]:
-        """What the events alone lack of a question, as in `Found.missing`."""
+        """What the events alone lack of a question, as in `Found.missing`; ask after they are read."""
         if self._rollups is None:
             return ()
         manifest = await self._rollups.manifest()
@@ -218,6 +230,11 @@ class _Flight:
             self._waiting -= 1
             if not self._waiting and not self._task.done():
                 self._task.cancel()
+
+
+def _deleted_of(manifest: Manifest) -> object:
+    """All that was deleted, or is about to be: it is written down before."""
+    return manifest.raw_from, manifest.rollups_from, manifest.visits
 
 
 def is_over(period: Period) -> bool:

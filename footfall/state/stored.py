@@ -1,6 +1,8 @@
 """What is in the store, roughly: for choosing how to read it."""
 
+import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 
 import msgspec
@@ -36,13 +38,15 @@ class StoredEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sites: dict[str, tuple[float, Mapping[str, int]]] = {}
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of(self, workspace_id: str) -> Stored:
         """What is stored of a workspace. Positions and shards are those of this moment."""
-        until, sites = self._sites.get(workspace_id, (0.0, {}))
-        if until < time.monotonic():
-            sites = await self._database.read(lambda connection: _sites(connection, workspace_id))
-            self._sites[workspace_id] = (time.monotonic() + _REMEMBERED, sites)
+        async with self._asking[workspace_id]:  # the ledger is long: it is read once for all who ask
+            until, sites = self._sites.get(workspace_id, (0.0, {}))
+            if until < time.monotonic():
+                sites = await self._database.read(lambda connection: _sites(connection, workspace_id))
+                self._sites[workspace_id] = (time.monotonic() + _REMEMBERED, sites)
         positions, shards = await self._database.read(_shards)
         return Stored(sites, positions, shards)
 

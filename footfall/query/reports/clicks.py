@@ -133,6 +133,7 @@ async def _run(ctx: Context[ClicksParams]) -> Answer[list[Any]]:
         ctx.engine.events(page, (*_COLUMNS, *_POSITION), ctx.timeout, after),
     )
     found, until = extent
+    found = found._replace(missing=await ctx.engine.gone(everything))
     following: str | None = None
     if len(rows) > limit:
         seq, shard = rows[limit - 1][-2:]
@@ -151,8 +152,7 @@ async def _extent(
         return await ctx.engine.extent(everything, None, ctx.timeout)
     until = after.received_until
     if after.question == digest_of(everything):
-        gone = await ctx.engine.gone(everything)
-        found = Found([], after.total, 0, 0, after.sampled, "raw", time.time(), gone)
+        found = Found([], after.total, 0, 0, after.sampled, "raw", time.time())
     else:  # another question, or a range that moved with the time
         found, _ = await ctx.engine.extent(everything, until, ctx.timeout)
     # What was received since is not on the pages that follow.

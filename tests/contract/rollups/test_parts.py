@@ -1,5 +1,6 @@
 """Each metric of a question is answered by what has it, whatever is kept how long."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from footfall.query.params import parse
 from footfall.query.report import Context
 from footfall.query.reports.link import REPORT as LINK
 from footfall.settings import Settings
-from footfall.state.stored import StateOfRollups
+from footfall.state.stored import StateOfRollups, StoredEvents
 from footfall.units import FOREVER
 from tests.contract.rollups.test_visits import APRIL, NOW, Asking, of_utc
 from tests.contract.sliced import DAY, ZONES
@@ -128,6 +129,47 @@ async def test_the_report_of_a_link_keeps_its_clicks(world):
     gone = await report()
     assert gone.data.last_click_at is None
     assert (gone.data.clicks, gone.data.visitors) == (before.data.clicks, before.data.visitors)
+
+
+@pytest.mark.parametrize("raw", [30, FOREVER])
+async def test_what_is_deleted_while_a_question_waits_is_in_its_answer_or_missed(world, raw):
+    """However long it waits for its turn."""
+    asking = Asking(world)
+    await asking.take(600)
+    body = {"metrics": ["clicks", "last_at"], "dimensions": ["country"]}
+    before, _ = await asking.answer(body)
+    real, nights = world.store.query, []
+
+    async def query(sql, parameters=None, **limits):
+        if not nights and "AS g0" in sql:
+            nights.append("")
+            rollups = 45 if raw == FOREVER else FOREVER
+            await retain(asking, raw=raw, rollups=rollups, days_after_april=100)
+        return await real(sql, parameters, **limits)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.store, "query", query)
+        rows, told = await asking.answer(body)
+    assert nights
+    missing = lacking(body, told)
+    assert missing == (set() if raw == FOREVER else {"clicks", "last_at"})  # at the edges of zones
+    assert (rows == before) == (not missing)
+
+
+async def test_the_ledger_is_read_once_for_all_who_ask(world):
+    await Asking(world).take(100)
+    reads = []
+
+    class Counted:
+        async def read(self, work):
+            reads.append(work)
+            return await world.database.read(work)
+
+    stored = StoredEvents(Counted())
+    found = await asyncio.gather(*(stored.of("acme") for _ in range(8)))
+    assert all(each == found[0] for each in found)
+    assert sum(found[0].sites.values()) == len(world.events)
+    assert len(reads) == 1 + 8  # and the positions, which are those of the moment
 
 
 async def test_events_that_outlive_their_rollups_are_counted(world):
