@@ -44,6 +44,7 @@ class _Health:
 
     def __init__(self, name: str, period: float, slow: float) -> None:
         self.name = name
+        self._success = LOOP_SUCCESS.labels(name)
         self._first_pause = min(period, _FIRST_PAUSE)
         self._longest_pause = max(period, _FIRST_PAUSE)
         self._slow = slow
@@ -61,7 +62,7 @@ class _Health:
         if self._failures:
             log.info("loop.recovered", loop=self.name, failures=self._failures)
         self._failures, self._told = 0, None
-        LOOP_SUCCESS.labels(self.name).set_to_current_time()
+        self._success.set_to_current_time()
 
     def failed(self, error: BaseException) -> float:
         """A round failed. Returns the pause before the next one."""
@@ -175,7 +176,8 @@ class Loop:
         """Wait for the next round; after a failure so long that nobody but the end can shorten it."""
         seconds, event = (self._seconds, self._wake) if pause is None else (pause, self._end)
         self._health.expect(seconds)
-        await set_within(event, seconds)
+        if not event.is_set():
+            await set_within(event, seconds)
         self._wake.clear()
 
 

@@ -28,6 +28,9 @@ from footfall.settings import Settings
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
 _POLITE = 5
+_DOOR_GRACE = (
+    4  # seconds for running requests at the end: then the clicks need some, before the supervisor's end
+)
 
 
 async def prepare(settings: Settings, *, new: bool = False) -> str | None:
@@ -70,8 +73,11 @@ async def run_collect(settings: Settings) -> None:
         alerts = await stack.enter_async_context(
             parts.with_alerts(settings, DOOR, lambda: parts.measure_log(eventlog))
         )
-        tallies = await stack.enter_async_context(Tallies(eventlog, DEFAULT_WORKSPACE))
-        clicks = await stack.enter_async_context(Clicks(eventlog, settings.redirect_cap))
+        reserve = await stack.enter_async_context(parts.with_losses(settings))
+        tallies = await stack.enter_async_context(Tallies(eventlog, DEFAULT_WORKSPACE, reserve))
+        clicks = await stack.enter_async_context(
+            Clicks(eventlog, settings.redirect_cap, tallies, settings.click_memory)
+        )
         door = Door(
             settings=settings,
             log=eventlog,
@@ -83,7 +89,7 @@ async def run_collect(settings: Settings) -> None:
             ready=lambda: parts.state_of(eventlog, alerts),
             wait_for_log=settings.redirect_mode == "durable",
         )
-        await serve_http(create_app(door), settings.host, settings.port, stop)
+        await serve_http(create_app(door), settings.host, settings.port, stop, grace=_DOOR_GRACE)
 
 
 async def run_work(settings: Settings, *, with_query: bool) -> None:

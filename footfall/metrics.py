@@ -13,12 +13,14 @@ EVENTS_REJECTED = Counter("footfall_events_rejected", "Events refused.", ["reaso
 REQUESTS_REJECTED = Counter("footfall_requests_rejected", "Requests refused whole.", ["reason"])
 REDIRECTS = Counter("footfall_redirects", "Short codes asked for.", ["outcome"])
 CLICKS_PENDING = Counter("footfall_clicks_pending", "Redirects sent before their click was durable.")
+CLICKS_WAITING = Gauge("footfall_clicks_waiting", "Clicks in memory that the log has not taken yet.")
 CLICKS_UNLOGGED = Counter("footfall_clicks_unlogged", "Clicks that were really lost.")
 
 # The log
 LOG_COMMIT_SECONDS = Histogram("footfall_log_commit_seconds", "One group commit.", buckets=_FAST)
 LOG_RECORDS = Counter("footfall_log_records", "Records appended.")
 LOG_BYTES = Counter("footfall_log_bytes", "Bytes appended.")
+LOG_ERRORS = Counter("footfall_log_errors", "Appends that failed in an unexpected way.")
 LOG_DAMAGED = Counter("footfall_log_damaged_records", "Records whose checksum did not match.")
 LOG_DROPPED = Counter(
     "footfall_log_dropped_events", 'Acknowledged events dropped from a full log (overflow = "drop_oldest").'

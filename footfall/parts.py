@@ -23,6 +23,7 @@ from footfall.tenants.tenants import Tenants
 
 if TYPE_CHECKING:
     from footfall.jobs.rollups import Rollups
+    from footfall.state.losses import Reserve
     from footfall.state.salts import Salts
     from footfall.store.port import Store
     from footfall.tenants.directory import Directory
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _TICK = 60.0
 _SALTS_EVERY = 3600.0
 _RETAIN_EVERY = 60.0
+_LOSSES_EVERY = 300.0
 _LONGEST_RETAIN = 600.0
 _LONGEST_NIGHT = 12 * 3600.0
 
@@ -108,6 +110,26 @@ async def with_salts(settings: Settings) -> AsyncGenerator["Salts"]:
         await refresh()
         async with every("salts", _SALTS_EVERY, refresh):
             yield salts
+
+
+@asynccontextmanager
+async def with_losses(settings: Settings) -> AsyncGenerator["Reserve | None"]:
+    """Room on the disk for what a door has lost at its end; what others have kept there is booked."""
+    from footfall.state.losses import Reserve, book_losses
+
+    async with with_state(settings) as state:
+
+        async def book() -> None:
+            await book_losses(settings.data, state)
+
+        async with every("losses", _LOSSES_EVERY, book) as loop:
+            loop.wake()  # at once, but not before the door opens
+            reserve = Reserve.open(settings.data)
+            try:
+                yield reserve
+            finally:
+                if reserve:
+                    reserve.close()
 
 
 @asynccontextmanager

@@ -21,8 +21,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve_http(app: Any, host: str, port: int, stop: asyncio.Event, *, lifespan: bool = False) -> None:
-    """Serve `app` until `stop` is set; then finish running requests (10 s at most) and return.
+async def serve_http(
+    app: Any, host: str, port: int, stop: asyncio.Event, *, lifespan: bool = False, grace: int = 10
+) -> None:
+    """Serve `app` until `stop` is set; then finish running requests (`grace` seconds at most) and return.
 
     Raises OSError when the address cannot be had.
     """
@@ -40,7 +42,7 @@ async def serve_http(app: Any, host: str, port: int, stop: asyncio.Event, *, lif
         date_header=False,
         proxy_headers=False,
         timeout_keep_alive=65,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=grace,
         backlog=4096,
     )
     server = _Server(config)

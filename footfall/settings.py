@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     redirect_cap: Annotated[float, _time(0.001, 1)] = Field(
         default=0.025, description="Longest wait of a redirect for the log."
     )
+    click_memory: Annotated[int, _size(16 << 20)] = Field(
+        default=256 << 20, description="Memory for clicks that wait for the log, about."
+    )
     max_events: int = Field(default=1000, ge=1, le=4096)
     max_body: Annotated[int, _size(1024)] = 1 << 20
     max_inflated: Annotated[int, _size(1024)] = 10 << 20

@@ -6,16 +6,16 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from footfall.collect.accept import Acceptor, Refused, Sender
+from footfall.collect.append import append
 from footfall.collect.bodies import Batch, decode, inflate
 from footfall.collect.client import read_caller, without_library
 from footfall.collect.door import Door
 from footfall.collect.http import CORS, Receive, Scope, Send, header, read_body, respond, respond_json
 from footfall.collect.reasons import NoKey, WrongOrigin, event_reason, reason_of
 from footfall.errors import Denied, Invalid, LogFull
-from footfall.eventlog.port import Entry
 from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED
 from footfall.model.reasons import Reason
-from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally, encode
+from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally
 from footfall.tenants.auth import authenticate
 from footfall.tenants.model import Key, Site, Workspace
 
@@ -50,7 +50,7 @@ async def post_events(door: Door, scope: Scope, receive: Receive, send: Send) ->
         record, verdicts, accepted = _accept(door, sender, batch)
         if accepted:
             queue = batch.queue_id or header(scope, b"footfall-queue").decode("latin-1")
-            await door.log.append(Entry(queue[:200] or sender.site_id or workspace_id, encode(record)))
+            await append(door.log, queue[:200] or sender.site_id or workspace_id, record)
     except (Invalid, Denied, LogFull) as error:
         door.tallies.refuse(reason_of(error), count, workspace_id, site_id)
         raise

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 from msgspec import ValidationError, convert
 
 from footfall.collect.accept import Acceptor, Sender
+from footfall.collect.append import append
 from footfall.collect.client import read_caller
 from footfall.collect.door import Door
 from footfall.collect.events import public_site, workspace_of
@@ -19,9 +20,8 @@ from footfall.collect.incoming import Incoming
 from footfall.collect.pages import PIXEL
 from footfall.collect.reasons import reason_of
 from footfall.errors import Denied, Invalid, LogFull
-from footfall.eventlog.port import Entry
 from footfall.metrics import EVENTS_ACCEPTED
-from footfall.model.record import FORMAT_VERSION, Record, encode
+from footfall.model.record import FORMAT_VERSION, Record
 
 _FIELDS = {"event_type": "event_type", "url": "page_url", "referrer": "referrer", "visitor_id": "visitor_id"}
 
@@ -61,5 +61,5 @@ async def _record(door: Door, scope: Scope) -> None:
     acceptor = Acceptor(sender, door.visitors, settings.max_past, settings.max_future, settings.max_event)
     accepted = acceptor.accept(event)
     record = Record(FORMAT_VERSION, now, workspace.id, "pixel", [accepted], acceptor.visits)
-    await door.log.append(Entry(site.id, encode(record)))
+    await append(door.log, site.id, record)
     EVENTS_ACCEPTED.inc()

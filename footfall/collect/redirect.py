@@ -53,8 +53,8 @@ async def get_code(door: Door, scope: Scope, send: Send, code: str) -> None:
         return
     _FOUND.inc()
     click = _click(door, scope, caller, link, code, link.workspace_id)
-    logged = door.clicks.add(link.workspace_id, click, door.visitors.visit(caller))
-    durable = door.wait_for_log and await logged
+    group = door.clicks.add(link.workspace_id, click, door.visitors.visit(caller))
+    durable = door.wait_for_log and await group.logged()
     if not durable:
         CLICKS_PENDING.inc()
     await respond(
@@ -94,7 +94,7 @@ def _click(
     )
 
 
-@lru_cache(10_000)
+@lru_cache(2000)  # targets may be 8 KiB long
 def _destination_utm(url: str) -> tuple[str, str, str, str, str] | None:
     if "utm_" not in url:
         return None

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.jobs.findings import Key, Position
-from footfall.model.reasons import Reason
+from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.batches import Plan
 from footfall.state.ledger import closed_positions
@@ -34,7 +34,7 @@ class Letter(NamedTuple):
 
 
 class Books(NamedTuple):
-    """`counts`: events by outcome, and those dropped for Reason.OVERFLOW again under that name.
+    """`counts`: events by outcome; what a tally of the log says is dropped or lost again, by its reason.
 
     `letters` by their positions. `closed`: by shard the offset of the last record done with.
     """
@@ -69,8 +69,9 @@ async def read_books(database: Database, start: int, end: int, workspace_id: str
         for row in connection.execute(sa.select(*line).where(*_where(ledger, start, end, workspace_id))):
             outcomes = counts.setdefault((row.workspace_id, row.site_id, row.hour), Counter())
             outcomes[row.outcome] += row.events
-            if row.outcome == "dropped" and row.reason == Reason.OVERFLOW:
-                outcomes[Reason.OVERFLOW] += row.events
+            overflown = row.outcome == "dropped" and row.reason == Reason.OVERFLOW
+            if overflown or (row.outcome == "lost" and row.reason in LOSSES):
+                outcomes[row.reason] += row.events
         letter = (dead_letters.c[name] for name in _LETTER)
         letters = {
             (int(row.shard, 16), row.seq): Letter(

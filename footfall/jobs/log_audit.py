@@ -9,7 +9,7 @@ from footfall.jobs import rows
 from footfall.jobs.books import Books
 from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, positions
 from footfall.jobs.log_records import SLACK, Group, Logged, groups, oldest
-from footfall.model.reasons import Reason
+from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
@@ -97,7 +97,9 @@ class LogAudit:
 
     def _of_hour(self, key: Key, outcomes: Mapping[str, int]) -> Iterable[Finding]:
         received, missing = self._received[key], self._missing[key]
-        expected = outcomes.get("received", 0) - outcomes.get("lost", 0)
+        # Of what is lost the log has tallies, if it is one of LOSSES, and else nothing.
+        tallied = sum(outcomes.get(reason, 0) for reason in LOSSES)
+        expected = outcomes.get("received", 0) - outcomes.get("lost", 0) + tallied
         if received > expected or (received < expected and key[2] >= self.complete_from):
             # Too few may be a clock that jumped, by which records are not found in their hour.
             level = "error" if received > expected else "warning"

@@ -17,6 +17,9 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"  # the id stood in the same request already
     LOG_FULL = "log_full"  # answered with 503; the client keeps the events
     OVERFLOW = "overflow"  # acknowledged, and dropped from a full log: only with overflow = "drop_oldest"
+    CLICK_UNLOGGED = "click_unlogged"  # lost: the log did not take it while there was memory and time
+    CLICK_TOO_LARGE = "click_too_large"  # lost: no record of the log could hold it
+    CLICK_STOPPED = "click_stopped"  # as CLICK_UNLOGGED, booked after the door had ended: not in the log
     NOT_AN_EVENT = "not_an_event"  # not a JSON object
     MISSING_EVENT_TYPE = "missing_event_type"
     INVALID_FIELD = "invalid_field"
@@ -27,3 +30,7 @@ class Reason(StrEnum):
     METHOD = "method"  # a line of an access log: not a GET
     STATUS = "status"  # a line of an access log: an error, or a redirect by no link of ours
     ASSET = "asset"  # a line of an access log: an image, a style, a download
+
+
+LOSSES = frozenset({Reason.CLICK_UNLOGGED, Reason.CLICK_TOO_LARGE})
+"""Why an event is lost that a tally in the log accounts for."""

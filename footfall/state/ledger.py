@@ -16,7 +16,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from footfall.database import Database
-from footfall.model.reasons import Reason
+from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import Record
 from footfall.state.tables import dead_letters, insert, ledger, positions
 
@@ -30,8 +30,8 @@ _MOST_IMBALANCES = 100
 class LedgerCount(Struct, frozen=True):
     """`count` events of one (workspace, site, hour of receipt) had this outcome.
 
-    `hour` is its first ms since 1970 UTC (`hour_of`). `reason` goes with `rejected` and
-    `dropped`, and is empty else. `backfilled`: they were imported, not received live. Counts
+    `hour` is its first ms since 1970 UTC (`hour_of`). `reason` goes with `rejected`,
+    `dropped` and `lost`, and is empty else. `backfilled`: they were imported, not received live. Counts
     of the same line add up.
     """
 
@@ -120,6 +120,8 @@ def received(record: Record) -> dict[tuple[str, Outcome, str], int]:
             counts[tally.site_id, "duplicate", ""] += tally.count
         elif tally.reason == Reason.OVERFLOW:
             counts[tally.site_id, "dropped", tally.reason] += tally.count
+        elif tally.reason in LOSSES:
+            counts[tally.site_id, "lost", tally.reason] += tally.count
         else:
             counts[tally.site_id, "rejected", tally.reason] += tally.count
     return dict(counts)

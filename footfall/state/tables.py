@@ -213,6 +213,15 @@ raw_days = sa.Table(
 )
 
 
+# What doors that ended had lost, and is booked: each once.
+booked_losses = sa.Table(
+    "booked_losses",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+
 def open_state(path: Path) -> Database:
     """Open or create the state database (`DATA/state.db`). Raises Misconfigured."""
     database = Database.open(path, METADATA, VERSION)

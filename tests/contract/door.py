@@ -15,6 +15,7 @@ from footfall.collect.visits import Visitors
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog import open_log
 from footfall.model.record import decode
+from footfall.parts import with_losses
 from footfall.settings import load
 from footfall.state.salts import Salts
 from footfall.state.tables import open_state
@@ -77,7 +78,11 @@ async def open_door(tmp_path, *, eventlog=None, client=ADDRESS, **settings):
         return {}
 
     try:
-        async with Tallies(log, DEFAULT_WORKSPACE) as tallies, Clicks(log, settings.redirect_cap) as clicks:
+        async with (
+            with_losses(settings) as reserve,
+            Tallies(log, DEFAULT_WORKSPACE, reserve) as tallies,
+            Clicks(log, settings.redirect_cap, tallies, settings.click_memory) as clicks,
+        ):
             door = Door(
                 settings=settings,
                 log=log,

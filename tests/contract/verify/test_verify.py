@@ -17,6 +17,7 @@ from footfall.state.batches import Closing, Plan, Range
 from footfall.state.dead_letters import Settled
 from footfall.state.ledger import HOUR, LedgerCount, hour_of
 from footfall.state.letters import unreadable_letter
+from footfall.state.losses import Loss, Reserve, book_losses
 from footfall.state.tables import ledger, positions
 from tests.contract.verified import END, NOW, START, THIS_HOUR, World, event
 
@@ -50,6 +51,21 @@ async def test_all_that_can_become_of_an_event_adds_up(world):
     )  # fmt: skip
     assert (shop.log_received, shop.log_missing, shop.rows_in_flight) == (9, 1, 0)
     assert sites["umbrella", "other"].rows == 1
+
+
+async def test_lost_clicks_add_up_with_a_tally_in_the_log_and_without(world, tmp_path):
+    await world.append(
+        event(), tallies=[Tally("shop", "click_unlogged", 3), Tally("shop", "click_too_large", 1)]
+    )
+    await world.take()
+    reserve = Reserve.open(tmp_path)
+    reserve.keep([Loss("acme", "shop", 5)])
+    reserve.close()
+    assert await book_losses(tmp_path, world.database) == 5
+    result = await world.verify()
+    assert result.findings == []
+    (shop,) = result.sites
+    assert (shop.received, shop.stored, shop.lost) == (10, 1, 9)
 
 
 async def test_a_workspace_sees_itself_only(world):
