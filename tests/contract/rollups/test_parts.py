@@ -14,11 +14,12 @@ from footfall.query.reports.link import REPORT as LINK
 from footfall.settings import Settings
 from footfall.state.stored import StateOfRollups, StoredEvents
 from footfall.units import FOREVER
-from tests.contract.rollups.test_visits import APRIL, NOW, Asking, of_utc
+from tests.contract.rollups.test_visits import APRIL, NOW, Asking, of_utc, same
 from tests.contract.sliced import DAY, ZONES
 
 pytestmark = pytest.mark.anyio
 
+NOTHING = {"count": 0, "uniques": 0, "money": {}}
 MIXED = ["clicks", "last_at", "visitors", "sessions"]
 
 
@@ -75,6 +76,26 @@ async def test_what_only_events_have_takes_nothing_from_the_rest(world, body):
             assert {key: row[place] for key, row in after.items()} == {
                 key: row[place] for key, row in before.items()
             }
+
+
+@pytest.mark.parametrize("by", [[], ["tag", "is_bot"], ["time:week", "site_id"]], ids=str)
+async def test_all_metrics_at_once_say_what_each_says_alone(world, by):
+    asking = Asking(world)
+    await asking.take(900)
+    await retain(asking, raw=30, days_after_april=40)
+    every = {"metrics": list(METRICS), "dimensions": by, "include": {"bots": True}}
+    rows, told = await asking.answer(every)
+    assert rows
+    lacks = lacking(every, told)
+    assert lacks >= {"last_at"}
+    for place, name in enumerate(METRICS):
+        alone, told = await asking.answer(every | {"metrics": [name]})
+        of = "visitors" if name == "percentage" else name
+        assert bool(lacking({"metrics": [name]}, told)) == (of in lacks), name
+        for key, row in rows.items():
+            there = alone[key][0] if key in alone else NOTHING.get(METRICS[name].unit)
+            assert same(row[place], there) or (name == "percentage" and row[place] == 0), (name, key)
+        assert alone.keys() <= rows.keys()
 
 
 async def test_pages_and_totals_are_those_of_all_parts_together(world):

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.anyio
 
 APRIL = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp() * 1000)
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
+TAGS = {"spring": ["link_1", "link_9"], "autumn": ["link_1"]}
 ALL = ["2026-03-01", "2026-04-30"]
 FIGURES = ["bounce_rate", "session_duration", "views_per_session"]
 TAME = {"berlin", "york"}
@@ -85,7 +86,7 @@ class Asking:
         """The rows of the answer by their dimensions, and what is said about it."""
         query = msgspec.convert({"date_range": ALL} | body, Query)
         period = period_of(query, NOW)
-        asked = understand(query, "acme", period, {})
+        asked = understand(query, "acme", period, TAGS)
         engine = Engine(self.world.store, StateOfRollups(self.world.database), small=0)
         table = await Asker(engine, asked, None, 10.0).table()
         told = explain(period, table.found, ())
