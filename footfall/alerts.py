@@ -92,6 +92,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "there are too many dead letters, so the worker waits until some are retried or discarded",
     ),
     Condition(
+        "log_lost",
+        "footfall_log_lost_events",
+        "above",
+        0,
+        "acknowledged events were gone from the log before they were stored; they are lost in the ledger",
+    ),
+    Condition(
         "damaged",
         "footfall_damaged",
         "above",

@@ -5,12 +5,12 @@ Whatever is not stored when the process ends is lost, and no other process can r
 
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from secrets import randbits
 from typing import Literal
 
 from footfall.errors import LogFull, Misconfigured
-from footfall.eventlog.port import Backlog, Entry, Stored
+from footfall.eventlog.port import Backlog, Entry, Gone, Stored
 from footfall.metrics import LOG_BYTES, LOG_RECORDS
 from footfall.settings import Settings
 
@@ -74,6 +74,10 @@ class MemoryLog:
         """See the port."""
         known = self._consumers.get(consumer, -1)
         self._consumers[consumer] = max(known, upto if shard == self.shard else -1)
+
+    async def gone(self, after: Mapping[int, int]) -> Sequence[Gone]:  # noqa: ARG002 -- as in the port
+        """See the port. Nothing survives the process here, so nothing is known of what was."""
+        return []
 
     async def drop_consumer(self, consumer: str) -> None:
         """See the port."""

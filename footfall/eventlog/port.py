@@ -5,7 +5,7 @@ never used again. A record has an offset in its shard: increasing, gaps allowed,
 changing. (shard, offset) names a record for ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 # The consumer that stores events; what it has not committed is the backlog.
@@ -32,6 +32,19 @@ class Backlog(NamedTuple):
 
     records: int
     oldest_age: float
+
+
+class Gone(NamedTuple):
+    """Records `first` to `last` (offsets) of a shard, with so many events, were durable and are gone.
+
+    `at`: when they were appended (Unix seconds).
+    """
+
+    shard: int
+    first: int
+    last: int
+    events: int
+    at: float
 
 
 class EventLog(Protocol):
@@ -65,6 +78,14 @@ class EventLog(Protocol):
         It only releases records for retention: where to read on is the consumer's own
         knowledge, kept with what it did with them. A smaller `upto` than before changes nothing.
         `consumer` is a short name of a-z, 0-9, _ and -.
+        """
+        ...
+
+    async def gone(self, after: Mapping[int, int]) -> Sequence[Gone]:
+        """What was acknowledged, lies above the offset `after` of its shard, and can never be read.
+
+        With its file, or the end of it, it has left the log without being damaged there: `read` passes
+        over it. As far as the log can know; for the start of a consumer. Raises Retryable.
         """
         ...
 

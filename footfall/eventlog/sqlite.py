@@ -3,15 +3,16 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeVar, TypeVarTuple, Unpack
 
-from footfall.errors import LogFull, Misconfigured
-from footfall.eventlog.port import Backlog, Entry, Stored
+from footfall.errors import LogFull, Misconfigured, Retryable
+from footfall.eventlog.port import Backlog, Entry, Gone, Stored
 from footfall.eventlog.sqlite_commit import GroupCommit
 from footfall.eventlog.sqlite_consumers import Consumers
+from footfall.eventlog.sqlite_ends import Ends, gone, recorded_end
 from footfall.eventlog.sqlite_files import GAP, Claim, Segment, claim, read_mark, write_mark
 from footfall.eventlog.sqlite_heal import heal_shard
 from footfall.eventlog.sqlite_overflow import Overflow
@@ -42,6 +43,7 @@ class SqliteLog:
     def __init__(self, root: Path, shard: int | None, writer: GroupCommit | None) -> None:
         """`shard` is the one this log writes, through `writer`; both None for a log that only reads."""
         self.shard = shard
+        self._root = root
         self._writer = writer
         self._consumers = Consumers(root)
         self._reader = Reader(root)
@@ -66,6 +68,13 @@ class SqliteLog:
     async def commit(self, consumer: str, shard: int, upto: int) -> None:
         """See the port. Raises Invalid for a name that cannot be a file's."""
         await self._do(self._consumers.commit, consumer, shard, upto)
+
+    async def gone(self, after: Mapping[int, int]) -> Sequence[Gone]:
+        """See the port."""
+        try:
+            return await self._do(gone, self._root, self._reader, after)
+        except OSError as error:
+            raise Retryable(f"the log cannot say what it lacks: {error.strerror}") from error
 
     async def drop_consumer(self, consumer: str) -> None:
         """See the port."""
@@ -120,7 +129,7 @@ def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:
     claimed = claim(root)
     try:
         unsealed = heal_shard(claimed.directory)
-        first, empty = _next_offset(claimed, reader, consumers)
+        first, empty = _next_offset(claimed, reader, consumers, recorded_end(root, claimed.shard))
         write_mark(claimed.lock, None)
     except BaseException:
         os.close(claimed.lock)
@@ -133,18 +142,24 @@ def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:
     room = Room(root, claimed.shard, settings.log_max, Retention(root, consumers, reader), overflow)
     # The segment being written cannot be deleted; it must not be most of what is allowed.
     segment_bytes = min(settings.log_segment, settings.log_max // 8)
-    shard = Shard(claimed, first, unsealed=unsealed, empty=empty, segment_bytes=segment_bytes, room=room)
+    ends = Ends(root, claimed.shard)
+    shard = Shard(
+        claimed, first, unsealed=unsealed, empty=empty, segment_bytes=segment_bytes, room=room, ends=ends
+    )
     return claimed, shard
 
 
-def _next_offset(claimed: Claim, reader: Reader, consumers: Consumers) -> tuple[int, Segment | None]:
+def _next_offset(
+    claimed: Claim, reader: Reader, consumers: Consumers, recorded: int
+) -> tuple[int, Segment | None]:
     """The first offset of the next segment, and the last segment if that is empty and bears this name."""
     segments = reader.segments(claimed.shard)
     if not segments:
         return 0, None
     last = segments[-1]
     end = reader.end(claimed.shard, last, None)
-    used = max(last.first - 1 if end is None else end[0], consumers.highest(claimed.shard))
+    known = max(consumers.highest(claimed.shard), recorded)
+    used = max(last.first - 1 if end is None else end[0], known)
     mark = read_mark(claimed.lock)
     first = used + 1 + GAP if mark is None else max(mark, used + 1)
     return first, last if first == last.first else None

@@ -27,7 +27,7 @@ _LAST = "SELECT last, data FROM blocks WHERE last < ? ORDER BY last DESC LIMIT 1
 _NO_END = 1 << 62
 # More than this between two segments is a gap, less is damage. Half, because a consumer may be
 # ahead of what is left of a segment that lost its end.
-_MOST_MISSING = GAP // 2
+MOST_MISSING = GAP // 2
 _CONNECTIONS = 64
 _ENDS = 4096  # finished segments whose end is remembered
 _TRANSIENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
@@ -160,7 +160,7 @@ class Reader:
                         raise Damaged
                     yield block
                     after = last
-            if 0 < below - 1 - after < _MOST_MISSING:
+            if 0 < below - 1 - after < MOST_MISSING:
                 raise Damaged
         except (sqlite3.Error, Damaged, OSError, MemoryError) as error:
             if not self._give_up(shard, segment, error):
@@ -170,7 +170,7 @@ class Reader:
                 yield from _missing(after + 1, block.first, block.appended_at)
                 yield block
                 after = block.last
-            if below - 1 - after < _MOST_MISSING:
+            if below - 1 - after < MOST_MISSING:
                 yield from _missing(after + 1, below, times)
 
     def _connection(self, shard: int, segment: Segment) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from footfall.errors import LogFull
 from footfall.eventlog.sqlite_block import encode
+from footfall.eventlog.sqlite_ends import Commit, Ends
 from footfall.eventlog.sqlite_files import (
     GAP,
     INSERT,
@@ -22,6 +23,7 @@ from footfall.eventlog.sqlite_files import (
 )
 from footfall.eventlog.sqlite_retention import Room
 from footfall.metrics import LOG_BYTES, LOG_COMMIT_SECONDS, LOG_RECORDS
+from footfall.model.record import count_events
 
 _SEGMENT_AGE = 86400.0  # seconds; old records must not wait for a quiet shard to fill a segment
 _RETRY = 0.25  # seconds between attempts to write after a failure
@@ -39,6 +41,7 @@ class Shard:
         empty: Segment | None = None,
         segment_bytes: int,
         room: Room,
+        ends: Ends,
     ) -> None:
         """`first` is the next offset, `unsealed` are older segments still to be sealed.
 
@@ -49,6 +52,7 @@ class Shard:
         self._unsealed: list[tuple[Segment, sqlite3.Connection | None]] = [(each, None) for each in unsealed]
         self._segment_bytes = segment_bytes
         self._room = room
+        self._ends = ends
         self._segment = empty
         self._connection: sqlite3.Connection | None = None
         self._size = 0
@@ -75,13 +79,15 @@ class Shard:
             if connection is None or self._broken:
                 connection = self._roll()
             assert self._segment is not None
-            last, data = encode(self._segment.magic, self._next, time.time(), bodies)
+            at = time.time()
+            last, data = encode(self._segment.magic, self._next, at, bodies)
             connection.execute(INSERT, (last, data))
         except (sqlite3.Error, OSError) as error:
             self._failed = time.perf_counter()
             self._broken = True
             reason = error.strerror if isinstance(error, OSError) else error  # never a path
             raise LogFull(f"the log could not be written: {reason}") from error
+        self._ends.note(Commit(self._next, last, at, sum(map(count_events, bodies))))
         self._next = last + 1
         self._size += len(data)
         LOG_COMMIT_SECONDS.observe(time.perf_counter() - start)
@@ -122,6 +128,7 @@ class Shard:
             if connection is not None:
                 connection.close()
         self._room.close()
+        self._ends.close()
         with suppress(OSError):  # without a mark the next owner leaves a gap
             if certain:
                 write_mark(self._claim.lock, self._next)
@@ -163,6 +170,7 @@ class Shard:
             # An empty one stays as the border of an older one that may hold a failed commit.
             self._unsealed.append((old, old_connection))
         fsync_directory(self._claim.directory)
+        self._ends.sync()
         self._connection = open_writer(self._segment)
         self.seal_older()
         return self._connection

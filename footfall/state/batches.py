@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.state import lease, ledger, letter_rows
+from footfall.state import lease, ledger, letter_rows, lost
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, closed_positions
 from footfall.state.letters import DeadLetter
+from footfall.state.lost import Lost
 from footfall.state.tables import plans, positions
 
 
@@ -102,6 +103,13 @@ class Batches:
             )
 
         await self._database.run(write)
+
+    async def book_lost(self, workspace_id: str, found: Sequence[Lost]) -> int:
+        """Book as lost, for that workspace, what is not booked yet; returns how many events these are.
+
+        Raises Conflict when the lease was taken over, Retryable.
+        """
+        return await self._database.run(lambda it: lost.book(it, self._fence, workspace_id, found))
 
     async def close(self, plan: Plan, closing: Closing) -> None:
         """All rows of `plan` are in the store: forget it, advance the positions, keep the books.

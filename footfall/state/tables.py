@@ -21,6 +21,14 @@ positions = sa.Table(
     sa.Column("offset", sa.BigInteger, nullable=False),
 )
 
+# Up to which record of a shard what is gone from the log was booked as lost.
+lost_records = sa.Table(
+    "lost_records",
+    METADATA,
+    sa.Column("shard", sa.String(16), primary_key=True),
+    sa.Column("offset", sa.BigInteger, nullable=False),
+)
+
 # A plan is written whole and read whole, so it is one JSON document.
 plans = sa.Table(
     "plans",

@@ -31,6 +31,7 @@ from footfall.state.lease import Fence, Lease
 from footfall.state.letters import NEWER_FORMAT, DeadLetter
 from footfall.store.port import Store
 from footfall.worker.exact import insert_exactly, present
+from footfall.worker.gone import book_gone
 from footfall.worker.obstacles import Obstacle, Pauses, made_by_a_newer_version, no_room, too_many
 from footfall.worker.patience import Breaker, Patience, Stopped
 from footfall.worker.prepare import Prepared, Preparer
@@ -165,6 +166,7 @@ class Worker:
             except Invalid as error:  # too much was stored lately to be read in time
                 log.warning("sessions start anew", problem=str(error))
             closed = await until_done(self._batches.positions)
+            await until_done(lambda: book_gone(self._log, self._batches, closed))
             unstored = await until_done(self._dead_letters.unstored)
             await until_done(lambda: self._memory.restore(self._log, closed, unstored))
             self._started = True

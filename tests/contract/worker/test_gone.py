@@ -1,0 +1,150 @@
+"""What was acknowledged and is gone from the log before it was stored: lost in the ledger, never nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from footfall.eventlog.sqlite_files import list_segments, list_shards, log_path, shard_directory
+from footfall.metrics import LOG_LOST
+from footfall.model.record import Record as LogRecord
+from footfall.model.record import Tally, count_events, encode
+from tests.contract.installation import NOW, drain, event, new_world, record
+from tests.e2e.serving import ROOT, environment
+
+pytestmark = pytest.mark.anyio
+
+KILLED = """
+import asyncio, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from footfall.eventlog import open_log
+from footfall.eventlog.port import Entry
+from footfall.settings import Settings
+from tests.contract.installation import event, record
+
+async def main():
+    log = await open_log(Settings(data=Path(sys.argv[1])))
+    for _ in range(int(sys.argv[3])):
+        await log.append(Entry("key", record([event() for _ in range(5)])))
+    os._exit(9)
+
+asyncio.run(main())
+"""
+EVENTS = 5 * 20
+
+
+@pytest.fixture
+def log(tmp_path):
+    """The directory of a log with 20 acknowledged records of five events, whose writer was killed."""
+    write(tmp_path, 20)
+    return tmp_path / "log"
+
+
+def write(data, records):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(data), str(ROOT), str(records)], env=environment(), check=False
+    )
+    assert done.returncode == 9
+
+
+def last_segment(log):
+    (shard,) = list_shards(log)
+    return list_segments(shard_directory(log, shard))[-1]
+
+
+def emptied(log):
+    os.truncate(log_path(last_segment(log).path), 0)
+
+
+def cut(log):
+    path = log_path(last_segment(log).path)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def no_journal(log):
+    log_path(last_segment(log).path).unlink()
+
+
+def no_segment(log):
+    path = last_segment(log).path
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+
+
+def no_shard(log):
+    (shard,) = list_shards(log)
+    shutil.rmtree(shard_directory(log, shard))
+
+
+def no_log(log):
+    shutil.rmtree(log)
+
+
+@pytest.mark.parametrize("harm", [emptied, cut, no_journal, no_segment, no_shard, no_log])
+async def test_what_is_gone_is_lost_in_the_ledger(tmp_path, store, log, harm):
+    LOG_LOST.set(0)
+    harm(log)
+    async with new_world("sqlite", tmp_path, store) as world:
+        await world.append(7)  # the door is faster than the worker
+        stored = await drain(world)
+        found = await world.outcomes()
+        lost = found["lost"]
+        assert lost == EVENTS + 7 - stored
+        assert lost == EVENTS if harm is not cut else 0 < lost < EVENTS
+        assert found["received"] == EVENTS + 7
+        assert LOG_LOST._value.get() == lost
+        await drain(world)  # and once only
+        assert await world.outcomes() == found
+
+
+async def test_what_is_only_damaged_is_a_dead_letter_and_not_lost(tmp_path, store, log):
+    path = log_path(last_segment(log).path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    async with new_world("sqlite", tmp_path, store) as world:
+        await drain(world)
+        assert "lost" not in await world.outcomes()
+
+
+async def test_nothing_is_lost_where_all_of_it_is_there(tmp_path, store, log):
+    async with new_world("sqlite", tmp_path, store) as world:
+        await world.append(7)
+        assert await drain(world) == EVENTS + 7
+        assert await world.outcomes() == {"received": EVENTS + 7, "stored": EVENTS + 7}
+
+
+async def test_what_was_stored_before_it_was_gone_is_not_lost(tmp_path, store, log):
+    async with new_world("sqlite", tmp_path, store) as world:
+        assert await drain(world) == EVENTS
+        no_log(log)
+        await drain(world)
+        assert await world.outcomes() == {"received": EVENTS, "stored": EVENTS}
+
+
+async def test_a_position_is_never_used_twice_after_a_loss(tmp_path, store, log):
+    before = {int(path.name, 16) for path in (tmp_path / "log-ends").iterdir()}
+    emptied(log)
+    async with new_world("sqlite", tmp_path, store) as world:
+        await world.append(1)
+        (shard,) = before & set(await world.reading.shards())
+        (first,) = await world.reading.read(shard, -1, 10, 1 << 20)
+        assert first.offset >= 20
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 400])
+@pytest.mark.parametrize("workspace", ["", "acme", "w" * 40])
+def test_events_of_a_record_are_counted_without_reading_it(count, workspace):
+    tallies = [Tally("site", "origin", 3)]
+    for at in (0, 5, 200, 70_000, NOW):
+        data = encode(LogRecord(1, at, workspace, "import:combined", [event()] * count, [], tallies))
+        assert count_events(data) == count
+    assert count_events(record([event()] * count, workspace=workspace)) == count
+
+
+def test_what_is_no_record_counts_once():
+    for data in (b"", b"x", b"\x98\x01", b"{}", b"\xff" * 50):
+        assert count_events(data) == 1
