@@ -272,9 +272,10 @@ def describe(error: BaseException) -> str:
 
 
 def place_of(task: asyncio.Task[Any]) -> str:
-    """Where a task waits: function and line of the innermost coroutine."""
-    place, inner = "", task.get_coro()
+    """Where a task waits: its coroutines from the outermost in, each with its line."""
+    places: list[str] = []
+    inner = task.get_coro()
     while (frame := getattr(inner, "cr_frame", None)) is not None:
-        place = f"{frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
+        places.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
         inner = getattr(inner, "cr_await", None)
-    return place
+    return " > ".join(places)

@@ -16,7 +16,6 @@ of the embedded store may load the engine.
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -25,6 +24,7 @@ from footfall import installation, logs, parts
 from footfall.alerts import DOOR
 from footfall.background import first_to_end
 from footfall.settings import Settings
+from footfall.stopping import stop_on_signals
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
 _POLITE = 5
@@ -64,7 +64,7 @@ async def run_collect(settings: Settings) -> None:
 
     logs.configure(settings.log_level)
     await asyncio.to_thread(installation.check, settings, installation.DOOR)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "claim"))
         tenants = await stack.enter_async_context(parts.with_tenants(settings))
@@ -100,7 +100,7 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
     # On a busy machine the door comes first: a visitor waits for a redirect, nobody for a batch.
     os.nice(_POLITE)
     await asyncio.to_thread(installation.check, settings)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(parts.with_store(settings))
@@ -121,7 +121,7 @@ async def run_query(settings: Settings) -> None:
 
     logs.configure(settings.log_level)
     await asyncio.to_thread(installation.check, settings)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(parts.with_store(settings))
@@ -155,10 +155,3 @@ async def own_console(settings: Settings, token: str) -> AsyncGenerator[Any]:
             stop.set()
             await working
             await worker.drain()
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop

@@ -143,6 +143,9 @@ class Settings(BaseSettings):
         default=300, description="Events further ahead become received_at."
     )
     cache_links: int = Field(default=100_000, ge=1, description="Links kept in memory at a door.")
+    cache_memory: Annotated[int, _size(1 << 20)] = Field(
+        default=128 << 20, description="Memory for them, about: fewer are kept if their targets are long."
+    )
     geo_database: Path | None = Field(
         default=None, description="A MaxMind or DB-IP mmdb; default: the CC0 country data of the package."
     )

@@ -18,6 +18,9 @@ Network = IPv4Network | IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+_LONGEST_ADDRESS = 100  # a longer text is none, and is not remembered as such
+
+
 class Caller(Struct, frozen=True):
     """The headers of a request that concern who sent it. Text is cut to sane lengths."""
 
@@ -34,9 +37,12 @@ class Proxies:
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)
-        self._is_trusted = lru_cache(4096)(self._check)
+        self._check = lru_cache(4096)(self._look)
 
-    def _check(self, text: str) -> bool:
+    def _is_trusted(self, text: str) -> bool:
+        return len(text) <= _LONGEST_ADDRESS and self._check(text)
+
+    def _look(self, text: str) -> bool:
         address = _parse(text)
         return address is not None and any(
             address in network for network in self._trusted if network.version == address.version
@@ -128,8 +134,12 @@ def clean(text: str) -> str:
     )
 
 
-@lru_cache(4096)
 def _parse(text: str) -> Any:
+    return _parse_short(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(4096)
+def _parse_short(text: str) -> Any:
     try:
         address = ip_address(text)
     except ValueError:

@@ -8,6 +8,7 @@ shows a broken one; `Footfall-Logged` and the counters say what became of the ev
 import time
 from urllib.parse import parse_qs
 
+import structlog
 from msgspec import ValidationError, convert
 
 from footfall.collect.accept import Acceptor, Sender
@@ -19,9 +20,11 @@ from footfall.collect.http import NO_STORE, Scope, Send, header, respond
 from footfall.collect.incoming import Incoming
 from footfall.collect.pages import PIXEL
 from footfall.collect.reasons import reason_of
-from footfall.errors import Denied, Invalid, LogFull
+from footfall.errors import Denied, Invalid, LogFull, Retryable
 from footfall.metrics import EVENTS_ACCEPTED
 from footfall.model.record import FORMAT_VERSION, Record
+
+log = structlog.get_logger(__name__)
 
 _FIELDS = {"event_type": "event_type", "url": "page_url", "referrer": "referrer", "visitor_id": "visitor_id"}
 
@@ -35,6 +38,8 @@ async def get_pixel(door: Door, scope: Scope, send: Send) -> None:
             logged = b"yes"
         except (Invalid, Denied, LogFull) as error:
             door.tallies.refuse(reason_of(error))
+        except Retryable as error:  # the metadata cannot be asked now
+            log.warning("pixel.not_recorded", problem=str(error))
     await respond(send, 200, PIXEL, b"image/gif", [NO_STORE, (b"footfall-logged", logged)])
 
 

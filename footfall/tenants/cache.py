@@ -8,8 +8,10 @@ the other.
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
+import msgspec
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from footfall.background import beside
@@ -21,6 +23,7 @@ V = TypeVar("V")
 
 _AT_ONCE = 500  # names in one query
 _MOST_ABSENT = 10_000
+_MEMORY = 8 << 20
 
 
 class Unknown(Enum):
@@ -33,7 +36,10 @@ UNKNOWN: Final = Unknown.UNKNOWN
 
 
 class Cache(Generic[K, V]):
-    """Keeps the `size` things used last at most, and some thousand names of what does not exist."""
+    """Keeps the `size` things used last at most, and some thousand names of what does not exist.
+
+    Both also in bytes: what is kept takes `memory` at most, about, and the names a quarter of that.
+    """
 
     def __init__(
         self,
@@ -41,13 +47,14 @@ class Cache(Generic[K, V]):
         fetch: Callable[[Connection, Sequence[K]], Mapping[K, V]],
         size: int,
         applied: Callable[[], int],
+        memory: int = _MEMORY,
     ) -> None:
         """`fetch` finds those names that exist; `applied` is the last change told with `forget`."""
         self._database = database
         self._fetch = fetch
         self._applied = applied
-        self._present: _Generations[K, V] = _Generations(size)
-        self._absent: _Generations[K, None] = _Generations(min(size, _MOST_ABSENT))
+        self._present: _Generations[K, V] = _Generations(size, memory)
+        self._absent: _Generations[K, None] = _Generations(min(size, _MOST_ABSENT), memory // 4)
         self._wanted: dict[K, asyncio.Future[V | None]] = {}
         self._loading: asyncio.Task[None] | None = None
 
@@ -117,14 +124,16 @@ class Cache(Generic[K, V]):
 
 
 class _Generations(Generic[K, V]):
-    """At most `size` entries, at least the half of them that was used last.
+    """At most `size` entries of at most about `memory` bytes, at least the half of them that was used last.
 
     What is used moves to the young dict; when that is full, it becomes the old one, and what
     stayed in the old one is dropped. A hit costs one look-up, less than keeping an exact order.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, memory: int) -> None:
         self._half = max(1, size // 2)
+        self._half_memory = memory // 2
+        self._bytes = 0  # put into the young dict
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
@@ -136,10 +145,13 @@ class _Generations(Generic[K, V]):
         return found
 
     def put(self, name: K, value: V) -> None:
-        if len(self._young) >= self._half:
+        size = _size(name) + _size(value)
+        if len(self._young) >= self._half or (self._young and self._bytes + size > self._half_memory):
             self._old = self._young
             self._young = {}
+            self._bytes = 0
         self._young[name] = value
+        self._bytes += size
 
     def drop(self, name: K) -> None:
         self._young.pop(name, None)
@@ -148,3 +160,15 @@ class _Generations(Generic[K, V]):
     def clear(self) -> None:
         self._young = {}
         self._old = {}
+        self._bytes = 0
+
+
+def _size(thing: Any) -> int:
+    """About the bytes that it takes in memory."""
+    if isinstance(thing, str):
+        return 60 + len(thing) * (1 if thing.isascii() else 4)
+    if isinstance(thing, Struct):
+        thing = msgspec.structs.astuple(thing)
+    if isinstance(thing, tuple):
+        return 60 + sum(map(_size, cast("tuple[Any, ...]", thing)))
+    return 40

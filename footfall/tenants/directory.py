@@ -27,6 +27,7 @@ POLL_SECONDS = 0.25
 _SMALL = 10_000  # sites, keys and workspaces kept in memory
 _MOST_CHANGES = 20_000  # more at once: everything is forgotten instead
 _LONGEST_TOKEN = 1000
+_LONGEST_NAME = 200  # longer ones exist nowhere, and are not remembered
 
 # What commands on this machine may do (see `is_local`).
 LOCAL_KEY = Key("local", DEFAULT_WORKSPACE, "This machine", ("admin",))
@@ -61,7 +62,7 @@ class Directory:
         self._domains: dict[str, str] = {}
         self._following = Loop("directory", POLL_SECONDS, self._apply_changes)
         self._links: Cache[tuple[str, str], Link] = Cache(
-            database, links.find, settings.cache_links, self._applied
+            database, links.find, settings.cache_links, self._applied, settings.cache_memory
         )
         self._sites: Cache[str, Site] = Cache(database, _find_sites, _SMALL, self._applied)
         self._keys: Cache[str, _StoredKey] = Cache(database, _find_keys, _SMALL, self._applied)
@@ -83,11 +84,11 @@ class Directory:
 
     async def link(self, domain: str, code: str) -> Link | None:
         """The link at that place (domain "" for the installation's own). Raises Retryable."""
-        return await self._links.get((domain, code))
+        return await self._links.get((domain, code)) if len(code) <= _LONGEST_NAME else None
 
     async def site(self, site_id: str) -> Site | None:
         """The site with that public id. Raises Retryable."""
-        return await self._sites.get(site_id)
+        return await self._sites.get(site_id) if len(site_id) <= _LONGEST_NAME else None
 
     async def key(self, token: str) -> Key | None:
         """The key whose secret is `token`. Raises Retryable.

@@ -505,6 +505,36 @@ async def test_the_cache_is_bounded_and_keeps_what_is_used(tenants: Tenants):
         assert {0, 199} <= set(kept)
 
 
+@pytest.mark.parametrize("exist", [True, False])
+async def test_the_cache_is_bounded_in_bytes(tenants: Tenants, *, exist: bool):
+    database = tenants.database
+
+    def find(_connection, names):
+        return {
+            name: Link("id", OURS, "", name, "https://example.com/" + "x" * 8000) for name in names if exist
+        }
+
+    cache: Cache[str, Link] = Cache(database, find, 10_000, lambda: 0, 1 << 20)
+    names = [f"{number:05}" + "y" * 4000 * (not exist) for number in range(300)]
+    for name in names:
+        await cache.get(name)
+    kept = [name for name in names if cache.cached(name) is not UNKNOWN]
+    size = sum(len(name) + 8000 * exist for name in kept)
+    most = 1 << 20 if exist else 1 << 18
+    assert most // 4 < size <= most
+    assert kept[-1] == names[-1]
+
+
+async def test_what_cannot_be_a_name_is_neither_asked_for_nor_remembered(
+    tenants: Tenants, directory: Directory
+):
+    for _ in range(2):
+        assert await directory.site("x" * 1_000_000) is None
+        assert await directory.link("", "x" * 1_000_000) is None
+    assert not directory._sites._absent._young
+    assert not directory._links._absent._young
+
+
 async def test_a_storm_of_misses_is_few_queries(tenants: Tenants):
     await tenants.ensure_links(OURS, [("", f"c{n}", f"https://example.com/{n}") for n in range(300)])
     queries: list[int] = []
