@@ -11,7 +11,8 @@
     │   ├── TooMany        this key asks too much at once
     │   ├── Damaged        a database has damaged pages; it succeeds once a backup is back
     │   └── StoreDown      the store did not answer, or the outcome of an insert is unknown
-    │       └── RowRefused     the store refuses a row of the batch, now and later
+    │       ├── RowRefused     the store refuses a row of the batch, now and later
+    │       └── TooSlow        a question of the house needs more time or memory than even the house has
     └── Misconfigured  this installation cannot run as it is set up
 
 `Retryable` and `Invalid` are apart because they are handled apart: the first is answered
@@ -85,6 +86,10 @@ class StoreDown(Retryable):
 
 class RowRefused(StoreDown):
     """The store refuses one of the rows; which of the others it has is not certain."""
+
+
+class TooSlow(StoreDown):
+    """A question of housekeeping or of the worker needs more than even they may have."""
 
 
 class Misconfigured(FootfallError):

@@ -99,7 +99,9 @@ class Intake:
 
     async def sources(self, workspace_id: str, first: int, last: int) -> set[str]:
         """The sources of the events that are stored of this time (ms, both inclusive)."""
-        rows = await self.store.query(_SOURCES, {"workspace": workspace_id, "first": first, "last": last})
+        rows = await self.store.query(
+            _SOURCES, {"workspace": workspace_id, "first": first, "last": last}, lane="house"
+        )
         return {row[0] for row in rows}
 
     async def present(self, workspace_id: str, found: Sequence[Found]) -> set[bytes]:
@@ -115,6 +117,7 @@ class Intake:
                 "last": max(times),
                 "ids": [each.event.event_id.hex() for each in found],
             },
+            lane="house",
         )
         return {row[0].bytes for row in rows} | self.pending(found)
 

@@ -113,6 +113,7 @@ class Matcher:
                 "links": sorted({what for kind, what, _ in keys if kind == "click"}),
                 "paths": sorted({what for kind, what, _ in keys if kind == "page_view"}),
             },
+            lane="house",
         )
         live: defaultdict[_Key, list[_Live]] = defaultdict(list)
         for event_id, second, kind, link_id, path, agent, device in rows:

@@ -96,7 +96,7 @@ class Compactor:
         question = spread_of(building)
         spread = [
             (str(cube), int(at), int(memory))
-            for cube, at, memory in await self._store.query(question.sql, question.parameters)
+            for cube, at, memory in await self._store.query(question.sql, question.parameters, lane="house")
         ]
         for statement in merges(now, spread, building, self._at_once):
             await self._store.build(statement.sql, statement.parameters)
@@ -121,7 +121,7 @@ class Compactor:
         if sources in self._left:
             return False
         question = groups_of(merge.month, sources)
-        [(groups,)] = await self._store.query(question.sql, question.parameters)
+        [(groups,)] = await self._store.query(question.sql, question.parameters, lane="house")
         if groups <= PAYS * _rows(merge.sources):
             return True
         if len(self._left) >= _REMEMBERED:

@@ -99,7 +99,7 @@ class Retention:
     async def plan(self, workspace_id: str | None = None) -> list[Month]:
         """All raw events there are, of a workspace or of all, with when they are deleted.
 
-        Raises StoreDown, Retryable, and Invalid when the store needs longer than it may.
+        Raises Retryable.
         """
         _, held = await self._builds.sliced()
         return await self._plan(held, workspace_id)
@@ -108,7 +108,9 @@ class Retention:
         rows = cubes.rows_of(held)
         days = await self._retained.raw_days()
         found = await self._store.query(
-            _MONTHS.format(held=rows.sql), {**rows.parameters, "workspace": workspace_id or ""}
+            _MONTHS.format(held=rows.sql),
+            {**rows.parameters, "workspace": workspace_id or ""},
+            lane="house",
         )
         return [
             Month(month, workspace, site, events, newest, self._deleted_after(newest, days.get(site)), left)
@@ -164,7 +166,7 @@ class Retention:
         build = await self._builds.number()
         for statement in visits.keep(build, going, zones, counts, self._at_once):
             await self._do(statement)
-        [(rows,)] = await self._store.query(*visits.rows_of(build))
+        [(rows,)] = await self._store.query(*visits.rows_of(build), lane="house")
         kept = KeptVisits(build, going.month, rows, FIELDS, going)
         deleted = Deleted(month_end(going.month), going.received)
         await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
@@ -180,7 +182,7 @@ class Retention:
     async def _resume(self) -> None:
         """Go on with what was written down and not deleted; drop what was not written down."""
         known = await self._retained.visits()
-        there = {build for (build,) in await self._store.query(*visits.builds())}
+        there = {build for (build,) in await self._store.query(*visits.builds(), lane="house")}
         for build in sorted(there - {kept.build for kept in known}):
             await self._do(visits.drop(build))
         await self._delete_announced()

@@ -26,7 +26,7 @@ from footfall.state.batches import Batches
 from footfall.state.builds import Builds, Part, Partition
 from footfall.state.lease import Fence
 from footfall.state.manifest import takeable
-from footfall.store.port import Store
+from footfall.store.port import HOUSE_SECONDS, Store
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class Rollups:
         self._due = settings.slice_rows
         self._limit = min(2 * settings.slice_rows, settings.store_memory // 8 // _STAGED_BYTES)
         self._most = self._limit  # less after a failure, which may be one of too little memory
-        self._keep = 2 * settings.query_timeout + _RETIRED_MARGIN
+        self._keep = 2 * max(settings.query_timeout, HOUSE_SECONDS) + _RETIRED_MARGIN
         self._clock = clock
         self._unsure = True  # whether there may be an open build, or partitions that nobody knows
         self._leftovers = False  # whether any of those could not be dropped
@@ -165,7 +165,7 @@ class Rollups:
         statement = cubes.partitions()
         there = {
             Partition(month, build)
-            for month, build in await self._store.query(statement.sql, statement.parameters)
+            for month, build in await self._store.query(statement.sql, statement.parameters, lane="house")
         }
         unknown = sorted(there - books.published - books.retired.keys())
         self._leftovers = len(await self._drop(unknown)) < len(unknown)

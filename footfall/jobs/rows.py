@@ -45,7 +45,7 @@ class DoubledId(NamedTuple):
 class Rows:
     """Rows received from `start` to `end` (exclusive, ms), of one workspace or of all (None).
 
-    Every method raises StoreDown, and Invalid when the store needs longer than it may.
+    Every method raises StoreDown.
     """
 
     def __init__(self, store: Store, start: int, end: int, workspace_id: str | None) -> None:
@@ -133,7 +133,7 @@ class Rows:
         return {hour: count for hour, count in rows}  # noqa: C416 -- dict() would not know the types
 
     async def _ask(self, text: str, **more: Any) -> Sequence[tuple[Any, ...]]:
-        return await self._store.query(text, self._range | more)
+        return await self._store.query(text, self._range | more, lane="house")
 
 
 async def at_positions(
@@ -149,6 +149,7 @@ async def at_positions(
         " AND occurred_at BETWEEN fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
         " AND fromUnixTimestamp64Milli({until:Int64}, 'UTC') GROUP BY record",
         {"shard": shard, "first": seqs[0], "last": seqs[1], "since": occurred[0], "until": occurred[1]},
+        lane="house",
     )
     return {record: list(indexes) for record, indexes in rows}
 

@@ -144,7 +144,7 @@ class Slicer:
         return int((await self._ask(cubes.count_of(parts)))[0][0])
 
     async def _ask(self, question: Statement) -> Sequence[tuple[Any, ...]]:
-        return await self._store.query(question.sql, question.parameters)
+        return await self._store.query(question.sql, question.parameters, lane="house")
 
     async def _do(self, statement: Statement) -> None:
         await self._store.build(statement.sql, statement.parameters)

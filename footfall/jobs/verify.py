@@ -78,8 +78,7 @@ class Verifier:
     async def run(self, start: int, end: int, workspace_id: str | None = None) -> Result:
         """Compare the hours of receipt from `start` to `end` (ms, whole hours), of a workspace or of all.
 
-        Raises Retryable when a part does not answer, and Invalid when the range is no range, or the
-        store needs longer for it than it may.
+        Raises Retryable when a part does not answer, and Invalid when the range is no range.
         """
         if start % HOUR or end % HOUR or not start < end:
             raise Invalid("a range goes from one full hour to a later one", field="start")

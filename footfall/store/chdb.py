@@ -8,7 +8,6 @@ import fcntl
 import os
 import resource
 import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +18,18 @@ from typing import IO, Any, TypeVar
 import pyarrow as pa
 import structlog
 
-from footfall.background import Loop, beside, describe
-from footfall.errors import FootfallError, Invalid, Misconfigured, Retryable, StoreDown
+from footfall.background import Loop
+from footfall.errors import FootfallError, Misconfigured, Retryable, StoreDown
 from footfall.settings import Settings
 from footfall.store import migrate
-from footfall.store.chdb_handles import Handle, Handles, Reader, open_handles
+from footfall.store.chdb_handles import Handles, open_handles
 from footfall.store.chdb_parts import Part
+from footfall.store.chdb_readers import Readers
+from footfall.store.port import Lane
 
 log = structlog.get_logger(__name__)
 
 _OPEN_FILES = 65_536  # merging wide parts opens thousands
-_KILL_EVERY = 0.2  # seconds
 _LONGEST_LOOK = 600.0  # seconds, before the sources of what it looks at are gone
 _LOOK_EVERY = 10.0  # seconds between looks at what merges wrote; their sources are kept for much longer
 
@@ -42,11 +42,6 @@ class ChdbStore:
     def __init__(self, handles: Handles, lock: IO[str], query_timeout: float) -> None:
         self._handles = handles
         self._lock = lock
-        self._timeout = query_timeout
-        self._idle: asyncio.Queue[Reader] = asyncio.Queue()
-        for reader in handles.readers:
-            self._idle.put_nowait(reader)
-        self._taking = asyncio.Lock()  # turns: who gives a reader back and asks again comes after who waits
         self._writing = asyncio.Lock()
         self._building = asyncio.Lock()  # taken with or without the one above, never before it
         self._unsure = False  # whether there may be a broken part of an insert
@@ -54,6 +49,7 @@ class ChdbStore:
         self._looking = Loop("merges", _LOOK_EVERY, self.look, slow=_LONGEST_LOOK)
         # Its own threads: a slow question must not keep the log or the state waiting for one.
         self._threads = ThreadPoolExecutor(len(handles.readers) + 4, thread_name_prefix="footfall-store")
+        self._readers = Readers(handles.readers, handles.commands, self._threads, query_timeout)
 
     async def insert(self, rows: pa.Table, query_id: str) -> None:
         """One block, so one part a month: each is stored whole or not at all."""
@@ -81,9 +77,11 @@ class ChdbStore:
         parameters: Mapping[str, Any] | None = None,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - see the port
+        lane: Lane = "callers",
     ) -> Sequence[tuple[Any, ...]]:
-        """Takes one of the readers; waiting for one counts as time of the question."""
-        return await self._ask(lambda reader: reader.rows(sql, parameters), timeout)
+        """Takes one of the lane's readers; waiting for one counts as time of the question."""
+        self._check_open()
+        return await self._readers.ask(lambda reader: reader.rows(sql, parameters), timeout, lane)
 
     async def arrow(
         self,
@@ -91,9 +89,11 @@ class ChdbStore:
         parameters: Mapping[str, Any] | None = None,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - see the port
+        lane: Lane = "callers",
     ) -> pa.Table:
         """As `query`. The reader is free again before anybody looks at the rows."""
-        return await self._ask(lambda reader: reader.arrow(sql, parameters), timeout)
+        self._check_open()
+        return await self._readers.ask(lambda reader: reader.arrow(sql, parameters), timeout, lane)
 
     async def migrate(self) -> Sequence[str]:
         """No insert runs meanwhile; questions do."""
@@ -102,8 +102,8 @@ class ChdbStore:
             return await _to_its_end(self._in_thread(migrate.migrate, self._handles.commands))
 
     async def ping(self) -> None:
-        """Asks a reader, so it also fails when all of them are busy for long."""
-        await self.query("SELECT 1")
+        """Asks a reader of the worker's."""
+        await self.query("SELECT 1", lane="worker")
 
     async def close(self) -> None:
         """Waits for what runs. A second call does nothing."""
@@ -112,8 +112,7 @@ class ChdbStore:
         self._closed = True
         await self._looking.stop()
         async with self._writing, self._building:  # a running insert ends first,
-            for _ in self._handles.readers:  # and every question
-                await self._idle.get()
+            await self._readers.all_idle()  # and every question
             await _to_its_end(self._in_thread(self._handles.close))
         self._threads.shutdown()
         self._lock.close()
@@ -129,7 +128,7 @@ class ChdbStore:
         try:
             await asyncio.wait({looking})
         except asyncio.CancelledError:
-            await self._end_of(checker, looking)
+            await self._readers.end_of(checker, looking)
             raise
         if broken := looking.result():
             async with self._writing:
@@ -155,7 +154,7 @@ class ChdbStore:
         try:
             await asyncio.wait({running})
         except asyncio.CancelledError:
-            await _to_its_end(asyncio.ensure_future(self._end_of(builder, running)))
+            await _to_its_end(asyncio.ensure_future(self._readers.end_of(builder, running)))
             raise
         return running.result()
 
@@ -179,16 +178,8 @@ class ChdbStore:
         if not broken:
             return
         self._unsure = True
-        readers: list[Reader] = []
-        try:
-            async with self._taking:
-                for _ in self._handles.readers:
-                    readers.append(await self._idle.get())  # noqa: PERF401 -- what was taken goes back, also if this is cancelled
-            async with self._building:
-                await _to_its_end(self._in_thread(self._handles.parts.take_out, self._handles.writer, broken))
-        finally:
-            for reader in readers:
-                self._idle.put_nowait(reader)
+        async with self._readers.nobody_asks(), self._building:
+            await _to_its_end(self._in_thread(self._handles.parts.take_out, self._handles.writer, broken))
 
     def _check_open(self) -> None:
         if self._closed:
@@ -196,48 +187,6 @@ class ChdbStore:
 
     def _in_thread(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
-
-    async def _ask(self, call: Callable[[Reader], T], given: float | None) -> T:
-        limit = self._timeout if given is None else min(given, self._timeout)
-        until = time.monotonic() + limit
-        reader = await self._take(limit)
-        running = self._in_thread(call, reader)
-        try:
-            await asyncio.wait({running}, timeout=max(0.0, until - time.monotonic()))
-        except asyncio.CancelledError:
-            self._end(reader, running)
-            raise
-        if not running.done():
-            self._end(reader, running)
-            raise Invalid(f"the question takes longer than {limit:g} s; ask for a shorter range")
-        self._idle.put_nowait(reader)
-        return running.result()
-
-    async def _take(self, limit: float) -> Reader:
-        self._check_open()
-        try:
-            async with asyncio.timeout(limit), self._taking:
-                return await self._idle.get()
-        except TimeoutError:
-            raise StoreDown("the store is busy with other questions") from None
-
-    def _end(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
-        """Kill what `reader` runs, then give it back; nobody waits for that."""
-        beside("kill", self._kill(reader, running))
-
-    async def _kill(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
-        await self._end_of(reader, running)
-        self._idle.put_nowait(reader)
-
-    async def _end_of(self, handle: Handle, running: "asyncio.Future[Any]") -> None:
-        # Again and again, because the engine may not have begun it yet.
-        while not running.done():
-            try:
-                await self._in_thread(self._handles.commands.kill, handle.name)
-            except Exception as error:  # noqa: BLE001 -- max_execution_time of a reader ends it in any case
-                log.warning("a question could not be killed", problem=describe(error))
-            await asyncio.wait({running}, timeout=_KILL_EVERY)
-        running.exception()  # its caller has gone
 
 
 async def open_chdb(settings: Settings) -> ChdbStore:

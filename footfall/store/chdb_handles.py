@@ -1,8 +1,8 @@
 """The handles of a chDB engine: how they are opened, set up and used. Everything here blocks.
 
 A handle runs one statement at a time and belongs to one thread at a time. There are several:
-readers (limited, then read-only for good), one for commands, one for inserts, one for what
-builds rollups, and one that looks at what merges wrote.
+readers of each lane (limited, then read-only for good), one for commands, one for inserts, one for
+what builds rollups, and one that looks at what merges wrote.
 
 A statement that fails, or is killed, leaves in its handle what it had put out by then, and the next
 answer of that handle begins with it (chdb-core 26.9.0): rows of somebody else. So after a failure
@@ -33,11 +33,14 @@ from footfall.metrics import DAMAGED
 from footfall.settings import Settings
 from footfall.store.chdb_parts import Parts
 from footfall.store.failures import DAMAGE, brief, code_of, of_insert, of_query
+from footfall.store.port import HOUSE_SECONDS, Lane
 
 log = structlog.get_logger(__name__)
 
 DATABASE = "footfall"
-READERS = 4
+# Housekeeping asks for rollups, retention, verify and imports, one question each at a time; the
+# worker one, and health another.
+READERS: Mapping[Lane, int] = {"callers": 4, "house": 4, "worker": 2}
 
 _CONFIG = Path(__file__).with_name("chdb.xml")
 _QUESTION = re.compile(r"\s*(?:SELECT|WITH|EXPLAIN)\b", re.IGNORECASE)
@@ -55,6 +58,15 @@ _COMMON: Values = {"session_timezone": "UTC"}
 _ARROW: Values = {
     "output_format_arrow_low_cardinality_as_dictionary": 1,
     "output_format_arrow_compression_method": "none",
+}
+
+_READING: Values = {
+    # By default a thread needs 512 MiB of free memory: then a question never has two. And a
+    # rollup's row is a set of visitors: fewer are worth a second thread than of other rows.
+    "max_threads_min_free_memory_per_thread": 64 << 20,
+    "merge_tree_min_rows_for_concurrent_read": 16_384,
+    "merge_tree_min_bytes_for_concurrent_read": 1 << 20,
+    **_ARROW,
 }
 
 # One insert is one block, so that it is one part a month: written whole or not at all.
@@ -148,10 +160,11 @@ class Handle:
 
 
 class Reader(Handle):
-    """A handle that only answers questions, within limits."""
+    """A handle that only answers questions, within the limits of its lane."""
 
-    def __init__(self, name: str, path: Path, options: Values, limits: Values) -> None:
-        super().__init__(name, path, options)
+    def __init__(self, lane: Lane, number: int, path: Path, options: Values, limits: Values) -> None:
+        super().__init__(f"footfall-{lane}-{number}", path, options)
+        self.lane: Lane = lane
         self.set(limits)
         self.set({"readonly": 1})  # last: from here on the handle refuses SET and SETTINGS
 
@@ -227,9 +240,11 @@ def open_handles(settings: Settings, path: Path) -> Handles:
         builder.set({**_BUILDER, **rows, **_memory(settings)})
         opened.append(checker := Handle("footfall-checker", path, options))
         readers: list[Reader] = []
-        for number in range(READERS):
-            readers.append(reader := Reader(f"footfall-reader-{number}", path, options, _limits(settings)))
-            opened.append(reader)
+        for lane, count in READERS.items():
+            limits = _callers_limits(settings) if lane == "callers" else _house_limits(settings)
+            for number in range(count):
+                readers.append(reader := Reader(lane, number, path, options, limits))
+                opened.append(reader)
     except (Error, FootfallError, RuntimeError, ValueError) as error:
         for handle in opened:
             with suppress(Exception):
@@ -257,18 +272,17 @@ def _engine_options(memory: int) -> Values:
     }
 
 
-def _limits(settings: Settings) -> Values:
+def _callers_limits(settings: Settings) -> Values:
     return {
-        # By default a thread needs 512 MiB of free memory: then a question never has two. And a
-        # rollup's row is a set of visitors: fewer are worth a second thread than of other rows.
-        "max_threads_min_free_memory_per_thread": 64 << 20,
-        "merge_tree_min_rows_for_concurrent_read": 16_384,
-        "merge_tree_min_bytes_for_concurrent_read": 1 << 20,
+        **_READING,
         "max_execution_time": f"{settings.query_timeout:g}",
         "max_rows_to_read": settings.query_rows,
         **_memory(settings, settings.query_memory),
-        **_ARROW,
     }
+
+
+def _house_limits(settings: Settings) -> Values:
+    return {**_READING, "max_execution_time": f"{HOUSE_SECONDS:g}", **_memory(settings)}
 
 
 def _memory(settings: Settings, most: int | None = None) -> Values:

@@ -5,13 +5,14 @@ Codes and names: `system.errors` of the engine, or ClickHouse's `ErrorCodes.cpp`
 
 import re
 
-from footfall.errors import FootfallError, Invalid, Misconfigured, RowRefused, StoreDown
+from footfall.errors import FootfallError, Invalid, Misconfigured, RowRefused, StoreDown, TooSlow
 
 _CODE = re.compile(r"Code: (\d+)")
 _PREFIX = re.compile(r"^(?:Code: \d+\. |DB::\w+: )+")
 _CONTEXT = re.compile(r":? (?:In scope|[Ww]hile \w+ing) .*$|\s*\(version [^)]*\).*$|\s*\([A-Z_]+\)\.?$")
 
-_TIME = {159, 160, 394}  # TIMEOUT_EXCEEDED, TOO_SLOW, QUERY_WAS_CANCELLED
+_TIME = {159, 160}  # TIMEOUT_EXCEEDED, TOO_SLOW
+_ENDED = 394  # QUERY_WAS_CANCELLED: who asked has gone, or the store needed its table for itself
 _MEMORY = 241
 _SIZE = {158, 191, 307, 396}  # too many rows or bytes, in all or in a set
 _SCHEMA = {16, 47, 60, 81}  # no such column, identifier, table, database
@@ -58,6 +59,8 @@ def of_query(message: str) -> FootfallError:
     code = code_of(message)
     if code in _TIME:
         return Invalid("the question takes longer than is allowed; ask for a shorter range or fewer groups")
+    if code == _ENDED:
+        return StoreDown("the store has ended this question")
     if code == _MEMORY:
         if "(total)" in message:
             return StoreDown("the store has no memory left for this question now")
@@ -75,3 +78,12 @@ def of_query(message: str) -> FootfallError:
     if code in _INFRASTRUCTURE or not code:
         return StoreDown(f"the store failed: {brief(message)}")
     return FootfallError(f"the store refused the query: {brief(message)} (code {code})")
+
+
+def of_house(error: FootfallError) -> StoreDown:
+    """The same, where nobody outside has asked: nothing can be wrong with the question."""
+    if isinstance(error, StoreDown):
+        return error
+    if isinstance(error, Invalid):
+        return TooSlow(f"housekeeping is not answered: {error}")
+    return StoreDown(f"housekeeping is not answered: {error}")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
 
-from footfall.store.port import Store
+from footfall.store.port import Lane, Store
 
 # Of the store's DateTime64: ms.
 _EARLIEST = -2_208_988_800_000
@@ -23,10 +23,12 @@ class EventId(NamedTuple):
     event_id: UUID
 
 
-async def stored_ids(store: Store, ids: Collection[EventId], since: int = _EARLIEST) -> set[EventId]:
+async def stored_ids(
+    store: Store, ids: Collection[EventId], since: int = _EARLIEST, *, lane: Lane
+) -> set[EventId]:
     """Which of these are in the store, of what occurred from `since` (ms) on.
 
-    Raises StoreDown, and Invalid when the store needs longer for it than it may.
+    Raises as `Store.query` does in this lane.
     """
     if not ids:
         return set()
@@ -37,5 +39,6 @@ async def stored_ids(store: Store, ids: Collection[EventId], since: int = _EARLI
             "ids": [str(each.event_id) for each in ids],
             "since": max(since, _EARLIEST),
         },
+        lane=lane,
     )
     return {EventId(*row) for row in rows}.intersection(ids)

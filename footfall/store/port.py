@@ -1,9 +1,19 @@
 """The store: the port. Raw events in columns, questions in SQL with server-side parameters."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
+
+Lane = Literal["callers", "house", "worker"]
+"""Who asks. Each lane has readers of its own, so that none waits for another.
+
+`callers`: who asks from outside, within the limits of the settings. `house`: housekeeping, which may
+take HOUSE_SECONDS. `worker`: what recording waits for; as `house`, and nobody else is in its way.
+"""
+
+HOUSE_SECONDS = 600.0
+"""The longest question outside the lane of callers."""
 
 
 class Store(Protocol):
@@ -41,16 +51,18 @@ class Store(Protocol):
         parameters: Mapping[str, Any] | None = None,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the store ends the query, not only the wait for it
+        lane: Lane = "callers",
     ) -> Sequence[tuple[Any, ...]]:
         """The rows of one SELECT. Values go in as `{name:Type}` parameters, never as text.
 
-        `timeout` is in seconds, at most `settings.query_timeout`, which is the default.
-        Cancelling the wait ends the query.
+        `timeout` is in seconds, at most the lane's limit, which is the default: for callers
+        `settings.query_timeout`. Cancelling the wait ends the query.
 
         Times come back as aware datetimes in UTC, UUIDs as UUID. Raises
         StoreDown when the store does not answer; Invalid when the query needs more time or
         memory than allowed, or cannot use a value; Misconfigured when the schema lacks what it
-        asks for.
+        asks for. In the other lanes every failure is StoreDown (TooSlow, where callers get Invalid for
+        time, memory or rows): what the house could not find out is never an answer.
         """
         ...
 
@@ -60,6 +72,7 @@ class Store(Protocol):
         parameters: Mapping[str, Any] | None = None,
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - as above
+        lane: Lane = "callers",
     ) -> pa.Table:
         """The rows of one SELECT in columns, for many rows: as `query`, without an object for each value.
 
@@ -76,7 +89,7 @@ class Store(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Returns when the store answers. Raises StoreDown."""
+        """Returns when the store answers, however much callers ask it. Raises StoreDown."""
         ...
 
     async def close(self) -> None:

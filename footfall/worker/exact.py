@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from footfall.errors import Invalid, RowRefused, StoreDown
+from footfall.errors import RowRefused, StoreDown
 from footfall.metrics import INSERT_SECONDS, STORE_ERRORS
 from footfall.state.batches import Plan
 from footfall.store.port import Store
@@ -129,7 +129,5 @@ async def present(store: Store, plan: Plan) -> set[tuple[int, int]]:
 
 
 async def _present(store: Store, named: Sequence[int], **bounds: int) -> list[int]:
-    try:
-        return [seq for (seq,) in await store.query(_PRESENT, {**bounds, "named": list(named)})]
-    except Invalid as error:  # it takes too long now: a matter of the store, not of the question
-        raise StoreDown(f"the store could not say which rows it has: {error}") from error
+    found = await store.query(_PRESENT, {**bounds, "named": list(named)}, lane="worker")
+    return [seq for (seq,) in found]

@@ -22,7 +22,7 @@ import structlog
 
 from footfall import metrics
 from footfall.background import set_within
-from footfall.errors import Invalid, Retryable
+from footfall.errors import Retryable
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.settings import Settings
 from footfall.state.batches import Batches
@@ -161,10 +161,7 @@ class Worker:
         until_done = self._patience.until_done
         self._pauses.over()
         if not self._started:
-            try:
-                await until_done(lambda: self._sessions.load(self._store))
-            except Invalid as error:  # too much was stored lately to be read in time
-                log.warning("sessions start anew", problem=str(error))
+            await until_done(lambda: self._sessions.load(self._store))
             closed = await until_done(self._batches.positions)
             await until_done(lambda: book_gone(self._log, self._batches, closed))
             unstored = await until_done(self._dead_letters.unstored)

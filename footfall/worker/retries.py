@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import structlog
 
-from footfall.errors import Invalid, StoreDown
 from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record
 from footfall.state.dead_letters import DeadLetters, Settled
 from footfall.state.letters import NEWER_FORMAT, UNDECODABLE, DeadLetter
@@ -124,10 +123,8 @@ class Retries:
         return await asyncio.to_thread(self._preparer.prepare_letters, of_events)
 
     async def _known(self, attempt: Attempt) -> set[EventId]:
-        try:
-            return await stored_ids(self._store, set(attempt.names), attempt.oldest - self._reach)
-        except Invalid as error:  # too slow now: a matter of the store, not of the letters
-            raise StoreDown(f"the store could not say which ids it has: {error}") from error
+        since = attempt.oldest - self._reach
+        return await stored_ids(self._store, set(attempt.names), since, lane="worker")
 
     async def _settle(self, attempt: Attempt, decided: Decided, more: Sequence[Settled]) -> None:
         """Book what became of the letters, and `more`. The ids of what is stored are known first."""

@@ -12,8 +12,13 @@ last year's clicks or a client's late queue forms sessions without ending the li
 from collections.abc import Sequence
 from itertools import islice
 
+import structlog
+
 from footfall.enrich.visitor import session_id
+from footfall.errors import TooSlow
 from footfall.store.port import Store
+
+log = structlog.get_logger(__name__)
 
 # Sessions of the past are needed only while an import passes through.
 _PAST_SHARE = 10
@@ -49,10 +54,16 @@ class Sessions:
     async def load(self, store: Store) -> int:
         """Rebuild from what is stored, so that a restart splits no live session.
 
-        Returns the number of visitors remembered. Raises StoreDown.
+        Returns the number of visitors remembered: none if too much was stored lately to be read
+        at all. Raises StoreDown.
         """
         parameters = {"timeout": self._timeout, "limit": self._memory}
-        for visitor, session, first, last in reversed(await store.query(_RECENT, parameters)):
+        try:
+            recent = await store.query(_RECENT, parameters, lane="worker")
+        except TooSlow as error:
+            log.warning("sessions start anew", problem=str(error))
+            return 0
+        for visitor, session, first, last in reversed(recent):
             self._live[visitor] = [first, last, session]
         return len(self._live)
 

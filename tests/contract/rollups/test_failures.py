@@ -79,7 +79,7 @@ async def test_a_failure_at_any_call_is_made_up_for(world, monkeypatch, done):
         dead = await world.take(world.made(12, START, START + DAY), letters=2)
         if fatal % 4 == 0:
             await world.retry(dead)
-        world.clock.at += 600  # what was retired may go
+        world.clock.at += 3000  # what was retired may go
         died = fatal % 3 == 0
         calls = Calls(fatal, done=done, error=Crash() if died else StoreDown("no answer"))
         rollups = rigged(world, calls)

@@ -94,7 +94,7 @@ async def test_a_month_is_built_again_from_the_events(world, monkeypatch):
     assert await world.unsliced() == before
     await world.check()
     assert await verified(world) == []
-    world.clock.at += 600
+    world.clock.at += 3000
     await world.rollups.slice_all()
     await world.check(343)
 
