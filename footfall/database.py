@@ -15,6 +15,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -43,6 +44,8 @@ _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sql
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
+_READERS = 4  # at once
+
 _schema = sa.Table(
     "schema_version",
     sa.MetaData(),
@@ -52,9 +55,15 @@ _schema = sa.Table(
 
 
 class Database:
-    """One metadata database. Safe to use from many tasks, threads and processes."""
+    """One metadata database. Safe to use from many tasks, threads and processes.
 
-    def __init__(self, engine: Engine) -> None:
+    It has threads of its own: who opened another one for the same file never waits for one of these.
+    """
+
+    def __init__(self, engine: Engine, name: str = "database") -> None:
+        # One transaction writes at a time in any case.
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix=f"footfall-{name}-writes")
+        self._reading = ThreadPoolExecutor(_READERS, thread_name_prefix=f"footfall-{name}-reads")
         self._writer = engine
         self._reader = engine.execution_options(footfall_begin="BEGIN")
 
@@ -74,7 +83,7 @@ class Database:
         engine = sa.create_engine(f"sqlite:///{path.absolute()}", hide_parameters=True)
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
-        database = cls(engine)
+        database = cls(engine, path.stem)
         try:
             found = database.transact(lambda connection: _set_up(connection, metadata, version))
         except exc.DatabaseError as error:
@@ -98,11 +107,15 @@ class Database:
         the transaction. Raises Retryable when the database is busy or its disk fails or is full,
         and Damaged (which is one) where its pages are.
         """
-        return await asyncio.to_thread(self.transact, fn)
+        return await asyncio.get_running_loop().run_in_executor(self._writing, self.transact, fn)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
-        """Call `fn`, which only reads, in one transaction, in a thread: one consistent view."""
-        return await asyncio.to_thread(_transact, self._reader, fn)
+        """Call `fn`, which only reads, in one transaction, in a thread: one consistent view.
+
+        No transaction of any process is committed while it runs, so `fn` is brief: what may be long
+        is read in several.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._reading, _transact, self._reader, fn)
 
     def transact(self, fn: Callable[[Connection], T]) -> T:
         """As `run`, in the calling thread."""
@@ -114,6 +127,8 @@ class Database:
 
     def dispose(self) -> None:
         """As `close`, in the calling thread."""
+        for threads in (self._writing, self._reading):
+            threads.shutdown()
         self._writer.dispose()
 
 

@@ -1,8 +1,9 @@
 """`/api/v1/ledger`: what became of every event that a workspace's doors received."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from litestar import Request, Router, get
@@ -14,7 +15,7 @@ from footfall.problems_litestar import refusals
 from footfall.query.periods import DEFAULT_DAYS, MAX_BUCKETS, Period, resolve
 from footfall.query.report import Resolved
 from footfall.query.routes import Through
-from footfall.state.ledger import HOUR, InFlight, Ledger, Line
+from footfall.state.ledger import HOUR, MOST_IMBALANCES, Books, InFlight, Ledger, Line, Waiting
 from footfall.tenants.directory import Directory
 from footfall.tenants.guard import allowed, key_of, parameters
 
@@ -132,21 +133,20 @@ def ledger_routes(
             raise Invalid(f"by_hour takes at most {MAX_BUCKETS} hours", field="by_hour")
         mine = key_of(request).workspace_id
         through = await complete_through() if complete_through else None
-        books = await ledger.books(mine, period.start, period.end, site_id, by_hour=by_hour)
-        # Above the positions of the same moment, so no event is counted twice or left out.
-        waiting = await in_flight(mine, site_id, period.start, period.end, books.closed)
+        pages = ledger.pages(mine, period.start, period.end, site_id, by_hour=by_hour)
+        books, waiting = await _read(pages, partial(in_flight, mine, site_id))
+        lines = [line for page in books for line in page.lines]
+        wrong = [each for page in reversed(books) for each in page.imbalances][:MOST_IMBALANCES]
         warnings: list[str] = []
         if (period.start, period.end) != (asked.start, asked.end):
             warnings.append("the ledger is kept by hours (UTC): the range was widened to whole ones")
         if not waiting.complete:
             warnings.append("the backlog is long: in_flight and received are lower bounds")
         data = Statement(
-            **_counts(books.lines, sum(waiting.by_hour.values())),
-            balanced=not books.imbalances,
-            imbalances=[
-                Wrong(i.site_id, period.iso(i.hour), i.line, i.expected, i.found) for i in books.imbalances
-            ],
-            by_hour=_hours(period, books.lines, waiting.by_hour) if by_hour else UNSET,
+            **_counts(lines, sum(waiting.by_hour.values())),
+            balanced=not wrong,
+            imbalances=[Wrong(i.site_id, period.iso(i.hour), i.line, i.expected, i.found) for i in wrong],
+            by_hour=_hours(period, lines, waiting.by_hour) if by_hour else UNSET,
         )
         meta = LedgerMeta(
             query=Resolved(
@@ -163,6 +163,28 @@ def ledger_routes(
         return LedgerAnswer(data, meta)
 
     return Router("/", route_handlers=[statement])
+
+
+async def _read(
+    pages: AsyncIterable[Books], in_flight: Callable[[int, int, Mapping[int, int]], Awaitable[Waiting]]
+) -> tuple[list[Books], Waiting]:
+    """All pages, and what is in flight: of each hour above the positions of the moment when it was read.
+
+    So no event is counted twice or left out. What was in flight when the first page was read, the newest,
+    says in which others anything can have been closed since.
+    """
+    books = [page async for page in pages]
+    oldest, newest = books[-1].start, books[0].end
+    at_first = await in_flight(oldest, newest, books[0].closed)
+    by_hour = {hour: events for hour, events in at_first.by_hour.items() if hour >= books[0].start}
+    complete = at_first.complete
+    for page in books[1:]:
+        if complete and not any(page.start <= hour < page.end for hour in at_first.by_hour):
+            continue
+        waiting = await in_flight(page.start, page.end, page.closed)
+        by_hour |= waiting.by_hour
+        complete = complete and waiting.complete
+    return books, Waiting(by_hour, complete)
 
 
 def _whole_hours(period: Period) -> Period:

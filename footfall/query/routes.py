@@ -101,9 +101,11 @@ def create_app(
         for most in (settings.query_concurrency, settings.export_concurrency)
     )
 
+    managing = per_key(directory, settings.query_concurrency, settings.query_timeout)
+
     queries = Queries(engine, tags_of or _no_tags, through, settings.query_timeout)
 
-    @get("/metrics", include_in_schema=False)
+    @get("/metrics", include_in_schema=False, middleware=[managing])
     async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
         await allowed(request, "admin")
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -122,7 +124,7 @@ def create_app(
             export_routes(engine, queries, context_of, reader, settings.query_timeout, exporting),
             docs_page.home,
             docs_page.openapi_document,
-            *routers,
+            Router("/", route_handlers=routers, middleware=[managing]),
         ],
         exception_handlers=exception_handlers,
         before_request=strict_body,

@@ -8,7 +8,8 @@ stands in the log above the closed positions is in flight.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from footfall.database import Database
+from footfall.errors import Invalid
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import Record
 from footfall.state.tables import dead_letters, insert, ledger, positions
@@ -24,7 +26,11 @@ HOUR = 3_600_000
 
 Outcome = Literal["received", "stored", "duplicate", "rejected", "dead_lettered", "dropped", "lost"]
 
-_MOST_IMBALANCES = 100
+MOST_IMBALANCES = 100
+
+# So many lines are read in one transaction: as long as it lasts, no batch can be closed.
+PAGE_LINES = 20_000
+_MOST_PAGES = 100
 
 
 class LedgerCount(Struct, frozen=True):
@@ -69,8 +75,13 @@ class Imbalance(NamedTuple):
 
 
 class Books(NamedTuple):
-    """A range of the ledger at one moment. `closed`: the position of each shard at that moment."""
+    """The hours from `start` to `end` (exclusive, ms) at one moment.
 
+    `closed`: the position of each shard at that moment.
+    """
+
+    start: int
+    end: int
     lines: Sequence[Line]
     imbalances: Sequence[Imbalance]
     closed: Mapping[int, int]
@@ -133,6 +144,28 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def pages(
+        self, workspace_id: str, start: int, end: int, site_id: str | None = None, *, by_hour: bool = False
+    ) -> AsyncGenerator[Books]:
+        """As `books`, a part of the range at a time, the newest first, each at a moment of its own.
+
+        Every event received stands in one hour, so what the parts count adds up. Raises Invalid
+        when the range has too many lines.
+        """
+        until = end
+        for _ in range(_MOST_PAGES):
+            first = await self._database.read(
+                partial(_page_before, workspace_id=workspace_id, start=start, end=until)
+            )
+            yield await self.books(workspace_id, first, until, site_id, by_hour=by_hour)
+            if first <= start:
+                return
+            until = first
+        raise Invalid(
+            f"a range has at most {_MOST_PAGES * PAGE_LINES:,} lines of the ledger; ask for a shorter one",
+            field="start_date",
+        )
+
     async def books(
         self, workspace_id: str, start: int, end: int, site_id: str | None = None, *, by_hour: bool = False
     ) -> Books:
@@ -152,12 +185,28 @@ class Ledger:
                 where.append(ledger.c.site_id == site_id)
                 letters.append(dead_letters.c.site_id == site_id)
             return Books(
+                start,
+                end,
                 _lines(connection, where, by_hour=by_hour),
                 _imbalances(connection, where, letters),
                 closed_positions(connection),
             )
 
         return await self._database.read(read)
+
+
+def _page_before(connection: Connection, workspace_id: str, start: int, end: int) -> int:
+    """Where the whole hours begin that end with `end`, and have about PAGE_LINES lines."""
+    hour = connection.scalar(
+        sa.select(ledger.c.hour)
+        .where(ledger.c.workspace_id == workspace_id, ledger.c.hour >= start, ledger.c.hour < end)
+        .order_by(ledger.c.hour.desc())
+        .offset(PAGE_LINES)
+        .limit(1)
+    )
+    if hour is None:
+        return start
+    return hour if hour + HOUR >= end else hour + HOUR
 
 
 def closed_positions(connection: Connection) -> dict[int, int]:
@@ -209,7 +258,7 @@ def _imbalances(connection: Connection, where: Sequence[Any], letters: Sequence[
         .group_by(ledger.c.site_id, ledger.c.hour)
         .having(got != known)
         .order_by(ledger.c.hour, ledger.c.site_id)
-        .limit(_MOST_IMBALANCES)
+        .limit(MOST_IMBALANCES)
     )
     found = [
         Imbalance(site, hour, "received", int(expected), int(accounted))
@@ -224,7 +273,7 @@ def _imbalances(connection: Connection, where: Sequence[Any], letters: Sequence[
         for site, hour in sorted(booked.keys() | kept.keys(), key=lambda key: key[::-1])
         if booked.get((site, hour), 0) != kept.get((site, hour), 0)
     ]
-    return found[:_MOST_IMBALANCES]
+    return found[:MOST_IMBALANCES]
 
 
 def _by_site_and_hour(

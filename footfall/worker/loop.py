@@ -42,6 +42,7 @@ from footfall.worker.remembered import Memory
 from footfall.worker.retries import Retries
 from footfall.worker.sessions import Sessions
 from footfall.worker.share import DeadShare
+from footfall.worker.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -175,13 +176,13 @@ class Worker:
                 await self._every_second()
                 await self._patience.pause(self._pauses.again(obstacle))
             there = await until_done(lambda plan=plan: present(self._store, plan))
-            prepared = await asyncio.to_thread(self._preparer.prepare, batch, (), plan, there)
+            prepared = await in_thread(self._preparer.prepare, batch, (), plan, there)
             await self._insert_and_close(prepared, uncertain=True)
         self._reader = Reader(self._log, await until_done(self._batches.positions), self._settings)
         return self._reader
 
     async def _prepared(self, batch: Batch, pending: Sequence[Run] = ()) -> Prepared:
-        return await asyncio.to_thread(self._preparer.prepare, batch, pending)
+        return await in_thread(self._preparer.prepare, batch, pending)
 
     async def _admitted(self, prepared: Prepared) -> Prepared:
         """The batch, once nothing speaks against its plan; prepared anew, since letters were tried meanwhile.
@@ -239,11 +240,11 @@ class Worker:
         stored = prepared.rows.num_rows - refused.num_rows
         if refused.num_rows:
             places = set(zip(*(np.asarray(refused[name]).tolist() for name in ("shard", "seq")), strict=True))
-            prepared = await asyncio.to_thread(self._preparer.set_aside, prepared, places)
+            prepared = await in_thread(self._preparer.set_aside, prepared, places)
         closing, ids = prepared.closing, prepared.ids
         await self._patience.until_done(lambda: self._batches.close(plan, closing))
         # In a thread: it may have to wait for a batch that is being checked.
-        await asyncio.to_thread(self._recent.enter, sort(ids), prepared.received_until)
+        await in_thread(self._recent.enter, sort(ids), prepared.received_until)
         self._dead_share.closed(events, prepared.dead)
         self._pauses.over()
         _tell(closing.dead_letters)

@@ -4,7 +4,6 @@ A batch takes whole records, of each shard a run without a hole. A record that c
 read is in its batch like the others: what becomes of it is decided where the batch is prepared.
 """
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record, decode, e
 from footfall.settings import Settings
 from footfall.state.batches import Range
 from footfall.state.letters import DAMAGED, NEWER_FORMAT, UNDECODABLE
+from footfall.worker.threads import in_thread
 
 # What is read from one shard before it is the next one's turn.
 _CHUNK_BYTES = 4 << 20
@@ -103,7 +103,7 @@ class Reader:
             after = self._read.get(shard, -1)
             stored = await self._log.read(shard, after, _CHUNK_RECORDS, _CHUNK_BYTES)
             if stored:
-                found += self._add(await asyncio.to_thread(_decode, shard, stored))
+                found += self._add(await in_thread(_decode, shard, stored))
             elif self._done.get(shard, -1) == after:
                 self._complete[shard] = self._asked
         return found
@@ -151,7 +151,7 @@ async def read_again(log: EventLog, ranges: Sequence[Range]) -> Batch:
             if not stored:
                 break
             wanted = [entry for entry in stored if entry.offset <= part.last_offset]
-            records += await asyncio.to_thread(_decode, part.shard, wanted)
+            records += await in_thread(_decode, part.shard, wanted)
             after = stored[-1].offset
     return Batch(tuple(ranges), records)
 

@@ -20,6 +20,7 @@ from footfall.worker.recent_ids import RecentIds
 from footfall.worker.recent_ids_checkpoint import load, remove, save
 from footfall.worker.recent_ids_keys import ID_BYTES, Ids, payload_digests
 from footfall.worker.recent_ids_runs import sort
+from footfall.worker.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,7 @@ class Memory:
 
         Raises Retryable when the log cannot be read now.
         """
-        snapshot = await asyncio.to_thread(load, self._path)
+        snapshot = await in_thread(load, self._path)
         known: Mapping[int, int] = {}
         if snapshot and all(closed.get(shard, -1) >= at for shard, at in snapshot.positions.items()):
             self._recent.restore(snapshot)
@@ -61,7 +62,7 @@ class Memory:
             for shard, upto in closed.items()
         ]
         async for records in _by_time(tails):
-            await asyncio.to_thread(self._enter, records, unstored)
+            await in_thread(self._enter, records, unstored)
         self._recent.expire(through)
 
     def entered(self, count: int, closed: Mapping[int, int]) -> None:
@@ -81,11 +82,11 @@ class Memory:
         if self._saving:
             await self._saving
         try:
-            await asyncio.to_thread(remove, self._path)
+            await in_thread(remove, self._path)
         except OSError as error:
             raise Retryable(f"the checkpoint of the recent ids cannot be removed: {error}") from error
         self._saved = float("-inf")
-        await asyncio.to_thread(self._add, ids, time.time())
+        await in_thread(self._add, ids, time.time())
         self._new += len(ids.key)
 
     async def close(self, closed: Mapping[int, int]) -> None:
@@ -99,7 +100,7 @@ class Memory:
         snapshot = self._recent.snapshot(dict(closed))
         self._new, self._saved = 0, time.monotonic()
         try:
-            await asyncio.to_thread(save, self._path, snapshot)
+            await in_thread(save, self._path, snapshot)
         except OSError as error:  # the log has it all: the next start takes longer
             log.warning("recent ids: no checkpoint could be written", problem=str(error))
 

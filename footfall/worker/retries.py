@@ -8,7 +8,6 @@ again long ago, so the index of recent ids is not asked, but the store.
 Rounds are made while no batch is planned, and what was prepared is prepared again after one.
 """
 
-import asyncio
 import time
 import uuid
 from collections.abc import Collection, Sequence
@@ -28,6 +27,7 @@ from footfall.worker.patience import Breaker, Patience
 from footfall.worker.prepare import Attempt, Preparer
 from footfall.worker.recent_ids_keys import Ids, Mask
 from footfall.worker.remembered import Memory
+from footfall.worker.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +120,7 @@ class Retries:
 
     async def _prepared(self, letters: Sequence[DeadLetter]) -> tuple[Attempt, dict[tuple[int, int], str]]:
         of_events = [letter for letter in letters if not letter.whole]
-        return await asyncio.to_thread(self._preparer.prepare_letters, of_events)
+        return await in_thread(self._preparer.prepare_letters, of_events)
 
     async def _known(self, attempt: Attempt) -> set[EventId]:
         since = attempt.oldest - self._reach
@@ -151,7 +151,7 @@ class Retries:
         events = 0
         for letter in letters:
             try:
-                record = await asyncio.to_thread(letter.record)
+                record = await in_thread(letter.record)
             except ValueError as error:
                 reason = NEWER_FORMAT if isinstance(error, NewerRecord) else UNDECODABLE
                 failed.append(Settled(letter, "failed", reason, "", _now()))

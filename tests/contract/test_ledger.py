@@ -229,3 +229,73 @@ async def test_the_command_shows_the_table_and_fails_when_the_books_do_not_balan
     assert "2026-03-29T09:00:00+00:00 site site_b: received 3, found 0" in shown
     assert "NOT balanced" in shown
     assert await books.command(cli_ledger.ledger, **asked, site="site_a") == 0
+
+
+# Large ledgers
+
+
+async def test_a_long_range_is_read_in_parts_that_add_up(books, acme, monkeypatch):
+    monkeypatch.setattr(ledger, "PAGE_LINES", 7)
+    for hour in range(40):
+        site = f"site_{hour % 3}"
+        await books.close(
+            count(acme, "received", 3, hour=NINE - hour * HOUR, site=site),
+            count(acme, "stored", 3 - (hour == 30), hour=NINE - hour * HOUR, site=site),
+        )
+    range_ = {"start_date": "2026-03-20", "end_date": "2026-04-02"}
+    data = (await ask(books, acme, **range_, by_hour=True))["data"]
+    assert (data["received"], data["stored"], data["balanced"]) == (120, 119, False)
+    assert [(wrong["expected"], wrong["found"]) for wrong in data["imbalances"]] == [(3, 2)]
+    assert sum(hour["received"] for hour in data["by_hour"]) == 120
+    of_one = (await ask(books, acme, **range_, site_id="site_1"))["data"]
+    assert (of_one["received"], of_one["balanced"]) == (39, True)
+    pages = [page async for page in books.ledger.pages(acme, NINE - 100 * HOUR, NINE + HOUR)]
+    assert len(pages) > 8
+    assert [page.start for page in pages[:-1]] == [page.end for page in pages[1:]]
+
+
+@pytest.mark.parametrize("closed_early", [True, False])
+async def test_an_event_that_is_closed_while_a_long_range_is_read_counts_once(
+    books, acme, monkeypatch, closed_early
+):
+    monkeypatch.setattr(ledger, "PAGE_LINES", 2)
+    for hour in range(9):
+        await books.close(
+            count(acme, "received", 1, hour=NINE - hour * HOUR),
+            count(acme, "stored", 1, hour=NINE - hour * HOUR),
+        )
+    await books.append(record(acme, event(), event(), received_at=NINE - 6 * HOUR))
+    (shard,) = await books.log.shards()
+    read, pages, at = books.ledger.books, [], []
+
+    async def meanwhile(*arguments, **named):
+        pages.append(await read(*arguments, **named))
+        if len(pages) == at[-1]:
+            await books.database.run(lambda c: _close_old(c, shard, acme))
+        return pages[-1]
+
+    monkeypatch.setattr(books.ledger, "books", meanwhile)
+    for when, in_flight in ((2, 0), (99, 0)) if closed_early else ((99, 2), (8, 2), (99, 0)):
+        pages.clear()
+        at.append(when)
+        data = (await ask(books, acme, start_date="2026-03-20", end_date="2026-04-02"))["data"]
+        assert (data["received"], data["in_flight"]) == (11, in_flight)
+        assert len(pages) > 7
+
+
+def _close_old(connection, shard, workspace):
+    connection.exec_driver_sql("INSERT INTO positions VALUES (?, ?)", (f"{shard:016x}", 0))
+    hour = NINE - 6 * HOUR
+    ledger.add(
+        connection, [count(workspace, "received", 2, hour=hour), count(workspace, "stored", 2, hour=hour)]
+    )
+
+
+async def test_a_range_with_too_many_lines_is_refused_with_the_limit(books, acme, monkeypatch):
+    monkeypatch.setattr(ledger, "PAGE_LINES", 2)
+    monkeypatch.setattr(ledger, "_MOST_PAGES", 3)
+    for hour in range(9):
+        await books.close(count(acme, "received", 1, hour=NINE - hour * HOUR))
+    answer = await books.ask("GET", PATH, acme, "read", params=day(start_date="2026-03-20"))
+    assert "at most 6 lines of the ledger" in assert_problem(answer, 400, "start_date")["detail"]
+    assert (await books.ask("GET", PATH, acme, "read", params=day())).status_code == 200

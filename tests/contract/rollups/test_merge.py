@@ -52,7 +52,7 @@ async def test_what_was_merged_stays_until_no_question_can_be_reading_it(world, 
     books = await world.builds.books()
     assert books.published == {Partition(202603, 3)}
     assert set(books.retired) == {Partition(202603, 1), Partition(202603, 2)}
-    world.clock.at += 119
+    world.clock.at += 1259
     await world.rollups.tick()
     assert await world.partitions() == {"202603-1", "202603-2", "202603-3"}
     world.clock.at += 2

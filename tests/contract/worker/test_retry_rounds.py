@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from footfall.errors import Invalid, Retryable, StoreDown
+from footfall.errors import Retryable, StoreDown, TooSlow
 from footfall.model.ids import uuid7
 from footfall.worker import retries
 from tests.contract.installation import (
@@ -229,7 +229,7 @@ async def test_an_insert_of_letters_whose_outcome_is_not_known(world, fix):
     await settled(world, rows=20, received=20, stored=20)
 
 
-@pytest.mark.parametrize("error", [Invalid("too slow"), StoreDown("busy")], ids=["too slow", "busy"])
+@pytest.mark.parametrize("error", [TooSlow("too slow"), StoreDown("busy")], ids=["too slow", "busy"])
 async def test_live_events_go_on_while_the_store_cannot_say_which_ids_it_has(world, fix, monkeypatch, error):
     await send(world, poison())
     await drain(world)
