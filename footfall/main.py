@@ -28,9 +28,7 @@ from footfall.stopping import stop_on_signals
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
 _POLITE = 5
-_DOOR_GRACE = (
-    4  # seconds for running requests at the end: then the clicks need some, before the supervisor's end
-)
+_DOOR_GRACE = 4  # seconds for running requests at the end: waiting clicks need some of the supervisor's, too
 
 
 async def prepare(settings: Settings, *, new: bool = False) -> str | None:

@@ -14,7 +14,7 @@ from math import inf
 
 import structlog
 
-from footfall.background import place_of, thread
+from footfall.background import beside, place_of, thread
 
 log = structlog.get_logger(__name__)
 
@@ -28,17 +28,17 @@ _EXIT = 70  # the status of a stop that did not come to its end: EX_SOFTWARE
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Set at SIGTERM or SIGINT; from then on the process ends within the deadline."""
+    """Set at SIGTERM or SIGINT. Once it is set, by whomever, the process ends within the deadline."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
-    def begin() -> None:
-        if not stop.is_set():
-            stop.set()
-            watch(loop)
+    async def watched() -> None:
+        await stop.wait()
+        watch(loop)
 
+    beside("stop", watched())
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, begin)
+        loop.add_signal_handler(number, stop.set)
     return stop
 
 

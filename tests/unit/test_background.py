@@ -200,6 +200,7 @@ EXCEPTIONS = {
     "query/engine.py": "an answer that several requests share; each of them waits for it",
     "query/hangup.py": "a part of one answer, which waits for it",
     "store/chdb.py": "waited for where it is made",
+    "store/chdb_readers.py": "waited for where it is made",
     "supervise.py": "waited for where it is made",
     "worker/loop.py": "the insert beside the next batch; the loop passes on what it raises",
     "worker/remembered.py": "a checkpoint that the next one, or the close, waits for",
