@@ -193,6 +193,13 @@ class Settings(BaseSettings):
     recent_ids_window: Annotated[float, _time(0.001)] = Field(
         default=DAY, description="How long they are remembered at most."
     )
+    dead_letter_share: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Share of the events of a minute above which the worker waits instead of setting them "
+        "aside as dead letters; 1: it never waits.",
+    )
     newer_records: Literal["pause", "set_aside"] = Field(
         default="pause",
         description="At a record of the log that a newer version made: wait for the upgrade, or go on and "

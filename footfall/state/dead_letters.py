@@ -28,6 +28,7 @@ __all__ = ["MAX_BYTES", "MAX_LETTERS", "DeadLetters", "Page", "Settled", "Size",
 MAX_LETTERS = 100_000
 MAX_BYTES = 256 << 20
 
+_DUE = table.c.status.in_(("due", "retrying"))
 _AT_ONCE = 10_000  # letters that one transaction discards
 
 
@@ -149,6 +150,14 @@ class DeadLetters:
 
     # For the worker
 
+    async def due(self) -> bool:
+        """Whether there are letters to `take`. A look that waits for nobody: nearly always there are none."""
+
+        def peek(connection: Connection) -> bool:
+            return connection.scalar(sa.select(table.c.seq).where(_DUE).limit(1)) is not None
+
+        return await self._database.read(peek)
+
     async def take(self, limit: int = 1000, max_bytes: int = 8 << 20) -> Sequence[DeadLetter]:
         """Letters to be retried, by position: those a crash left half retried, and those due.
 
@@ -156,16 +165,12 @@ class DeadLetters:
         settled they are the worker's, and no others are. Raises Conflict when the worker's lease was
         taken over.
         """
-        wanted = table.c.status.in_(("due", "retrying"))
-
-        def peek(connection: Connection) -> bool:
-            return connection.scalar(sa.select(table.c.seq).where(wanted).limit(1)) is not None
 
         def write(connection: Connection) -> Sequence[DeadLetter]:
             lease.check(connection, self._fence)
             rows = connection.execute(
                 sa.select(table.c.shard, table.c.seq, table.c.size)
-                .where(wanted)
+                .where(_DUE)
                 .order_by(table.c.status.desc(), table.c.shard, table.c.seq)
                 .limit(limit)
                 .with_for_update()
@@ -184,8 +189,7 @@ class DeadLetters:
                 letters += letter_rows.read(connection, these)
             return letters
 
-        # Nearly always there is nothing to do, and a look waits for nobody.
-        return await self._database.run(write) if await self._database.read(peek) else []
+        return await self._database.run(write) if await self.due() else []
 
     async def begun(self) -> Sequence[DeadLetter]:
         """The letters that were taken and are not settled: no more than `take` gives out at once."""

@@ -1,9 +1,9 @@
 """What a batch is worth in the ledger: received, and what became of each event."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from footfall.model.record import SEQ_PER_RECORD, Record
+from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.ledger import LedgerCount, Outcome, hour_of, is_backfilled, received
 from footfall.state.letters import DeadLetter, event_letter, unreadable_letter
 from footfall.tenants.model import DEFAULT_WORKSPACE
@@ -60,14 +60,18 @@ def letter_of_record(placed: Placed, now: int) -> DeadLetter:
     )
 
 
-def letter_of_event(
-    records: Iterable[Placed], shard: int, seq: int, reason: str, detail: str, now: int
-) -> DeadLetter:
-    """For the event at a position of these records."""
-    offset, index = divmod(seq, SEQ_PER_RECORD)
-    record: Record = next(
-        placed.record
-        for placed in records
-        if placed.shard == shard and placed.offset == offset and placed.record is not None
-    )
-    return event_letter(record, index, shard, seq, reason=reason, failed_at=now, detail=detail)
+def letters_of_events(
+    records: Iterable[Placed], dead: Mapping[tuple[int, int], tuple[str, str]], now: int
+) -> list[DeadLetter]:
+    """For events of these records: by position the reason and the detail. `now` in ms."""
+    if not dead:
+        return []
+    by_place = {(placed.shard, placed.offset): placed.record for placed in records}
+    letters: list[DeadLetter] = []
+    for (shard, seq), (reason, detail) in dead.items():
+        offset, index = divmod(seq, SEQ_PER_RECORD)
+        if record := by_place[shard, offset]:
+            letters.append(
+                event_letter(record, index, shard, seq, reason=reason, failed_at=now, detail=detail)
+            )
+    return letters

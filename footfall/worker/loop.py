@@ -49,6 +49,7 @@ log = structlog.get_logger(__name__)
 _POLL = 0.05  # seconds between looks at a log that has little to read:
 _LITTLE = 1000  # rows
 _SECOND = 1.0  # between measurements, and looks for dead letters to retry
+_RETRY_PAUSE = 10.0  # after a round of letters that could not be made
 LEASE_SECONDS = 30.0
 _INSERT_MARGIN = 5.0  # seconds of lease that an insert needs at its beginning
 _SHOWN = 3  # positions of dead letters in a line of the log
@@ -78,12 +79,13 @@ class Worker:
         self._recent = RecentIds(settings.recent_ids, settings.recent_ids_window)
         self._memory = Memory(self._recent, settings.data / "recent-ids", settings.recent_ids_window)
         self._preparer = Preparer(self._sessions, self._recent)
-        self._dead_share = DeadShare()
+        self._dead_share = DeadShare(settings.dead_letter_share)
         self._pauses = Pauses()
         self._started = False
         self._reader: Reader | None = None
         self._stored = 0
         self._looked = 0.0
+        self._retry_from = 0.0
 
     @property
     def fence(self) -> Fence:
@@ -211,7 +213,8 @@ class Worker:
     async def _pause(self, obstacle: Obstacle) -> None:
         """Look after the rest, and return when it makes sense to look again. Nothing is being inserted."""
         failures = self._pauses.again(obstacle)
-        if not (await self._every_second() and await self._retry()):
+        await self._every_second()
+        if time.monotonic() < self._retry_from or not await self._retry():
             await self._patience.pause(failures)
 
     async def _too_many(self, events: int, dead: int) -> bool:
@@ -265,9 +268,9 @@ class Worker:
             await self._patience.until_done(lambda: self._lease.renew(self._fence, LEASE_SECONDS))
 
     async def _every_second(self) -> bool:
-        """What is due about once a second: measurements, expiry of ids. Returns whether it was.
+        """What is due about once a second: measurements, expiry of ids, a look for letters to be retried.
 
-        Raises Conflict when the lease was lost.
+        Returns whether there are such. Raises Conflict when the lease was lost.
         """
         now = time.monotonic()
         if now - self._looked < _SECOND:
@@ -280,7 +283,8 @@ class Worker:
             backlog = await self._log.backlog(WORKER)
             metrics.LOG_BACKLOG.set(backlog.records)
             metrics.LOG_OLDEST_SECONDS.set(backlog.oldest_age)
-        return True
+            return now >= self._retry_from and await self._dead_letters.due()
+        return False
 
     async def _retry(self) -> int:
         """A round of letters that are due; returns how many. Nothing is being inserted."""
@@ -288,6 +292,7 @@ class Worker:
             tried = await self._retries.round()
         except Retryable as error:
             log.warning("dead letters cannot be tried again now", problem=str(error))
+            self._retry_from = time.monotonic() + _RETRY_PAUSE
             return 0
         if tried and self._reader:
             self._memory.entered(0, self._reader.done_positions)

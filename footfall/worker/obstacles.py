@@ -31,7 +31,10 @@ class Obstacle(NamedTuple):
 
 def too_many(events: int, dead: int) -> Obstacle:
     """Too large a share of what comes in cannot be stored."""
-    message = "too much of what comes in cannot be stored: mend or roll back this version, nothing is lost"
+    message = (
+        "too much of what comes in cannot be stored: mend or roll back this version, nothing is lost"
+        " (or set dead_letter_share = 1 to set it all aside and go on)"
+    )
     return Obstacle(WORKER_PAUSED, message, {"events": events, "dead": dead})
 
 

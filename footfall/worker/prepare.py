@@ -23,10 +23,11 @@ from footfall.enrich.pipeline import Pipeline
 from footfall.model.columns import NAMES
 from footfall.model.record import RawEvent, Record, event_positions
 from footfall.state.batches import Closing, Plan
+from footfall.state.ledger import is_backfilled
 from footfall.state.letters import DeadLetter
 from footfall.store.arrow import table
 from footfall.store.ids import EventId
-from footfall.worker.books import Books, letter_of_event, letter_of_record
+from footfall.worker.books import Books, letter_of_record, letters_of_events
 from footfall.worker.columns import Columns, columns
 from footfall.worker.reader import Batch, Placed
 from footfall.worker.recent_ids import RecentIds
@@ -76,7 +77,6 @@ class Attempt(NamedTuple):
     letters: Sequence[DeadLetter]
     rows: pa.Table
     names: Sequence[EventId]
-    sent: Mask  # the id came from the client
     ids: Ids
     oldest: int  # when the first of them occurred, or was received (ms)
 
@@ -145,7 +145,7 @@ class Preparer:
         books.count(rows, "stored")
 
         letters = [letter_of_record(placed, now) for placed in records if placed.record is None]
-        letters += [letter_of_event(records, *place, *why, now) for place, why in dead.items()]
+        letters += letters_of_events(records, dead, now)
         plan = plan or _new_plan(batch, rows["occurred_at"], now)
         received_until = max((p.record.received_at / 1000 for p in records if p.record), default=0.0)
         closing = Closing(books.counts(), letters)
@@ -182,10 +182,9 @@ class Preparer:
             EventId(workspace, UUID(bytes=event_id))
             for workspace, event_id in zip(rows["workspace_id"], rows["event_id"], strict=True)
         ]
-        sent = np.array(rows["client_id"], np.bool_)
         ids = self._recent.identify(rows["workspace_id"], rows["event_id"], payload_digests(events))
         oldest = min([*rows["occurred_at"], *rows["received_at"]], default=0)
-        return Attempt(good, arrow, names, sent, ids, oldest), failed
+        return Attempt(good, arrow, names, ids, oldest), failed
 
     def _first_copies(
         self,
@@ -196,28 +195,33 @@ class Preparer:
     ) -> FirstCopies:
         """Decide which events are duplicates.
 
-        Ids made at the door are not looked at: they cannot come twice.
+        Ids made at the door are not looked at: they cannot come twice. Those of imported events are
+        made of their lines: of them the index holds the ones under which a dead letter was stored.
         """
         keep = np.ones(len(events), np.bool_)
+        if any(map(is_backfilled, set(rows["source"]))):
+            imported = [index for index, source in enumerate(rows["source"]) if is_backfilled(source)]
+            again = self._recent.known(self._identify(rows, events, imported))
+            keep[imported] = ~again | _are_in(rows, imported, present)
         sent = np.flatnonzero(np.array(rows["client_id"], np.bool_))
         if not len(sent):
             return FirstCopies(Ids.none(), keep)
         chosen = sent.tolist()
-        ids = self._recent.identify(
-            [rows["workspace_id"][i] for i in chosen],
-            [rows["event_id"][i] for i in chosen],
-            payload_digests(events[i] for i in chosen),
-        )
+        ids = self._identify(rows, events, chosen)
         verdict = self._recent.check(ids, pending)
-        duplicate = verdict.duplicate
-        if present:
-            here = [(rows["shard"][i], rows["seq"][i]) in present for i in chosen]
-            duplicate &= ~np.array(here, np.bool_)
-        keep[sent[duplicate]] = False
+        duplicate = verdict.duplicate & ~_are_in(rows, chosen, present)
+        keep[sent] = ~duplicate
         if conflicts := int(verdict.conflict.sum()):
             metrics.ID_CONFLICTS.inc(conflicts)
             log.warning("ids came again with another payload; the first one counts", events=conflicts)
         return FirstCopies(Ids(ids.key[~duplicate], ids.rest[~duplicate]), keep)
+
+    def _identify(self, rows: Columns, events: Sequence[RawEvent], chosen: Sequence[int]) -> Ids:
+        return self._recent.identify(
+            [rows["workspace_id"][i] for i in chosen],
+            [rows["event_id"][i] for i in chosen],
+            payload_digests(events[i] for i in chosen),
+        )
 
     def _table(self, rows: Columns) -> pa.Table:
         self._pipeline.run(rows)
@@ -296,6 +300,13 @@ def _set_aside(rows: Columns, ids: Ids, dead: Container[Position]) -> tuple[Colu
     alive = np.array([place not in dead for place in zip(rows["shard"], rows["seq"], strict=True)], np.bool_)
     kept = alive[np.flatnonzero(np.array(rows["client_id"], np.bool_))]
     return _pick(rows, alive), Ids(ids.key[kept], ids.rest[kept])
+
+
+def _are_in(rows: Columns, chosen: Sequence[int], places: Container[Position]) -> Mask:
+    """Of the chosen rows, which positions are among `places`."""
+    if not places:
+        return np.zeros(len(chosen), np.bool_)
+    return np.array([(rows["shard"][i], rows["seq"][i]) in places for i in chosen], np.bool_)
 
 
 def _pick(rows: Columns, mask: Mask) -> Columns:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from footfall import metrics
-from footfall.worker.recent_ids_keys import U16, Ids, Keys, Mask
+from footfall.worker.recent_ids_keys import U16, U32, U64, Ids, Keys, Mask
 from footfall.worker.recent_ids_runs import EMPTY, Run, find, merge, new_run, repeats
 
 _PARTITION_BITS = 6
@@ -109,6 +109,25 @@ class RecentIds:
         """
         order = ids.key.argsort()
         key, rest = ids.key[order], ids.rest[order]
+        found, same = self._find(key, rest)
+        for run in pending:
+            _note(found, same, *find(run, key, rest))
+        again, like_the_first = repeats(key, rest, order)
+        _note(found, same, again, like_the_first & ~found)
+        verdict = Verdict(np.empty(len(key), np.bool_), np.empty(len(key), np.bool_))
+        verdict.duplicate[order] = found
+        verdict.conflict[order] = found & ~same
+        return verdict
+
+    def known(self, ids: Ids) -> Mask:
+        """Which ids the index holds; that one of them repeats another does not matter."""
+        order = ids.key.argsort()
+        known = np.empty(len(order), np.bool_)
+        known[order], _ = self._find(ids.key[order], ids.rest[order])
+        return known
+
+    def _find(self, key: U64, rest: U32) -> tuple[Mask, Mask]:
+        """Which ids the index holds, and of which of those the payload is the same. `key` is sorted."""
         found, same = np.zeros(len(key), np.bool_), np.zeros(len(key), np.bool_)
         bounds = [*key.searchsorted(_STARTS).tolist(), len(key)]
         with self._lock:
@@ -119,14 +138,7 @@ class RecentIds:
                 here = slice(start, end)
                 for run in partition:
                     _note(found[here], same[here], *find(run, key[here], rest[here], self._first))
-        for run in pending:
-            _note(found, same, *find(run, key, rest))
-        again, like_the_first = repeats(key, rest, order)
-        _note(found, same, again, like_the_first & ~found)
-        verdict = Verdict(np.empty(len(key), np.bool_), np.empty(len(key), np.bool_))
-        verdict.duplicate[order] = found
-        verdict.conflict[order] = found & ~same
-        return verdict
+        return found, same
 
     def enter(self, run: Run, received_at: float) -> None:
         """Remember ids whose batch is closed: `sort` of those that were counted, none of them a duplicate.

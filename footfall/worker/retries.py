@@ -129,9 +129,8 @@ class Retries:
     async def _settle(self, attempt: Attempt, decided: Decided, more: Sequence[Settled]) -> None:
         """Book what became of the letters, and `more`. The ids of what is stored are known first."""
         now = _now()
-        stored = decided.stored & attempt.sent
-        if stored.any():
-            ids = Ids(attempt.ids.key[stored], attempt.ids.rest[stored])
+        if decided.stored.any():
+            ids = Ids(attempt.ids.key[decided.stored], attempt.ids.rest[decided.stored])
             await self._patience.until_done(lambda: self._memory.enter_late(ids))
         settled = list(more)
         for index, letter in enumerate(attempt.letters):

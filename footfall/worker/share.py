@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from footfall.model.record import events_in
+from footfall.state.letters import NEWER_FORMAT
 from footfall.worker.reader import Placed
 
-MOST = 0.2  # of the events of a minute
 AT_LEAST = 100  # dead letters: one bad event among three is no deploy
 _MINUTE = 60.0
 
@@ -21,9 +21,10 @@ _EVENT_BYTES = 256  # of an event, where no record says how large its events are
 
 
 class DeadShare:
-    """Counts what was closed, by batch. `clock` in seconds, any origin."""
+    """Counts what was closed, by batch. `most` of the events of a minute; `clock` in seconds, any origin."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: float = 0.2, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
         self._clock = clock
         self._batches: deque[tuple[float, int, int]] = deque()
 
@@ -34,7 +35,7 @@ class DeadShare:
             self._batches.popleft()
         dead += sum(each[2] for each in self._batches)
         events += sum(each[1] for each in self._batches)
-        return dead >= AT_LEAST and dead > MOST * events
+        return dead >= AT_LEAST and dead > self._most * events
 
     def closed(self, events: int, dead: int) -> None:
         """A batch was closed."""
@@ -49,7 +50,11 @@ class Weight(NamedTuple):
 
 
 def weigh(records: Sequence[Placed]) -> Weight:
-    """A record that cannot be read counts for the events it says it has, else for its share of the bytes."""
+    """A record that cannot be read counts for the events it says it has, else for its share of the bytes.
+
+    One of a newer version is no fault: whether it is set aside was asked for itself.
+    """
+    records = [placed for placed in records if placed.reason != NEWER_FORMAT]
     readable = [placed for placed in records if placed.record]
     events = sum(len(placed.record.events) for placed in readable if placed.record)
     if len(readable) == len(records):

@@ -99,6 +99,22 @@ async def test_a_copy_in_a_batch_that_a_crash_left_open(world, fix, source):
     await settled(world, rows=3, received=4, stored=3, duplicate=1)
 
 
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_copy_that_waits_in_the_log_while_the_letter_is_stored(world, fix, source, restart):
+    one = uuid7()
+    await send(world, poison(event_id=one), **source)
+    await drain(world)
+    fix()
+    await retry_all(world)
+    if restart:
+        await drain(world)
+    await send(world, event(event_id=one), event(), **source)
+    await drain(world)
+    assert await world.letters() == []
+    await settled(world, rows=2, received=3, stored=2, duplicate=1)
+
+
 async def test_an_id_belongs_to_its_workspace(world, fix):
     one = uuid7()
     await world.append_raw(record([poison(event_id=one, client_id=True)]))
