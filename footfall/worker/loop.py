@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -180,8 +180,18 @@ class Worker:
             there = await until_done(lambda plan=plan: present(self._store, plan))
             prepared = await in_thread(self._preparer.prepare, batch, (), plan, there)
             await self._insert_and_close(prepared, uncertain=True)
-        self._reader = Reader(self._log, await until_done(self._batches.positions), self._settings)
+        closed = await until_done(self._batches.positions)
+        await self._release(closed)
+        self._reader = Reader(self._log, closed, self._settings)
         return self._reader
+
+    async def _release(self, closed: Mapping[int, int]) -> None:
+        """Commit what is closed: a crash may have come in between, and a quiet shard has no further batch."""
+        for shard in await self._patience.until_done(self._log.shards):
+            if shard in closed:
+                await self._patience.until_done(
+                    lambda shard=shard: self._log.commit(WORKER, shard, closed[shard])
+                )
 
     async def _prepared(self, batch: Batch, pending: Sequence[Run] = ()) -> Prepared:
         return await in_thread(self._preparer.prepare, batch, pending)

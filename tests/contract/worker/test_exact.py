@@ -11,6 +11,7 @@ from footfall.model.ids import uuid7
 from tests.contract.installation import (
     Crash,
     crash,
+    drain,
     event,
     nothing,
     record,
@@ -99,6 +100,17 @@ CRASHES = [
     "before log.commit",
     "after log.commit",
 ]
+
+
+async def test_what_a_crash_left_uncommitted_does_not_wait_for_a_further_record(world):
+    world.hooks["before log.commit"] = crash
+    await world.append(10)
+    with pytest.raises(Crash):
+        await drain(world)
+    assert await world.backlog() == 1
+    world.hooks.clear()
+    await drain(world)
+    await settled(world, rows=10, received=10, stored=10)
 
 
 @pytest.mark.parametrize(("how", "checkpoint"), [("raised", True), ("cancelled", False)])
