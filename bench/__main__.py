@@ -19,7 +19,6 @@ NAMES = (
     "import_access_log",
     "rollups",
     "query",
-    "retention",
     "export",
 )
 
