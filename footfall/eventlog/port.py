@@ -3,6 +3,10 @@
 A log has shards. A shard has one writer and a random 64-bit id that is born with it and
 never used again. A record has an offset in its shard: increasing, gaps allowed, never
 changing. (shard, offset) names a record for ever.
+
+"Nothing" and "not now" are different answers: every method below but `append` (which raises
+LogFull) raises Retryable when it cannot answer at present, because something is held, slow,
+unreadable for the moment, or full. An empty answer means that there is nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,7 +64,7 @@ class EventLog(Protocol):
         ...
 
     async def shards(self) -> Sequence[int]:
-        """All shards that may hold records, also those that no process writes any more."""
+        """All shards that may hold records, also those that no process writes any more. Raises Retryable."""
         ...
 
     async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[Stored]:
@@ -68,7 +72,8 @@ class EventLog(Protocol):
 
         At most `limit` records and about `max_bytes` (at least one record, if there is any).
         Answers at once, empty when there is nothing new. A damaged record is returned
-        without data; the ones around it are delivered.
+        without data; the ones around it are delivered. Raises Retryable when it cannot tell what
+        comes next; what it read before that is delivered first.
         """
         ...
 
@@ -77,7 +82,8 @@ class EventLog(Protocol):
 
         It only releases records for retention: where to read on is the consumer's own
         knowledge, kept with what it did with them. A smaller `upto` than before changes nothing.
-        `consumer` is a short name of a-z, 0-9, _ and -.
+        `consumer` is a short name of a-z, 0-9, _ and -. Raises Retryable, and then may have
+        happened or not.
         """
         ...
 
@@ -85,16 +91,17 @@ class EventLog(Protocol):
         """What was acknowledged, lies above the offset `after` of its shard, and can never be read.
 
         With its file, or the end of it, it has left the log without being damaged there: `read` passes
-        over it. As far as the log can know; for the start of a consumer. Raises Retryable.
+        over it. As far as the log can know; for the start of a consumer, and where it finds offsets
+        left out. Nothing above an offset in `after` was released by the consumer. Raises Retryable.
         """
         ...
 
     async def drop_consumer(self, consumer: str) -> None:
-        """Forget an abandoned consumer, so that it no longer holds records back."""
+        """Forget an abandoned consumer, so that it no longer holds records back. Raises Retryable."""
         ...
 
     async def backlog(self, consumer: str) -> Backlog:
-        """Depth and oldest age over all shards."""
+        """Depth and oldest age over all shards. Raises Retryable if one of them cannot tell."""
         ...
 
     async def retain(self, older_than: float) -> int:
@@ -103,7 +110,8 @@ class EventLog(Protocol):
         May keep more: whole segments only, and everything while no consumer is known, because
         one may still come. To be called now and then by every process that appends. Returns
         the number of records deleted. (A log at its size limit deletes what every consumer
-        committed without being asked, whatever its age, before it refuses a record.)
+        committed without being asked, whatever its age, before it refuses a record.) Raises
+        Retryable after it deleted what it could.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,10 +72,7 @@ class SqliteLog:
 
     async def gone(self, after: Mapping[int, int]) -> Sequence[Gone]:
         """See the port."""
-        try:
-            return await self._do(gone, self._root, self._reader, after)
-        except OSError as error:
-            raise Retryable(f"the log cannot say what it lacks: {error.strerror}") from error
+        return await self._do(gone, self._root, self._reader, after)
 
     async def drop_consumer(self, consumer: str) -> None:
         """See the port."""
@@ -102,7 +100,13 @@ class SqliteLog:
         self._thread.shutdown()
 
     async def _do(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        """The edge of the reading side: what a file or its file system refuses is "not now"."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        except OSError as error:  # its text may name a path
+            raise Retryable(f"the log does not answer now: {error.strerror}") from error
+        except (sqlite3.Error, MemoryError) as error:
+            raise Retryable(f"the log does not answer now: {error or 'no memory'}") from error
 
     def _backlog(self, consumer: str) -> Backlog:
         records = 0
@@ -137,8 +141,7 @@ def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:
         raise
     overflow = None
     if settings.overflow == "drop_oldest":
-        # The worker may have half inserted a batch, and another one not committed here yet.
-        overflow = Overflow(consumers, keep=2 * settings.batch_bytes)
+        overflow = Overflow(consumers, batch_bytes=settings.batch_bytes)
     room = Room(root, claimed.shard, settings.log_max, Retention(root, consumers, reader), overflow)
     # The segment being written cannot be deleted; it must not be most of what is allowed.
     segment_bytes = min(settings.log_segment, settings.log_max // 8)

@@ -11,6 +11,7 @@ consumer's next commit.
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from footfall.errors import Invalid
@@ -19,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class Consumers:
-    """The commits in one log directory."""
+    """The commits in one log directory. All methods raise OSError: what cannot be read is not -1."""
 
     def __init__(self, root: Path) -> None:
         self._root = root / "consumers"
@@ -57,8 +58,9 @@ class Consumers:
         return max((_read(path) for path in self._root.glob(f"*/{shard:016x}")), default=-1)
 
     def drop(self, consumer: str) -> None:
-        """Forget the consumer."""
-        shutil.rmtree(self._path(consumer), ignore_errors=True)
+        """Forget the consumer. Raises OSError."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._path(consumer))
 
     def forget_shard(self, shard: int) -> None:
         """Remove what was committed of a shard that is gone for good."""

@@ -93,19 +93,22 @@ def gone(root: Path, reader: Reader, after: Mapping[int, int]) -> list[Gone]:
     return [
         Gone(shard, commit.first, commit.last, commit.events, commit.at)
         # The ring first: what it knows was in the log by then.
-        for shard in list_shards(root.parent / "log-ends")
-        for commit in _gone(
-            reader, shard, [each for _, each in read_commits(root, shard)], after.get(shard, -1)
-        )
+        for shard in sorted({*list_shards(root.parent / "log-ends"), *after})
+        for commit in _gone(reader, shard, [each for _, each in read_commits(root, shard)], after.get(shard))
     ]
 
 
-def _gone(reader: Reader, shard: int, commits: list[Commit], after: int) -> list[Commit]:
+def _gone(reader: Reader, shard: int, commits: list[Commit], known: int | None) -> list[Commit]:
+    after = -1 if known is None else known
     commits = [commit for commit in commits if commit.last > after]
-    if not commits:
-        return []
     segments = reader.segments(shard)
     found: list[Commit] = []
+    if known is not None and segments:
+        # Retention took nothing above `known`, so what is missing there was deleted, also if it is older than
+        # the ring: then of each record it is only known that it was.
+        first = min([segments[0].first, *(commit.first for commit in commits)])
+        if 0 < (records := first - known - 1) < MOST_MISSING:
+            found.append(Commit(known + 1, first - 1, segments[0].path.stat().st_mtime, records))
     for commit in commits:
         index = bisect_right(segments, commit.last, key=lambda segment: segment.first) - 1
         if index < 0:

@@ -182,9 +182,12 @@ def open_writer(segment: Segment) -> sqlite3.Connection:
 
 
 def open_reader(segment: Segment) -> sqlite3.Connection:
-    """A connection that never writes, for any process, beside the writer."""
+    """A connection that never writes, for any process, beside the writer.
+
+    It waits briefly for who holds the file: the caller tries again, and reads other shards meanwhile.
+    """
     connection = sqlite3.connect(
-        f"file:{segment.path}?mode=ro", uri=True, isolation_level=None, timeout=2, check_same_thread=False
+        f"file:{segment.path}?mode=ro", uri=True, isolation_level=None, timeout=0.5, check_same_thread=False
     )
     # A flipped length must not become an allocation of gigabytes.
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 80 << 20)

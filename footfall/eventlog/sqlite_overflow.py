@@ -39,31 +39,47 @@ _log = logging.getLogger(__name__)
 class Overflow:
     """Drops the oldest events that the worker has not begun with. Blocking; the writer's thread alone.
 
-    `keep`: so many bytes above what is committed are left as they are, because a batch of them
-    may be on its way to the store, and what was stored must not be counted as dropped.
+    What the worker has read must stay as it is, because what was stored must not be counted as
+    dropped. Above what is committed here it holds at most a batch that is closed but not
+    committed, one that is being inserted, and what it read on: less than a batch and one more
+    chunk of at most `batch_bytes`. Each of the four may be longer by its last record.
     """
 
-    def __init__(self, consumers: Consumers, keep: int) -> None:
+    def __init__(self, consumers: Consumers, batch_bytes: int) -> None:
         self._consumers = consumers
-        self._keep = keep
+        self._batch_bytes = batch_bytes
 
     def drop(self, directory: Path, shard: int, enough: int) -> None:
         """Free at least `enough` bytes, if that is possible now."""
         released = self._consumers.released(shard)
-        ahead = freed = 0
+        ahead = largest = freed = 0  # bytes; `largest` of a block above what is committed
         # The last segment is being written.
         for segment, following in pairwise(list_segments(directory)):
             try:
-                size = segment.path.stat().st_size
-                if segment.first <= released or ahead < self._keep:
-                    ahead += size if following.first - 1 > released else 0
+                if following.first - 1 <= released:
+                    continue
+                if segment.first <= released or ahead < 4 * (self._batch_bytes + largest):
+                    size, longest = _bytes_between(segment, released, following.first)
+                    ahead, largest = ahead + size, max(largest, longest)
                 elif is_sealed(segment) and not _was_dropped(segment):
+                    size = segment.path.stat().st_size
                     freed += size - _drop_events(segment, following.first)
             except (sqlite3.Error, OSError, Damaged) as error:
-                # The reader of pages can still save something of a damaged one.
+                # The reader of pages can still save something of a damaged one. One whose bytes
+                # cannot be counted counts for none: then more of what follows it is left.
                 _log.warning("log segment %s stays as it is: %s", segment.path.name, error)
             if freed >= enough:
                 return
+
+
+def _bytes_between(segment: Segment, after: int, below: int) -> tuple[int, int]:
+    """Bytes of all blocks that end between these offsets, and of the largest. Raises sqlite3.Error."""
+    with closing(open_reader(segment)) as connection:
+        size, largest = connection.execute(
+            "SELECT total(length(data)), max(length(data)) FROM blocks WHERE last > ? AND last < ?",
+            (after, below),
+        ).fetchone()
+    return int(size), largest or 0
 
 
 def _drop_events(segment: Segment, below: int) -> int:

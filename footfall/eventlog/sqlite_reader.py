@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from footfall.errors import Retryable
 from footfall.eventlog.port import Stored
 from footfall.eventlog.sqlite_block import MAX_RECORDS, Block, Damaged, decode
 from footfall.eventlog.sqlite_files import (
@@ -33,10 +34,6 @@ _ENDS = 4096  # finished segments whose end is remembered
 _TRANSIENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 _log = logging.getLogger(__name__)
-
-
-class _NotNow(Exception):
-    """The segment cannot be read at this moment; the next call will do."""
 
 
 class Reader:
@@ -72,36 +69,30 @@ class Reader:
         return listed
 
     def shards(self) -> list[int]:
-        """All shards that have a segment."""
-        return [shard for shard in list_shards(self._root) if self.segments(shard)]
+        """All shards that have a segment, or whose directory cannot be listed now. Raises OSError."""
+        return [shard for shard in list_shards(self._root) if self._may_hold(shard)]
 
     def read(self, shard: int, after: int, limit: int, max_bytes: int) -> list[Stored]:
-        """See the port. Raises nothing but programming errors."""
+        """See the port. Raises Retryable, OSError."""
         taken: list[Stored] = []
-        size = damaged = 0
-        # Listed before reading: the writer never writes to a segment that has a successor.
-        for block in self._blocks(shard, after):
-            at = block.appended_at
-            for offset, data in enumerate(block.records, block.first):
-                if offset <= after:
-                    continue
-                if len(taken) >= limit or (size >= max_bytes and taken):
-                    break
-                taken.append(Stored(offset, at, data))
-                size += len(data or b"")
-                damaged += data is None
-            if len(taken) >= limit or size >= max_bytes:
-                break
-        if damaged:
+        try:
+            self._take(taken, shard, after, limit, max_bytes)
+        except (Retryable, OSError):
+            if not taken:
+                raise
+        if damaged := sum(stored.data is None for stored in taken):
             LOG_DAMAGED.inc(damaged)
         return taken
 
     def oldest(self, shard: int, after: int) -> float | None:
-        """When the first record above `after` was appended; None if there is none."""
+        """When the first record above `after` was appended, or None. Raises Retryable, OSError."""
         return next((block.appended_at for block in self._blocks(shard, after)), None)
 
     def end(self, shard: int, segment: Segment, following: Segment | None) -> tuple[int, float] | None:
-        """Offset and time of the segment's last readable record; None if there is none (or not now)."""
+        """Offset and time of the segment's last readable record; None if there is none.
+
+        Raises Retryable, OSError.
+        """
         if segment.path in self._ends:
             return self._ends[segment.path]
         below = _NO_END if following is None else following.first
@@ -139,16 +130,32 @@ class Reader:
             self._salvage[1].close()
             self._salvage = None
 
+    def _may_hold(self, shard: int) -> bool:
+        try:
+            return bool(self.segments(shard))
+        except OSError:
+            return True
+
+    def _take(self, taken: list[Stored], shard: int, after: int, limit: int, max_bytes: int) -> None:
+        size = 0
+        for block in self._blocks(shard, after):
+            at = block.appended_at
+            for offset, data in enumerate(block.records, block.first):
+                if offset <= after:
+                    continue
+                if len(taken) >= limit or (size >= max_bytes and taken):
+                    return
+                taken.append(Stored(offset, at, data))
+                size += len(data or b"")
+
     def _blocks(self, shard: int, after: int) -> Iterator[Block]:
+        # Listed before reading: the writer never writes to a segment that has a successor.
         segments = self.segments(shard)
         start = bisect_right(segments, after + 1, key=lambda segment: segment.first) - 1
-        try:
-            for index in range(max(start, 0), len(segments)):
-                segment = segments[index]
-                below = segments[index + 1].first if index + 1 < len(segments) else _NO_END
-                yield from self._segment_blocks(shard, segment, max(after, segment.first - 1), below)
-        except _NotNow:
-            return
+        for index in range(max(start, 0), len(segments)):
+            segment = segments[index]
+            below = segments[index + 1].first if index + 1 < len(segments) else _NO_END
+            yield from self._segment_blocks(shard, segment, max(after, segment.first - 1), below)
 
     def _segment_blocks(self, shard: int, segment: Segment, after: int, below: int) -> Iterator[Block]:
         """The blocks of one segment from `after` on, and what is missing as damaged ones."""
@@ -188,13 +195,13 @@ class Reader:
         return connection
 
     def _give_up(self, shard: int, segment: Segment, error: BaseException) -> bool:
-        """Whether the pages should be read without SQLite. Raises _NotNow for passing trouble."""
+        """Whether the pages should be read without SQLite. Raises Retryable for passing trouble."""
         if shard in self._open:
             self._open.pop(shard)[1].close()
         if not segment.path.exists():
-            return False  # retention removed it meanwhile
+            return False  # it was removed meanwhile; whether it should have been, the consumer knows
         if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT:
-            raise _NotNow from error
+            raise Retryable(f"log segment {segment.path.name} cannot be read now: {error}") from error
         return True
 
     def _salvaged(self, segment: Segment) -> Salvage:
@@ -205,10 +212,7 @@ class Reader:
                 self._salvage[1].close()
                 self._salvage = None
             _log.warning("log segment %s is damaged; reading it page by page", segment.path.name)
-            try:
-                self._salvage = (signature, Salvage(segment))
-            except OSError:
-                raise _NotNow from None
+            self._salvage = (signature, Salvage(segment))
         return self._salvage[1]
 
     def _modified(self, segment: Segment) -> float:

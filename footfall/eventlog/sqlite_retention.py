@@ -3,9 +3,10 @@
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from footfall.errors import LogFull
+from footfall.errors import LogFull, Retryable
 from footfall.eventlog.sqlite_consumers import Consumers
 from footfall.eventlog.sqlite_files import (
     Segment,
@@ -19,7 +20,7 @@ from footfall.eventlog.sqlite_files import (
 )
 from footfall.eventlog.sqlite_heal import heal_shard
 from footfall.eventlog.sqlite_overflow import Overflow
-from footfall.eventlog.sqlite_reader import Reader
+from footfall.eventlog.sqlite_reader import MOST_MISSING, Reader
 
 # Space on the disk that the log leaves to others: the worker must be able to empty it.
 _RESERVE = 16 << 20
@@ -35,23 +36,38 @@ class Retention:
         self._reader = reader
 
     def retain(self, older_than: float, own: int | None) -> int:
-        """See the port. Looks after the own shard, and after those that nobody writes any more."""
+        """See the port. Looks after the own shard, and after those that nobody writes any more.
+
+        Raises Retryable, OSError: of the last shard that could not be looked after.
+        """
         deleted = 0
+        trouble: Retryable | OSError | None = None
         for shard in list_shards(self._root):
-            directory = shard_directory(self._root, shard)
-            if shard == own:
-                deleted += self.trim(shard, list_segments(directory)[:-1], older_than)[0]
-            elif (lock := try_lock(directory)) is not None:
-                try:
-                    self._reader.forget(shard)
-                    heal_shard(directory)
-                    deleted += self.trim(shard, list_segments(directory), older_than)[0]
-                    if not list_segments(directory):
-                        self._consumers.forget_shard(shard)
-                        shutil.rmtree(directory, ignore_errors=True)
-                finally:
-                    os.close(lock)
+            try:
+                deleted += self._retain(shard, older_than, own=shard == own)
+            except (Retryable, OSError) as error:
+                trouble = error
+        if trouble is not None:
+            raise trouble
         return deleted
+
+    def _retain(self, shard: int, older_than: float, *, own: bool) -> int:
+        directory = shard_directory(self._root, shard)
+        if own:
+            return self.trim(shard, list_segments(directory)[:-1], older_than)[0]
+        lock = try_lock(directory)
+        if lock is None:
+            return 0
+        try:
+            self._reader.forget(shard)
+            heal_shard(directory)
+            deleted = self.trim(shard, list_segments(directory), older_than)[0]
+            if not list_segments(directory):
+                self._consumers.forget_shard(shard)
+                shutil.rmtree(directory, ignore_errors=True)
+            return deleted
+        finally:
+            os.close(lock)
 
     def close(self) -> None:
         """Close the reader."""
@@ -62,7 +78,8 @@ class Retention:
     ) -> tuple[int, int]:
         """Delete from the oldest of `segments` on; the number of records and of bytes deleted.
 
-        Stops at one that is needed or not old, or when `enough` bytes are free.
+        Stops at one that is needed or not old, or when `enough` bytes are free. Raises Retryable
+        when one cannot be read now, OSError.
         """
         released = self._consumers.released(shard)
         records = freed = 0
@@ -70,11 +87,12 @@ class Retention:
             following = segments[index + 1] if index + 1 < len(segments) else None
             end = self._reader.end(shard, segment, following)
             try:
-                # An empty or unreadable one has no records that anybody could still want.
                 last, newest = end or (segment.first - 1, segment.path.stat().st_mtime)
                 size = segment.path.stat().st_size
             except FileNotFoundError:
                 continue
+            if following is not None and following.first - 1 - last < MOST_MISSING:
+                last = following.first - 1  # what is damaged is still to be delivered as such
             if released < last or newest >= older_than or freed >= enough:
                 break
             self._reader.forget(shard)
@@ -125,7 +143,8 @@ class Room:
             # Age is a wish, the limit is not: what every consumer has committed goes early.
             directory = shard_directory(self._root, self._shard)
             excess = self._size + size - self._limit + self._limit // 16
-            self._retention.trim(self._shard, list_segments(directory)[:-1], float("inf"), excess)
+            with suppress(Retryable):  # what cannot be read now is not deleted
+                self._retention.trim(self._shard, list_segments(directory)[:-1], float("inf"), excess)
             self._measure()
             if self._overflow and self._size + size > self._limit:
                 self._overflow.drop(directory, self._shard, excess)

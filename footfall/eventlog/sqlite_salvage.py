@@ -8,9 +8,11 @@ it is found by looking for the magic in every page. Of SQLite's formats only thi
 pages (section 1.6), and how frames lie in a write-ahead log (section 4.1).
 """
 
+import errno
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -21,6 +23,7 @@ from footfall.eventlog.sqlite_files import PAGE, Segment, log_path
 _MAX_LOCAL = PAGE - 35
 _MIN_LOCAL = (PAGE - 12) * 32 // 255 - 23
 _WAL_HEADER = 32
+_READS = 3  # attempts before a page counts as unreadable
 _FRAME = Struct(">II8s8x")  # page number, pages of the database after a commit or 0, salts, checksums
 
 
@@ -33,26 +36,66 @@ class _Found(NamedTuple):
     damaged: int
 
 
+class _File:
+    """A file read in pages; one with an unreadable sector is zeros. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = os.fstat(self._descriptor).st_size
+        self._unreadable: set[int] = set()
+
+    def page(self, index: int) -> bytes:
+        """The page, shorter at the end of the file. Raises OSError."""
+        length = max(0, min(PAGE, self.size - index * PAGE))
+        if index in self._unreadable:
+            return bytes(length)
+        many = 2 * len(self._unreadable) + 2 > -(-self.size // PAGE)
+        for again in reversed(range(_READS)):
+            try:
+                return os.pread(self._descriptor, length, index * PAGE)
+            except OSError as error:
+                if error.errno != errno.EIO or (many and not again):
+                    raise
+        self._unreadable.add(index)
+        return bytes(length)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+
 class Salvage:
     """What can be read of one segment, as it was when this was made.
 
     It may be made beside a living writer: the write-ahead log is copied before the database
-    is read, so that what was committed by then is in the one or in the other.
+    is read, so that what was committed by then is in the one or in the other. A page that the
+    disk cannot read is taken for zeros.
     """
 
     def __init__(self, segment: Segment, *, only_log: bool = False) -> None:
-        """`only_log` looks for blocks that start in pages of the write-ahead log."""
+        """`only_log` looks for blocks that start in pages of the write-ahead log.
+
+        Raises OSError when the segment cannot be read now, or most of its pages cannot: that is no
+        bad sector but the disk.
+        """
         self._magic = segment.magic
         self._log = _committed_pages(log_path(segment.path))
-        self._file = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
-        self._pages = max([os.fstat(self._file).st_size // PAGE, *self._log])
+        self._file = _File(segment.path)
+        try:
+            self._found = self._search_all(only_log=only_log)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _search_all(self, *, only_log: bool) -> list[_Found]:
+        self._pages = max([self._file.size // PAGE, *self._log])
         best: dict[int, _Found] = {}
         for page in self._log if only_log else range(1, self._pages + 1):
             for found in self._search(page):
                 known = best.get(found.last)
                 if known is None or found.damaged < known.damaged:
                     best[found.last] = found
-        self._found = sorted(best.values())
+        return sorted(best.values())
 
     def blocks(self, after: int, below: int) -> Iterator[Block]:
         """The blocks that end in (after, below), in order; damaged records in them are None."""
@@ -69,11 +112,11 @@ class Salvage:
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._file)
+        self._file.close()
 
     def _page(self, number: int) -> bytes:
         logged = self._log.get(number)
-        return logged if logged is not None else os.pread(self._file, PAGE, (number - 1) * PAGE)
+        return logged if logged is not None else self._file.page(number - 1)
 
     def _search(self, number: int) -> Iterator[_Found]:
         page = self._page(number)
@@ -130,9 +173,11 @@ def _committed_pages(path: Path) -> dict[int, bytes]:
     log's present round if it has the salts of the log's header or of the first frame.
     """
     try:
-        log = path.read_bytes()
+        file = _File(path)
     except FileNotFoundError:
         return {}
+    with closing(file):
+        log = b"".join(map(file.page, range(-(-file.size // PAGE))))
     starts = range(_WAL_HEADER, len(log) - _FRAME.size - PAGE + 1, _FRAME.size + PAGE)
     if not starts:
         return {}

@@ -131,7 +131,13 @@ class Worker:
         pending: list[Run] = []
         try:
             while not stop.is_set():
-                found = await patience.until_done(reader.read_on)
+                found = await reader.read_on()
+                if reader.hole:  # before a batch behind it is planned
+                    closed = reader.done_positions
+                    await patience.until_done(
+                        lambda closed=closed: book_gone(self._log, self._batches, closed)
+                    )
+                    reader.hole = False
                 if inserting and inserting.done():
                     inserting = await _end_of(inserting)
                 tried = 0
@@ -147,11 +153,11 @@ class Worker:
                     if not stop.is_set():
                         inserting = asyncio.create_task(self._store_batch(prepared))
                         pending = [sort(prepared.ids)]
-                elif until_empty and not found and not tried:
+                elif until_empty and not found and not tried and not reader.held:
                     if not inserting:
                         break
                     inserting = await _end_of(inserting)
-                elif not until_empty and found < _LITTLE:
+                elif found < _LITTLE and (reader.held or not until_empty):
                     await set_within(stop, _POLL)
         finally:
             try:
