@@ -84,6 +84,24 @@ async def test_the_newest_are_kept_and_every_position_stays(settings):
     await again.close()
 
 
+@pytest.mark.parametrize("segment", [1 << 16, 1 << 20])
+async def test_what_the_worker_may_have_read_is_spared_wherever_segments_end(settings, segment):
+    log = await open_log(settings.model_copy(update={"log_segment": segment}))
+    sent = [record() for _ in range(4500)]
+    await append(log, *sent[:600])
+    (shard,) = await log.shards()
+    borders = sorted(int(path.name[:16], 16) for path in settings.data.glob("log/*/*.db"))
+    committed = borders[1] - 10  # nearly all of the oldest segment
+    await log.commit("worker", shard, committed)
+    await append(log, *sent[600:])
+    behind = await log.read(shard, committed, ALL, ALL)
+    whole = [bool(decode(each.data).events) for each in behind]
+    assert not all(whole)
+    # One batch closed but not committed, one on its way to the store, and twice as much read.
+    assert sum(len(each.data) for each in behind[: whole.index(False)]) >= 4 * settings.batch_bytes
+    await log.close()
+
+
 async def test_the_books_say_what_was_dropped_and_the_rest_is_stored(settings, engine):
     await asyncio.to_thread(engine._handles.commands.command, "TRUNCATE TABLE events")
     state = open_state(settings.data / "state.db")
