@@ -65,9 +65,9 @@ async def _rests(store):
 
 async def test_a_question_that_takes_too_long_is_ended_and_its_reader_works_again(store):
     for _ in range(6):  # more than there are readers
-        with pytest.raises(Invalid, match=r"longer than 0\.05 s"):
-            await store.query(ENDLESS, timeout=0.05)
-    await until(lambda: _rests(store))
+        with pytest.raises(Invalid, match=r"longer than 0\.5 s"):
+            await store.query(ENDLESS, timeout=0.5)
+        await until(lambda: _rests(store))  # a busy machine takes its time to end one
     assert await store.query("SELECT 1") == [(1,)]
 
 
