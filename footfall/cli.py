@@ -39,6 +39,7 @@ _COMMANDS = {
     "collect": ("cli_roles:collect", "Run a door only."),
     "work": ("cli_roles:work", "Run the worker only."),
     "query": ("cli_roles:query", "Run the console only."),
+    "rebuild-state": ("cli_roles:rebuild_state", "Make a lost state.db anew of store and log."),
     "migrate": ("cli_roles:migrate", "Bring the store's schema up to date."),
 }
 for _name, (_function, _help) in _COMMANDS.items():

@@ -114,6 +114,28 @@ def migrate(*, data: Data = None) -> None:
     say("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
 
 
+def rebuild_state(*, data: Data = None) -> None:
+    """Make a lost, damaged or older state.db anew of what the store and the log hold.
+
+    The server must be stopped. The old file is kept beside it.
+    """
+    settings = load(data=data)
+    with runfile.DataLock.acquire(settings.data, "footfall rebuild-state"):
+        done, aside = asyncio.run(main.rebuild_state(settings))
+    say(f"{settings.data / 'state.db'} is new: {done.stored:,} events of {done.shards} shards are stored")
+    if done.letters:
+        say(
+            f"{done.letters:,} events of the log are not in the store: look with `footfall dead-letters list`"
+        )
+    if aside:
+        say(f"The old one is {aside}")
+    say(
+        "Not known any more: events that were refused, duplicates or dead letters before the log begins;\n"
+        "which files were imported (do not import them again); how long single sites keep their events.\n"
+        "Visitors of today and yesterday count anew; rollups are made anew."
+    )
+
+
 @contextmanager
 def _alone(settings: Settings, command: str, lifeline: int | None, *, console: bool) -> Generator[None]:
     """What a role needs that owns the embedded store: the lock, unless its supervisor holds it."""

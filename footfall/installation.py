@@ -11,9 +11,10 @@ runs on the data directory alone counts the start; a door beside it only compare
 
 import fcntl
 import os
+import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -39,7 +40,7 @@ DOOR = (META, STATE, LOG)
 _HOLDS = {META: "the links and keys", STATE: "the books", LOG: "the log", STORE: "the store"}
 _REMEDY = {
     META: "restore it from a backup, or insist with `footfall serve --new`: then links and keys begin anew",
-    STATE: "restore the whole data directory from one backup",
+    STATE: "restore the whole data directory from one backup, or run `footfall rebuild-state`",
     LOG: "restore it from a backup, or insist with `footfall serve --new`: what only it held is lost then",
     STORE: "restore the whole data directory from one backup",
 }
@@ -94,6 +95,48 @@ def check(settings: Settings, parts: Sequence[str] = PARTS) -> None:
             raise Misconfigured(f"{settings.data} cannot be written: {error}") from error
 
 
+@contextmanager
+def new_state(settings: Settings) -> Generator[Path | None]:
+    """Put state.db away while the block makes a new one; where it lies now, None if it was not there.
+
+    It is back if the block fails. The other parts must belong together. Raises as `prepare`.
+    """
+    with _turn(settings.data):
+        found = _found(settings, whole=True, without=STATE)
+        newest = max((each.stamp for each in found.values() if each.stamp), key=_start, default=None)
+        offsets = found.get(LOG, stamps.MISSING).offsets
+        fits = Found(newest, filled=True, offsets=offsets)
+        listing = judge(_listed(settings), found | {STATE: fits}, settings.data)
+    data, aside = settings.data, f"{STATE}.old-{int(time.time())}"
+    there = (data / STATE).exists()
+    _move_state(data, STATE, aside)
+    try:
+        yield data / aside if there else None
+    except BaseException:
+        for name in _files(STATE):
+            (data / name).unlink(missing_ok=True)
+        _move_state(data, aside, STATE)
+        raise
+    if newest:
+        with _turn(data):
+            _stamp(settings, STATE, stamps.next_stamp(listing.id, listing.start))
+
+
+def _start(stamp: Stamp) -> int:
+    return stamp.start
+
+
+def _files(name: str) -> tuple[str, str]:
+    """A journal belongs to its database: beside another one it would be played into that."""
+    return name, f"{name}-journal"
+
+
+def _move_state(data: Path, old: str, new: str) -> None:
+    for source, target in zip(_files(old), _files(new), strict=True):
+        with suppress(FileNotFoundError):
+            (data / source).rename(data / target)
+
+
 def examine(settings: Settings) -> str:
     """The id, or "" where there is nothing yet; changes nothing. Raises as `prepare`."""
     if not settings.data.is_dir():
@@ -124,6 +167,8 @@ def judge(listing: Listing | None, found: Mapping[str, Found], data: Path, *, ne
         if part not in found:  # a log that is not in the data directory any more
             continue
         problem = _problem(found[part], listing, borne)
+        if part == STATE and not problem:
+            problem = _behind(found[STATE], found.get(LOG, stamps.MISSING))
         if problem and not (new and part in _RENEWABLE):
             raise Misconfigured(f"{data / part} {problem}; {_REMEDY[part]}")
         if not problem:
@@ -139,7 +184,7 @@ def _problem(found: Found, listing: Listing, borne: Mapping[str, Stamp]) -> str:
         return found.problem or "has lost its stamp: it is of an older backup, or of another installation"
     if stamp.id != listing.id:
         return "belongs to another installation than the rest of the data directory"
-    newest = max(borne.values(), key=lambda each: each.start)
+    newest = max(borne.values(), key=_start)
     # A listing that was set back on its own is no evidence against the parts.
     since = listing.since if listing.start >= newest.start else newest.start
     if stamp.start < since:
@@ -147,11 +192,17 @@ def _problem(found: Found, listing: Listing, borne: Mapping[str, Stamp]) -> str:
     return ""
 
 
+def _behind(state: Found, log_: Found) -> str:
+    """The worker closes a batch in state.db before it commits it to the log."""
+    behind = [shard for shard, offset in log_.offsets.items() if offset > state.offsets.get(shard, -1)]
+    return "is older than the log, which was stored further than it knows" if behind else ""
+
+
 def _check_unstamped(found: Mapping[str, Found], data: Path, *, new: bool) -> None:
     """A data directory of before there were stamps: taken over if its parts can belong together."""
     state, log_, store = found[STATE], found.get(LOG, stamps.MISSING), found[STORE]
     wrong = ""
-    if not state.filled and (log_.filled or store.filled):
+    if (not state.filled and (log_.filled or store.filled)) or _behind(state, log_):
         wrong = STATE
     elif not store.filled and state.stored:
         wrong = STORE
@@ -176,11 +227,13 @@ def _listed(settings: Settings) -> Listing | None:
         raise Misconfigured(f"{settings.data / stamps.NAME} cannot be used: {error.strerror}") from error
 
 
-def _found(settings: Settings, *, whole: bool) -> dict[str, Found]:
+def _found(settings: Settings, *, whole: bool, without: str = "") -> dict[str, Found]:
     data = settings.data
-    found = {part: stamps.look_at_database(data / part, whole=whole) for part in (META, STATE)}
-    if LOG in _parts(settings):
-        found[LOG] = stamps.look_at_log(data / LOG)
+    # The log first: what is committed there was closed in the state before.
+    found = {LOG: stamps.look_at_log(data / LOG)} if LOG in _parts(settings) else {}
+    for part in (META, STATE):
+        if part != without:
+            found[part] = stamps.look_at_database(data / part, whole=whole)
     return found | {STORE: stamps.look_at_store(data / STORE)}
 
 

@@ -16,16 +16,21 @@ of the embedded store may load the engine.
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from footfall import installation, logs, parts
+from footfall import installation, logs, parts, stamps
 from footfall.alerts import DOOR
 from footfall.background import first_to_end
 from footfall.settings import Settings
 from footfall.stopping import stop_on_signals
 from footfall.tenants.model import DEFAULT_WORKSPACE
+
+if TYPE_CHECKING:
+    from footfall.jobs.rebuild import Rebuilt
 
 _POLITE = 5
 _DOOR_GRACE = 4  # seconds for running requests at the end: waiting clicks need some of the supervisor's, too
@@ -47,6 +52,26 @@ async def migrate(settings: Settings) -> Sequence[str]:
     await asyncio.to_thread(installation.check, settings)
     async with parts.with_store(settings) as store:
         return await store.migrate()
+
+
+async def rebuild_state(settings: Settings) -> "tuple[Rebuilt, Path | None]":
+    """Make state.db anew of what the store and the log hold; returns also where the old one lies now.
+
+    Raises Invalid when there is what only the old one could tell, Misconfigured when other parts are wrong.
+    """
+    from footfall.jobs.rebuild import rebuild
+
+    async with AsyncExitStack() as stack:
+        aside = stack.enter_context(installation.new_state(settings))
+        eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
+        store = await stack.enter_async_context(parts.with_store(settings))
+        await store.migrate()
+        state = await stack.enter_async_context(parts.with_state(settings))
+        committed = await asyncio.to_thread(stamps.committed_offsets, settings.data / "log")
+        done = await rebuild(store, eventlog, state, committed)
+        # The ids of what is stored are read from the log again.
+        await asyncio.to_thread(shutil.rmtree, settings.data / "recent-ids", ignore_errors=True)
+    return done, aside
 
 
 async def run_collect(settings: Settings) -> None:

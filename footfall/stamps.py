@@ -9,9 +9,10 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ NAME = "installation"
 
 # Every page of a database is looked at up to this size; of a larger one those that are read.
 _MOST_CHECKED = 256 << 20  # bytes
+_SHARD = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"\d{6}_\d+_\d+_\d+(_\d+)?")  # of a table in the store
 _RESTORE = "restore the data directory from a backup"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -45,13 +47,15 @@ class Found(NamedTuple):
     """A part as it was found.
 
     `filled`: it holds more than every new one does; `stored`: of state.db, that the store held
-    something; `problem`: why it is no use at all ("is missing", "is empty").
+    something; `problem`: why it is no use at all ("is missing", "is empty"). `offsets`: by shard what the
+    worker has closed (state.db), or committed (the log).
     """
 
     stamp: Stamp | None = None
     filled: bool = False
     stored: bool = False
     problem: str = ""
+    offsets: Mapping[int, int] = MappingProxyType({})
 
 
 MISSING = Found(problem="is missing")
@@ -84,10 +88,15 @@ def look_at_database(path: Path, *, whole: bool) -> Found:
                 connection.execute(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").fetchone()  # noqa: S608
             )
 
+        closed: dict[int, int] = {}
+        if "positions" in tables:
+            found = connection.execute("SELECT shard, offset FROM positions")
+            closed = {int(shard, 16): offset for shard, offset in found}
         return Found(
             Stamp(*row) if row else None,
             filled=has("workspaces") or has("positions"),
             stored=has("ledger", "outcome = 'stored' AND count > 0") and not has("raw_deleted"),
+            offsets=closed,
         )
 
 
@@ -106,8 +115,14 @@ def stamp_database(path: Path, stamp: Stamp) -> None:
 def look_at_log(directory: Path) -> Found:
     """The log is `filled` when a worker has stored something of it."""
     found = _look_at_directory(directory)
-    committed = (_number(path) for path in directory.glob("consumers/worker/*"))
-    return found._replace(filled=any(offset >= 0 for offset in committed))
+    committed = committed_offsets(directory)
+    return found._replace(filled=bool(committed), offsets=committed)
+
+
+def committed_offsets(directory: Path) -> dict[int, int]:
+    """By shard what the worker has released in the log."""
+    found = {path.name: _number(path) for path in directory.glob("consumers/worker/*")}
+    return {int(name, 16): offset for name, offset in found.items() if _SHARD.fullmatch(name) and offset >= 0}
 
 
 def look_at_store(directory: Path) -> Found:

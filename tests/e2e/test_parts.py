@@ -48,6 +48,19 @@ def empty(path):
         path.write_bytes(b"")
 
 
+def damage(path):
+    """Every page but the first, which has the header."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+
+
+def set_back(path):
+    """To what it was one start earlier."""
+    shutil.copy2(path.parent.parent / "earlier" / path.name, path)
+
+
 def refused(data, *named, command="serve"):
     """The command ends with status 2 and one line, which names each of `named`."""
     done = footfall(
@@ -101,6 +114,30 @@ def test_the_list_of_parts_may_be_lost_and_nothing_else(data):
     refused(data, data / "state.db")
 
 
+@pytest.mark.parametrize("harm", [remove, empty, damage, set_back])
+def test_lost_books_are_made_anew_of_store_and_log(data, original, harm):
+    copy(original / "earlier", data.parent / "earlier")
+    before = ledger(data)
+    harm(data / "state.db")
+    refused(data, data / "state.db")
+    done = footfall("rebuild-state", "--data", data, cwd=data.parent)
+    assert done.returncode == 0, done.stderr
+    assert "20 events" in done.stdout
+    assert ledger(data) == before
+    with serving(data) as server:
+        assert server.count() == 20
+        server.send(5)
+        until(lambda: server.count() == 25)
+    checked = footfall("verify", "--data", data, cwd=data.parent)
+    assert checked.returncode == 0, checked.stdout
+
+
+def ledger(data):
+    done = footfall("ledger", "--data", data, cwd=data.parent)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_whole_backup_that_was_set_back_starts(original, tmp_path):
     copy(original / "earlier", tmp_path / "data")
     with serving(tmp_path / "data") as server:
@@ -149,19 +186,17 @@ class TestOfBeforeThereWereStamps:
         remove(old / "state.db")
         refused(old, old / "state.db")
 
+    def test_its_books_are_made_anew_too(self, old):
+        empty(old / "state.db")
+        assert footfall("rebuild-state", "--data", old, cwd=old.parent).returncode == 0
+        with serving(old) as server:
+            assert server.count() == 20
+
     @pytest.mark.parametrize("harm", [remove, empty])
     @pytest.mark.parametrize("part", ["meta.db", "state.db", "store"])
     def test_but_not_with_a_part_gone(self, old, part, harm):
         harm(old / part)
         refused(old, old / part)
-
-
-def damage(path):
-    """Every page but the first, which has the header."""
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(os.urandom(size - 4096))
 
 
 @pytest.mark.parametrize("part", ["meta.db", "state.db"])
