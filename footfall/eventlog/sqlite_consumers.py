@@ -1,6 +1,6 @@
 """What each consumer has committed: one small file per consumer and shard.
 
-    DATA/log/consumers/<consumer>/<shard, 16 hex digits>     the offset, in decimal
+    DATA/log/consumers/<consumer>/<shard, 16 hex digits>     the offset, in decimal, and its checksum
 
 Files of their own, not rows of a segment: a segment has one writer, and it is not the
 consumer. They are replaced atomically but not fsynced, because they only release records for
@@ -13,6 +13,7 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from zlib import crc32
 
 from footfall.errors import Invalid
 
@@ -34,7 +35,7 @@ class Consumers:
             upto = -1  # nothing yet, but the consumer is known from now on
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_suffix(".draft")
-        draft.write_text(str(upto))
+        draft.write_text(f"{upto} {_checksum(str(upto))}")
         draft.replace(path)
 
     def committed(self, consumer: str, shard: int) -> int:
@@ -78,6 +79,12 @@ class Consumers:
 
 def _read(path: Path) -> int:
     try:
-        return int(path.read_text())
+        digits, _, checksum = path.read_text().partition(" ")
+        # Without a checksum: of an older version.
+        return int(digits) if checksum in {"", _checksum(digits)} else -1
     except (FileNotFoundError, ValueError):
         return -1
+
+
+def _checksum(digits: str) -> str:
+    return f"{crc32(digits.encode()):08x}"

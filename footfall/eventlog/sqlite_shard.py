@@ -108,15 +108,15 @@ class Shard:
         waiting = self._unsealed
         self._unsealed = []
         for segment, connection in waiting:
-            if not segment.path.exists():  # retention was here
-                if connection is not None:
-                    connection.close()
-                continue
             try:
+                if not segment.path.exists():  # retention was here
+                    if connection is not None:
+                        connection.close()
+                    continue
                 if not seal(connection := connection or open_writer(segment)):
                     self._unsealed.append((segment, connection))
-            except sqlite3.Error:
-                self._unsealed.append((segment, None))
+            except (sqlite3.Error, OSError):
+                self._unsealed.append((segment, connection))
 
     def close(self) -> None:
         """Seal what can be sealed, note where to go on, and release the shard."""

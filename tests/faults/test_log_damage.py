@@ -193,3 +193,19 @@ async def test_a_damaged_log_can_be_written_and_retained(closed):
         body(number) for number in range(200, 200 + GROUP)
     ]
     await log.close()
+
+
+async def test_a_flipped_byte_in_a_position_releases_nothing(closed):
+    log = await open_log(at(closed), shard="none")
+    (shard,) = await log.shards()
+    await log.commit("worker", shard, 10)
+    (position,) = closed.glob("log/consumers/worker/*")
+    for place in range(position.stat().st_size):
+        for bit in range(7):
+            whole = position.read_bytes()
+            flip(position, place, bit)
+            assert (await log.backlog("worker")).records >= 200 - 11
+            position.write_bytes(whole)
+    position.write_text("10")  # as versions without a checksum wrote it
+    assert (await log.backlog("worker")).records == 200 - 11
+    await log.close()
