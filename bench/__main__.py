@@ -19,6 +19,7 @@ NAMES = (
     "import_access_log",
     "rollups",
     "query",
+    "retention",
     "export",
 )
 

@@ -183,8 +183,12 @@ async def _deleted(store, state, settings: Settings, rollups: Rollups, total: in
     """The nightly deletion of all, with what is kept of visits."""
     [(visits,)] = await store.query("SELECT uniqExact(site_id, session_id) FROM events WHERE session_id != 0")
     cpu, clock = time.process_time(), time.perf_counter()
-    later = time.time() + 400 * DAY / 1000
-    await Retention(store, state, settings, rollups, None, lambda: later, 0).apply()
+    for night in (400, 401):  # the first announces
+
+        async def later(night: int = night) -> float:
+            return time.time() + night * DAY / 1000
+
+        await Retention(store, state, settings, rollups, None, later, 0).apply()
     cpu, seconds = time.process_time() - cpu, time.perf_counter() - clock
     [(left, kept)] = await store.query(
         "SELECT (SELECT count() FROM events), (SELECT sum(visits) FROM visits WHERE field = '')"

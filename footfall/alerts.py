@@ -133,6 +133,13 @@ CONDITIONS: tuple[Condition, ...] = (
         0,
         "the store, the ledger and the log do not say the same (footfall verify)",
     ),
+    Condition(
+        "nightly",
+        "footfall_nightly_overdue",
+        "above",
+        0,
+        "retention, rollups or verify have not succeeded for two days (the log says why)",
+    ),
 )
 
 DOOR = ("queue_depth", "oldest_age", "disk_free", "damaged", "loops")
@@ -213,7 +220,11 @@ class Alerts:
     def _values(self) -> dict[str, float]:
         names = [condition.metric for condition in self._conditions]
         families = self._registry.restricted_registry(names).collect()
-        return {sample.name: sample.value for family in families for sample in family.samples}
+        values: dict[str, float] = {}
+        for sample in (sample for family in families for sample in family.samples):
+            # With labels: the worst of them, which for those that have any is the highest.
+            values[sample.name] = max(sample.value, values.get(sample.name, sample.value))
+        return values
 
 
 def threshold(condition: Condition, settings: Settings) -> float:

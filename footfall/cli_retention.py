@@ -34,9 +34,9 @@ def retention(
 ) -> None:
     """Show which raw events are deleted when, by the month and site; nothing is deleted by this.
 
-    A month of a site is deleted the night after its youngest event is old enough, and its rollups
-    stay. Asks the server that runs on the data directory, or at --url; where none runs, it opens the
-    data itself.
+    A month of a site is announced the night after its youngest event is old enough, and deleted the next
+    night; its rollups stay. Asks the server that runs on the data directory, or at --url; where none runs,
+    it opens the data itself.
     """
     if (site is None) != (raw_days is None):
         raise Invalid("--site and --raw-days go together", field="site")
@@ -74,7 +74,9 @@ def _table(months: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("")
     for each in months:
-        words = "next night" if each["due"] else ""
+        words = "announced next night, deleted the one after" if each["due"] else ""
+        if each["announced"]:
+            words = f"next night (announced {each['announced'][:10]})"
         if each["unsliced"] and not each["due"]:
             words = f"{each['unsliced']:,} not in the rollups yet"
         table.add_row(

@@ -28,6 +28,15 @@ LOG_DROPPED = Counter(
 LOG_BACKLOG = Gauge("footfall_log_backlog_records", "Records the worker has not stored yet.")
 LOG_OLDEST_SECONDS = Gauge("footfall_log_oldest_seconds", "Age of the oldest record not stored yet.")
 
+# Retention
+RETENTION_ANNOUNCED = Gauge(
+    "footfall_retention_announced_events",
+    "Raw events that are deleted the next night, unless a setting changes.",
+)
+NIGHTLY_OVERDUE = Gauge(
+    "footfall_nightly_overdue", "1 while a job of the night has not succeeded for two days.", ["job"]
+)
+
 # The worker
 BATCHES = Counter("footfall_batches", "Batches closed.")
 EVENTS_STORED = Counter("footfall_events_stored", "Events inserted into the store.")

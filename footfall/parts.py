@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from footfall import alerts, runfile
-from footfall.background import every, troubles
+from footfall.background import beside, every, troubles
 from footfall.database import Database
 from footfall.errors import Retryable
 from footfall.eventlog import open_log
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from footfall.worker.loop import Worker
 
 _TICK = 60.0
-_SALTS_EVERY = 3600.0
+_SALTS_LOOK = 1.0
 _RETAIN_EVERY = 60.0
 _LOSSES_EVERY = 300.0
 _LONGEST_RETAIN = 600.0
@@ -40,16 +40,20 @@ _LONGEST_NIGHT = 12 * 3600.0
 @asynccontextmanager
 async def with_eventlog(settings: Settings, shard: Literal["claim", "none"]) -> AsyncGenerator[EventLog]:
     """The log, with retention running; `claim` to append to it."""
-    eventlog = await open_log(settings, shard=shard)
+    from footfall.state.days_seen import DaysSeen
 
-    async def retain() -> None:
-        await eventlog.retain(time.time() - settings.log_retention)
+    async with with_state(settings) as state:
+        eventlog = await open_log(settings, shard=shard)
+        days = DaysSeen(state)
 
-    try:
-        async with every("log_retention", _RETAIN_EVERY, retain, slow=_LONGEST_RETAIN):
-            yield eventlog
-    finally:
-        await eventlog.close()
+        async def retain() -> None:
+            await eventlog.retain(await days.now() - settings.log_retention)
+
+        try:
+            async with every("log_retention", _RETAIN_EVERY, retain, slow=_LONGEST_RETAIN):
+                yield eventlog
+        finally:
+            await eventlog.close()
 
 
 @asynccontextmanager
@@ -99,16 +103,21 @@ async def with_state(settings: Settings) -> AsyncGenerator[Database]:
 @asynccontextmanager
 async def with_salts(settings: Settings) -> AsyncGenerator["Salts"]:
     """The salts, kept current."""
+    from footfall.state.days_seen import DaysSeen
     from footfall.state.salts import Salts
 
     async with with_state(settings) as state:
-        salts = Salts(state)
+        salts, days = Salts(state), DaysSeen(state)
 
         async def refresh() -> None:
-            await salts.refresh(time.time())
+            await salts.refresh(time.time(), await days.now())
+
+        async def after_a_sleep() -> None:
+            if not salts.are_current(time.time()):
+                await refresh()
 
         await refresh()
-        async with every("salts", _SALTS_EVERY, refresh):
+        async with every("salts", _TICK, refresh), every("salts_after_sleep", _SALTS_LOOK, after_a_sleep):
             yield salts
 
 
@@ -158,14 +167,25 @@ async def with_rollups(settings: Settings, store: "Store", worker: "Worker") -> 
     """Rollups of what the worker stores, kept current; and retention, which only deletes what they have."""
     from footfall.jobs.retention import Retention, nightly_retention
     from footfall.jobs.rollups import Rollups, kept
+    from footfall.state.days_seen import DaysSeen
 
     async with with_state(settings) as state, with_tenants(settings) as tenants:
         rollups = Rollups(store, state, worker.fence, tenants.timezones, settings)
-        retention = Retention(store, state, settings, rollups, worker.fence)
+        days = DaysSeen(state)
+        retention = Retention(store, state, settings, rollups, worker.fence, days.now)
+        night = nightly_retention(retention, settings.data)
+
+        async def tick() -> None:
+            await days.now()  # every minute, so that a jump of the clock is seen as one
+            await night.tick()
+
         async with kept(rollups):
-            tick = nightly_retention(retention, settings.data).tick
-            async with every("retention", _TICK, tick, slow=_LONGEST_NIGHT):
-                yield rollups
+            foretold = beside("retention_foretold", retention.foretell(time.time()))
+            try:
+                async with every("retention", _TICK, tick, slow=_LONGEST_NIGHT):
+                    yield rollups
+            finally:
+                foretold.cancel()
 
 
 @asynccontextmanager

@@ -2,73 +2,47 @@
 
 An event is as old as the later of when it occurred and when it was received, so that imported
 history is not gone on arrival. A month of a site is deleted when its youngest event is old enough,
-and only if all of it is in the rollups. Before, its visits are counted, and what is about to be deleted
+only if all of it is in the rollups, and only if that was announced on a night before: whoever set the
+wrong time has a day to see it. Before, its visits are counted, and what is about to be deleted
 is written down, so that no report, and no comparison, takes what is left for all there was.
 """
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import structlog
-from msgspec import Struct
 
 from footfall.database import Database
 from footfall.errors import Invalid
-from footfall.jobs import cubes, visits
+from footfall.jobs import visits
+from footfall.jobs.announced import NIGHT, Decision, decide
 from footfall.jobs.cubes import Statement
 from footfall.jobs.daily import Daily
+from footfall.jobs.ranges import iso
+from footfall.jobs.retention_plan import Month, RetentionPlan, date_of, day_of
 from footfall.jobs.rollups import Rollups
-from footfall.model.calendar import instant, month_end
+from footfall.metrics import RETENTION_ANNOUNCED
+from footfall.model.calendar import month_end
 from footfall.model.visits import FIELDS
 from footfall.settings import Settings
 from footfall.state.builds import Builds
 from footfall.state.lease import Fence
-from footfall.state.manifest import Building, Going, KeptVisits, Zone
-from footfall.state.retained import Deleted, Retained
+from footfall.state.manifest import Going, KeptVisits, Zone
+from footfall.state.retained import Deleted, Item, Retained
 from footfall.store.port import Store
-from footfall.units import FOREVER
+from footfall.units import FOREVER, spell_time
 
 log = structlog.get_logger(__name__)
 
-_DAY = 86_400_000
-
-_MONTHS = """
-SELECT toYYYYMM(occurred_at) AS month, workspace_id, site_id, count(),
-    max(toUnixTimestamp64Milli(greatest(occurred_at, received_at))), countIf(NOT ({held}))
-FROM events WHERE {{workspace:String}} = '' OR workspace_id = {{workspace:String}}
-GROUP BY month, workspace_id, site_id ORDER BY month, workspace_id, site_id
-"""
-
-
-class Month(Struct, frozen=True):
-    """The raw events of a site that occurred in a month (YYYYMM, UTC).
-
-    `newest` and `deleted_after` in ms; `deleted_after` None: never. `unsliced`: how many of them no
-    rollup has yet, until when they are kept in any case.
-    """
-
-    month: int
-    workspace_id: str
-    site_id: str
-    events: int
-    newest: int
-    deleted_after: int | None
-    unsliced: int
-
-    def is_due(self, now: int) -> bool:
-        """Whether it is deleted the next time."""
-        return self.deleted_after is not None and self.deleted_after <= now and not self.unsliced
-
 
 class Retention:
-    """What is deleted when. `rollups` None: it only plans. `clock`: Unix seconds.
+    """What is deleted when. `rollups` None: it only plans.
 
-    `patience`: how many seconds questions may still look for what was announced to be deleted; by default as
-    long as one may take.
+    `now`: the time that has come for sure (Unix seconds; 0: not known yet), as of `DaysSeen`. `patience`: how
+    many seconds questions may still look for what is about to be deleted; by default as long as one may take.
     """
 
     def __init__(
@@ -78,7 +52,7 @@ class Retention:
         settings: Settings,
         rollups: Rollups | None = None,
         fence: Fence | None = None,
-        clock: Callable[[], float] = time.time,
+        now: Callable[[], Awaitable[float]] | None = None,
         patience: float | None = None,
     ) -> None:
         self._patience = settings.query_timeout if patience is None else patience
@@ -88,34 +62,25 @@ class Retention:
         self._retained = Retained(state, fence)
         self._raw = settings.raw_retention
         self._kept = settings.rollup_retention
+        self._plan = RetentionPlan(store, self._builds, self._retained, self._raw)
         self._rollups = rollups
-        self._clock = clock
+        self._now = now
 
     @property
     def settings(self) -> tuple[float, float]:
         """Seconds that raw events and rollups are kept, where a site says nothing else; or FOREVER."""
         return self._raw, self._kept
 
-    async def plan(self, workspace_id: str | None = None) -> list[Month]:
+    async def plan(self, workspace_id: str = "") -> list[Month]:
         """All raw events there are, of a workspace or of all, with when they are deleted.
 
         Raises Retryable.
         """
-        _, held = await self._builds.sliced()
-        return await self._plan(held, workspace_id)
+        return await self._plan.months(workspace_id)
 
-    async def _plan(self, held: Building, workspace_id: str | None) -> list[Month]:
-        rows = cubes.rows_of(held)
-        days = await self._retained.raw_days()
-        found = await self._store.query(
-            _MONTHS.format(held=rows.sql),
-            {**rows.parameters, "workspace": workspace_id or ""},
-            lane="house",
-        )
-        return [
-            Month(month, workspace, site, events, newest, self._deleted_after(newest, days.get(site)), left)
-            for month, workspace, site, events, newest, left in found
-        ]
+    async def announced(self) -> Mapping[Item, int]:
+        """What is deleted the next night, and since when (Unix seconds) that is announced."""
+        return await self._retained.announced()
 
     async def set_raw_days(self, site_id: str, days: int | None) -> None:
         """Keep raw events of a site so many days; 0: for ever; None: as in the settings. Raises Invalid."""
@@ -123,44 +88,102 @@ class Retention:
             raise Invalid("raw_days must be from 0 (for ever) to 36500", field="raw_days")
         await self._retained.set_raw_days(site_id, days)
 
+    async def foretell(self, now: float) -> None:
+        """Warn of what goes in the next two nights, by the settings as they are. `now`: Unix seconds."""
+        tomorrow = day_of(now) + 1
+        at = tomorrow * 86_400_000
+        announced = await self._retained.announced()
+        months = [each for each in await self._plan.months(due_at=at) if each.is_due(at)]
+        items = [(each.item, each.events) for each in months] + [
+            (item, 0) for item in await self._old_rollups(at)
+        ]
+        nights: dict[tuple[str, int], Counter[int]] = {}
+        for item, events in items:
+            ripe = announced.get(item, at // 1000) + NIGHT <= at // 1000
+            nights.setdefault((item.what, tomorrow + (not ripe)), Counter())[item.month] += events
+        for (what, night), counts in nights.items():
+            log.warning(
+                "retention.will_delete",
+                what=what,
+                setting=self._setting(what),
+                events=counts.total(),
+                first=min(counts),
+                last=max(counts),
+                night=date_of(night),
+            )
+
     async def apply(self) -> Sequence[Month]:
-        """Delete what is due. Returns what was. Raises as `plan`, and Conflict when the lease was lost."""
-        if self._rollups is None:
+        """One night: delete what is due and announced, announce what is due. Returns what was deleted.
+
+        Raises as `plan`, and Conflict when the lease was lost.
+        """
+        if self._rollups is None or self._now is None:
             raise ValueError("this process has no rollups to keep")
         async with self._rollups.paused():
             await self._resume()
-            await self._delete_rollups()
-            due = await self._announce()
-        if due:
+            now = await self._now()
+            if not now:
+                log.info("retention.waits", why="two days must have been seen before anything is deleted")
+                return []
+            at = int(now * 1000)
+            months = await self.due(at)
+            rollups = await self._old_rollups(at)
+            decision = await self._announce(months, rollups, int(now))
+            await self._delete_rollups(rollups, decision.ripe, self._rollups.now())
+            gone = [each for each in months if each.item in decision.ripe]
+            await self._prepare(gone, at)
+        if gone:
             # Questions that began before must not find half of what they were to read.
             await asyncio.sleep(self._patience)
             async with self._rollups.paused():
-                await self._delete_announced()
-        return due
+                await self._delete_prepared()
+        return gone
 
-    async def _announce(self) -> Sequence[Month]:
-        """Keep what is to be kept of what is due, and write down that it goes."""
-        now = int(self._clock() * 1000)
-        days = await self._retained.raw_days()
-        manifest, held = await self._builds.sliced()
-        months = await self._plan(held, None)
+    async def due(self, now: int) -> list[Month]:
+        """What is old enough at `now` (ms), and in the rollups. Raises as `plan`."""
+        months = await self._plan.months(due_at=now)
         # A site without a name ("") may be one of several workspaces.
-        waiting = {(each.month, each.site_id) for each in months if not each.is_due(now)}
-        due = [each for each in months if (each.month, each.site_id) not in waiting]
-        for month in sorted({each.month for each in due}):
-            by_age: dict[int, list[Month]] = {}
-            for each in due:
-                if each.month == month:
-                    by_age.setdefault(self._age(days.get(each.site_id)) or 0, []).append(each)
-            for age, some in by_age.items():
-                counts: Counter[str] = Counter()
-                for each in some:
-                    counts[each.site_id] += each.events
-                going = Going(month, tuple(sorted(counts)), now - age + 1, held)
-                await self._announce_month(going, counts, manifest.zones)
-        return due
+        waiting = {each.item for each in months if not each.is_due(now)}
+        return [each for each in months if each.item not in waiting]
 
-    async def _announce_month(
+    async def _announce(self, months: Sequence[Month], rollups: Collection[Item], now: int) -> Decision:
+        known = await self._retained.announced()
+        events: Counter[Item] = Counter()
+        for each in months:
+            events[each.item] += each.events
+        decision = decide([*events, *rollups], known, now)
+        if decision.announced != known:
+            await self._retained.announce(decision.announced)
+        RETENTION_ANNOUNCED.set(sum(count for item, count in events.items() if item not in decision.ripe))
+        for item, at in sorted(decision.announced.items()):
+            if at == now:
+                log.warning(
+                    "retention.announced",
+                    **item._asdict(),
+                    events=events[item],
+                    setting=self._setting(item.what),
+                    not_before=iso((now + NIGHT) * 1000),
+                )
+        return decision
+
+    def _setting(self, what: str) -> str:
+        name, kept = ("raw_retention", self._raw) if what == "events" else ("rollup_retention", self._kept)
+        return f"{name} = {spell_time(kept)}"
+
+    async def _prepare(self, gone: Sequence[Month], now: int) -> None:
+        """Keep what is to be kept of what goes, and write down that it goes."""
+        ages = await self._plan.ages()
+        manifest, held = await self._builds.sliced()
+        groups: dict[tuple[int, int], Counter[str]] = {}
+        for each in gone:
+            age = ages.of(each.site_id)
+            if age is not None:  # None: it was just set to stay
+                groups.setdefault((each.month, age), Counter())[each.site_id] += each.events
+        for (month, age), counts in sorted(groups.items()):
+            going = Going(month, tuple(sorted(counts)), now - age + 1, held)
+            await self._prepare_month(going, counts, manifest.zones)
+
+    async def _prepare_month(
         self, going: Going, counts: Mapping[str, int], zones: Mapping[str, Zone]
     ) -> None:
         build = await self._builds.number()
@@ -170,14 +193,14 @@ class Retention:
         kept = KeptVisits(build, going.month, rows, FIELDS, going)
         deleted = Deleted(month_end(going.month), going.received)
         await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
-        log.info("retention.due", month=going.month, sites=len(going.sites), events=sum(counts.values()))
+        log.warning("retention.due", month=going.month, sites=len(going.sites), events=sum(counts.values()))
 
-    async def _delete_announced(self) -> None:
+    async def _delete_prepared(self) -> None:
         for kept in await self._retained.visits():
             if kept.going is not None:
                 await self._do(visits.delete(kept.going))
                 await self._retained.gone(kept.build)
-                log.info("retention.deleted", month=kept.month, sites=len(kept.going.sites))
+                log.warning("retention.deleted", month=kept.month, sites=len(kept.going.sites))
 
     async def _resume(self) -> None:
         """Go on with what was written down and not deleted; drop what was not written down."""
@@ -185,31 +208,33 @@ class Retention:
         there = {build for (build,) in await self._store.query(*visits.builds(), lane="house")}
         for build in sorted(there - {kept.build for kept in known}):
             await self._do(visits.drop(build))
-        await self._delete_announced()
+        await self._delete_prepared()
 
-    async def _delete_rollups(self) -> None:
+    async def _old_rollups(self, now: int) -> list[Item]:
+        """Months whose rollups are all old enough to go, the oldest first."""
         if self._kept == FOREVER:
+            return []
+        limit = now - int(self._kept * 1000)
+        months = await self._retained.rollup_months()
+        return [Item("rollups", month) for month in months if month_end(month) <= limit]
+
+    async def _delete_rollups(self, old: Sequence[Item], ripe: Collection[Item], now: int) -> None:
+        """From the oldest on, up to the first that was not announced. `now` (ms): when builds are retired."""
+        last = None
+        for item in old:
+            if item not in ripe:
+                break
+            last = item.month
+        if last is None:
             return
-        now = self._clock()
-        first = datetime.fromtimestamp(now - self._kept, UTC).replace(
-            day=1, hour=0, minute=0, second=0, microsecond=0
-        )
-        month = first.year * 100 + first.month
-        if gone := await self._retained.delete_rollups(instant(first), month, int(now * 1000)):
-            log.info("retention.rollups_deleted", before=month, parts=gone)
+        end = month_end(last)
+        following = datetime.fromtimestamp(end / 1000, UTC)
+        month = following.year * 100 + following.month
+        gone = await self._retained.delete_rollups(end, month, now)
+        log.warning("retention.rollups_deleted", before=month, parts=gone, setting=self._setting("rollups"))
 
     async def _do(self, statement: Statement) -> None:
         await self._store.build(statement.sql, statement.parameters)
-
-    def _age(self, days: int | None) -> int | None:
-        """How old raw events must be to go, in ms; None: they stay."""
-        if days is not None:
-            return days * _DAY or None
-        return None if self._raw == FOREVER else int(self._raw * 1000)
-
-    def _deleted_after(self, newest: int, days: int | None) -> int | None:
-        age = self._age(days)
-        return None if age is None else newest + age
 
 
 def nightly_retention(retention: Retention, data: Path) -> Daily:
@@ -218,7 +243,7 @@ def nightly_retention(retention: Retention, data: Path) -> Daily:
     async def work(_: date) -> None:
         await retention.apply()
 
-    return Daily("retention", data / "retained.json", work)
+    return Daily("retention", data / "retained.json", work, most=1)
 
 
 def not_compared(deleted: Mapping[str, Deleted], site_id: str, hour: int) -> bool:

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 
 from footfall.errors import Conflict, Denied, Invalid
 from footfall.jobs.ranges import iso
-from footfall.jobs.retention import Month, Retention
+from footfall.jobs.retention import Retention
+from footfall.jobs.retention_plan import Month
 from footfall.jobs.rollups import Rollups
 from footfall.problems_litestar import refusals
 from footfall.tenants.directory import LOCAL_KEY, Directory
@@ -25,7 +26,15 @@ class Planned(Struct, frozen=True, kw_only=True):
     events: int
     newest: Annotated[str, Meta(description="When the youngest of them occurred or was received.")]
     deleted_after: Annotated[str | None, Meta(description="null: never")]
-    due: Annotated[bool, Meta(description="They are deleted the next night.")]
+    due: Annotated[
+        bool,
+        Meta(
+            description="They are old enough. They are announced the next night, and deleted the one after."
+        ),
+    ]
+    announced: Annotated[
+        str | None, Meta(description="Since when; they are deleted the first night 20 hours later.")
+    ]
     unsliced: Annotated[int, Meta(description="Events no rollup has yet; until then none is deleted.")]
 
 
@@ -75,7 +84,8 @@ def retention_routes(retention: Retention, rollups: Rollups | None, directory: D
         guards=[allowed(directory, "admin"), parameters()],
         operation_id="retention",
         summary="Which raw events are kept until when",
-        description="By month and site. What is `due` is deleted the next night; its rollups stay.",
+        description="By month and site. What is `due` is announced at night and deleted the night after; "
+        "its rollups stay.",
         responses=refusals(refused),
         tags=["Retention"],
         security=[{"key": []}],
@@ -127,8 +137,9 @@ def retention_routes(retention: Retention, rollups: Rollups | None, directory: D
 async def _answer(retention: Retention, workspace_id: str) -> RetentionAnswer:
     now = int(datetime.now(UTC).timestamp() * 1000)
     raw, rollups = retention.settings
+    announced = await retention.announced()
     return RetentionAnswer(
-        [_planned(each, now) for each in await retention.plan(workspace_id)],
+        [_planned(each, now, announced.get(each.item)) for each in await retention.plan(workspace_id)],
         RetentionMeta(raw_days=_days(raw), rollup_days=_days(rollups)),
     )
 
@@ -137,7 +148,7 @@ def _days(kept: float) -> float | None:
     return None if kept == FOREVER else kept / DAY
 
 
-def _planned(each: Month, now: int) -> Planned:
+def _planned(each: Month, now: int, announced: int | None) -> Planned:
     return Planned(
         month=f"{each.month // 100}-{each.month % 100:02}",
         site_id=each.site_id,
@@ -145,5 +156,6 @@ def _planned(each: Month, now: int) -> Planned:
         newest=iso(each.newest),
         deleted_after=None if each.deleted_after is None else iso(each.deleted_after),
         due=each.is_due(now),
+        announced=None if announced is None else iso(announced * 1000),
         unsliced=each.unsliced,
     )

@@ -19,7 +19,7 @@ from footfall.errors import Conflict, StoreDown
 from footfall.jobs import cubes
 from footfall.jobs.compaction import Compactor, due
 from footfall.jobs.slices import Slicer, Zones
-from footfall.metrics import ROLLUP_TIMESTAMP, ROLLUP_WAITING
+from footfall.metrics import NIGHTLY_OVERDUE, ROLLUP_TIMESTAMP, ROLLUP_WAITING
 from footfall.model.calendar import month_start
 from footfall.settings import Settings
 from footfall.state.batches import Batches
@@ -35,6 +35,8 @@ _LONGEST_TICK = 6 * 3600.0  # seconds: after a large import there is much to sli
 _MOST_LATE = 1000  # rows that questions look for one by one
 _FEWEST = 10_000  # events of a slice after failures
 _STAGED_BYTES = 128  # of an event, in memory
+_OVERDUE = 2 * 86400.0  # seconds
+_A_WHILE = 3600.0  # seconds in which a process that begins makes up for what waits
 _RETIRED_MARGIN = 60.0  # seconds beyond two questions of the longest kind: one answer may ask twice
 
 
@@ -62,12 +64,31 @@ class Rollups:
         self._unsure = True  # whether there may be an open build, or partitions that nobody knows
         self._leftovers = False  # whether any of those could not be dropped
         self._working = asyncio.Lock()
+        self._began = time.monotonic()
+        self._failed = False
+        self._sliced_at = 0.0  # Unix seconds
+        self._waiting = 0
+        NIGHTLY_OVERDUE.labels("slices").set_function(lambda: float(self.is_overdue()))
+
+    def is_overdue(self) -> bool:
+        """Whether events have waited for two days; a process that just began may make up for them."""
+        if not self._sliced_at or self._clock() - self._sliced_at < _OVERDUE:
+            return False
+        return self._failed or (self._waiting > 0 and time.monotonic() - self._began > _A_WHILE)
 
     async def tick(self) -> None:
         """Do what is due. To be called every few seconds.
 
         Raises Retryable when a part does not answer, Conflict when the worker's lease was lost.
         """
+        try:
+            await self._tick()
+        except Exception:
+            self._failed = True
+            raise
+        self._failed = False
+
+    async def _tick(self) -> None:
         async with self._working:
             if self._unsure:
                 await self._clean_up()
@@ -88,6 +109,10 @@ class Rollups:
                     break
                 await self._slice(parts, rows)
             self._unsure = False
+
+    def now(self) -> int:
+        """By the clock of the rollups, in ms."""
+        return int(self._clock() * 1000)
 
     @asynccontextmanager
     async def paused(self) -> AsyncGenerator[None]:
@@ -122,12 +147,14 @@ class Rollups:
 
     async def _slice_and_merge(self) -> None:
         books = await self._builds.books()
-        ROLLUP_TIMESTAMP.set(books.sliced_at / 1000)
+        self._sliced_at = books.sliced_at / 1000
+        ROLLUP_TIMESTAMP.set(self._sliced_at)
         new_day = _day(self._clock()) != _day(books.sliced_at / 1000)
         owed: int | None = None  # of what waited when the day began: not of what comes meanwhile
         while True:
             parts, rows = await self._slicer.waiting()
             ROLLUP_WAITING.set(rows)
+            self._waiting = rows
             late = takeable(await self._builds.manifest())
             if new_day and owed is None:
                 owed = rows

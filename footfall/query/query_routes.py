@@ -1,8 +1,8 @@
 """`POST /v1/query`: one composable question."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
 from litestar import Request, Router, post
@@ -26,8 +26,8 @@ from footfall.query.question import TAG
 Allowed = Callable[[Request[Any, Any, Any]], Awaitable[str]]
 """The workspace whose key the request carries. Raises Denied."""
 
-TagsOf = Callable[[str], Awaitable[Mapping[str, Sequence[str]]]]
-"""For each tag of a workspace the links that carry it."""
+TagsOf = Callable[[str, Collection[str] | None], Awaitable[Mapping[str, Sequence[str]]]]
+"""For each of these tags of a workspace (None: for each tag) all links that carry it. Raises Invalid."""
 
 Now = Callable[[], Awaitable[int | None]]
 """Everything acknowledged before this time (ms) is stored; None as long as that is not known."""
@@ -108,7 +108,8 @@ class Queries:
         with metrics.QUERY_SECONDS.labels("query").time():
             first = await self._engine.first_event(workspace_id) if query.date_range == "all" else None
             period = period_of(query, now, first)
-            tags = await self._tags_of(workspace_id) if _uses_tags(query) else _NO_TAGS
+            wanted = _tags(query)
+            tags = _NO_TAGS if wanted == set() else await self._tags_of(workspace_id, wanted)
             asked = understand(query, workspace_id, period, tags)
             other = compared_period(query, period, now)
             before = understand(query, workspace_id, other, tags) if other else None
@@ -148,8 +149,22 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
     return Router(path="/", route_handlers=[query])
 
 
-def _uses_tags(query: Query) -> bool:
-    return TAG in query.dimensions or f'"{TAG}"' in msgspec.json.encode(query.filters).decode()
+def _tags(query: Query) -> set[str] | None:
+    """The tags that a query is about; None for all."""
+    if TAG in query.dimensions:
+        return None
+    found: set[str] = set()
+    filters: list[Any] = list(query.filters)
+    while filters:  # no recursion: how deep they are nested is not known yet
+        each = filters.pop()
+        if not isinstance(each, list):
+            continue
+        inner = cast("list[Any]", each)
+        if len(inner) > 2 and inner[1] == TAG and isinstance(inner[2], list):  # operator, field, values
+            found.update(value for value in cast("list[Any]", inner[2]) if isinstance(value, str))
+        else:
+            filters.extend(inner)
+    return found
 
 
 def _meta(query: Query, answered: Answered) -> QueryMeta:

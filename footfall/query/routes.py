@@ -3,7 +3,7 @@
 Every report is scoped to the workspace of the key that asks; no parameter can widen that.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -133,7 +133,7 @@ def create_app(
     )
 
 
-async def _no_tags(_: str) -> Mapping[str, Sequence[str]]:
+async def _no_tags(_: str, __: Collection[str] | None) -> Mapping[str, Sequence[str]]:
     return {}
 
 

@@ -1,7 +1,7 @@
 """How long things are kept, and what was deleted because that was over."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -10,8 +10,28 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.state import builds, lease, manifest
 from footfall.state.lease import Fence
+from footfall.state.ledger import closed_positions
 from footfall.state.manifest import KeptVisits
-from footfall.state.tables import insert, raw_days, raw_deleted, rollup_entries, rollups_deleted, visits_kept
+from footfall.state.tables import (
+    deletions_announced,
+    insert,
+    raw_days,
+    raw_deleted,
+    rollup_entries,
+    rollups_deleted,
+    visits_kept,
+)
+
+
+class Item(NamedTuple):
+    """What is deleted at once: raw events of a site that occurred in a month (YYYYMM), or a month's rollups.
+
+    Of rollups `site_id` is empty.
+    """
+
+    what: Literal["events", "rollups"]
+    month: int
+    site_id: str = ""
 
 
 class Deleted(NamedTuple):
@@ -45,6 +65,40 @@ class Retained:
                 connection.execute(raw_days.insert().values(site_id=site_id, days=days))
 
         await self._database.run(write)
+
+    async def announced(self) -> dict[Item, int]:
+        """What is to be deleted, and since when (Unix seconds) that is announced."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(sa.select(deletions_announced)).all()
+        )
+        return {Item(row.what, row.month, row.site_id): row.at for row in rows}
+
+    async def announce(self, items: Mapping[Item, int]) -> None:
+        """These are to be deleted, and nothing else."""
+
+        def write(connection: Connection) -> None:
+            lease.check(connection, self._fence)
+            connection.execute(deletions_announced.delete())
+            if items:
+                rows = [{**item._asdict(), "at": at} for item, at in items.items()]
+                connection.execute(deletions_announced.insert(), rows)
+
+        await self._database.run(write)
+
+    async def shards(self) -> list[int]:
+        """Those of which anything was ever closed."""
+        return list(await self._database.read(closed_positions))
+
+    async def rollup_months(self) -> list[int]:
+        """The months of which there are rollups, or visits whose events are all gone."""
+
+        def read(connection: Connection) -> list[int]:
+            kept = sa.select(visits_kept.c.month).where(visits_kept.c.body == "")
+            return sorted(
+                {entry.month for entry in manifest.entries(connection)} | {*connection.scalars(kept)}
+            )
+
+        return await self._database.read(read)
 
     async def deleted(self) -> dict[str, Deleted]:
         """The sites of which raw events were deleted."""

@@ -212,6 +212,26 @@ rollups_deleted = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 
+# Days (UTC, Unix seconds // 86400) on which the clock was seen, the last few, and when first (Unix seconds).
+# See days_seen.py.
+days_seen = sa.Table(
+    "days_seen",
+    METADATA,
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+# What retention deletes for ever once another night has come: raw events of a site that occurred in a month
+# (YYYYMM), or rollups of a month (`site_id` is empty). `at`: when it was announced (Unix seconds).
+deletions_announced = sa.Table(
+    "deletions_announced",
+    METADATA,
+    sa.Column("what", sa.String(8), primary_key=True),
+    sa.Column("month", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("site_id", sa.String(64), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
 # How many days raw events of a site are kept, where that is not as in the settings; 0: for ever.
 raw_days = sa.Table(
     "raw_days",

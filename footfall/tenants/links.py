@@ -120,19 +120,21 @@ def delete(connection: Connection, workspace_id: str, link_id: str) -> None:
     record_changes(connection, "link", [link_name(link["domain"], link["code"])])
 
 
-def tagged(connection: Connection, workspace_id: str, limit: int) -> dict[str, list[str]]:
-    """For each tag the ids of the links that carry it: of the newest `limit` links with a tag."""
-    found: dict[str, list[str]] = {}
-    rows_with_tags = connection.execute(
+def tagged(
+    connection: Connection, workspace_id: str, after: str, limit: int
+) -> list[tuple[str, Sequence[str]]]:
+    """The next links behind the id `after` that have tags, at most `limit`: ids and tags, by id."""
+    found = connection.execute(
         sa.select(links.c.id, links.c.tags)
-        .where(links.c.workspace_id == workspace_id, sa.cast(links.c.tags, sa.Text) != "[]")
-        .order_by(links.c.created_at.desc(), links.c.id)
+        .where(
+            links.c.workspace_id == workspace_id,
+            links.c.id > after,
+            sa.cast(links.c.tags, sa.Text) != "[]",
+        )
+        .order_by(links.c.id)
         .limit(limit)
     )
-    for link_id, tags in rows_with_tags:
-        for tag in tags:
-            found.setdefault(tag, []).append(link_id)
-    return found
+    return [(link_id, tags) for link_id, tags in found]
 
 
 def page(

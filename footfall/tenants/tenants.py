@@ -22,7 +22,8 @@ from footfall.tenants.targets import check_target, names_of, with_port
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_TAGGED = 10_000  # links whose tags answers can group by
+MAX_TAGGED = 10_000  # links that one question by tags can be about
+_TAGGED_PAGE = 10_000  # links that one transaction reads
 
 
 class Tenants:
@@ -147,9 +148,29 @@ class Tenants:
         """Newest first; on `domain` only, with `search` in code, URL or title only. Raises Invalid."""
         return await self._read(links.page, workspace_id, self._own, domain, search, limit, offset)
 
-    async def tagged_links(self, workspace_id: str) -> dict[str, list[str]]:
-        """For each tag the ids of the links that carry it (of the newest 10,000 links with a tag)."""
-        return await self._read(links.tagged, workspace_id, MAX_TAGGED)
+    async def tagged_links(
+        self, workspace_id: str, tags: Collection[str] | None = None
+    ) -> dict[str, list[str]]:
+        """For each of these tags (None: for each tag) the ids of all links that carry it.
+
+        Raises Invalid when those are more than 10,000 links.
+        """
+        found: dict[str, list[str]] = {}
+        carrying, after = 0, ""
+        while page := await self._read(links.tagged, workspace_id, after, _TAGGED_PAGE):
+            after = page[-1][0]
+            for link_id, carried in page:
+                asked_for = [tag for tag in carried if tags is None or tag in tags]
+                carrying += bool(asked_for)
+                for tag in asked_for:
+                    found.setdefault(tag, []).append(link_id)
+            if carrying > MAX_TAGGED:
+                raise Invalid(
+                    f"tag: a question is about the tags of at most {MAX_TAGGED:,} links, and more links carry"
+                    " these; ask for tags that fewer carry, or by link_id or utm_campaign",
+                    field="tag",
+                )
+        return found
 
     async def link(self, workspace_id: str, link_id: str) -> Link | None:
         """The link, if the workspace has it."""

@@ -79,6 +79,18 @@ class World:
         self.rollups._due = self.due
         return self.rollups
 
+    async def believed(self):
+        return self.clock()
+
+    async def two_nights(self, job):
+        """What is due on the first is announced, and goes on the second; the clock ends where it is now."""
+        self.clock.at -= 86400
+        try:
+            await job.apply()
+        finally:
+            self.clock.at += 86400
+        return await job.apply()
+
     def made(self, count, first=START, last=END):
         """Events that are not in the log yet."""
         events = make_events(self.rng.randrange(2**32), count, first, last, ["acme", "other"])

@@ -23,15 +23,11 @@ class Other:
         return getattr(self._store, name)
 
 
-class SlowExports(Other):
-    """What is asked for in columns takes for ever; the real store runs it."""
+class Slow(Other):
+    """Every question takes for ever; the real store runs it."""
 
     async def arrow(self, _sql, _parameters=None, **_limits):
         return await self._store.arrow(ENDLESS)
-
-
-class Slow(SlowExports):
-    """So does all else."""
 
     async def query(self, _sql, _parameters=None, **_limits):
         return await self._store.query(ENDLESS)
@@ -61,6 +57,18 @@ class Gate(Other):
         self.asked[sql] += 1
         await self.open.wait()
         return await self._store.query(sql, parameters, **limits)
+
+
+class HeldExports(Other):
+    """What is asked for in columns waits until it is opened."""
+
+    def __init__(self, store):
+        super().__init__(store)
+        self.open = asyncio.Event()
+
+    async def arrow(self, sql, parameters=None, **limits):
+        await self.open.wait()
+        return await self._store.arrow(sql, parameters, **limits)
 
 
 async def until(condition):

@@ -7,7 +7,9 @@ import pytest
 
 from footfall.model.columns import COLUMNS
 from footfall.query.metrics import METRICS, UNIQUE_ERROR
+from footfall.tenants import tenants
 from tests.console import open_console
+from tests.contract.acme import assert_problem
 from tests.truth import EMPTY, columns_of
 
 MARCH = ["2026-03-01", "2026-03-31"]
@@ -198,6 +200,30 @@ def test_an_event_counts_for_each_tag_of_its_link(console):
 
 
 # Order and comparison
+
+
+def test_tags_of_more_links_than_a_question_can_be_about_are_refused_and_never_counted_in_part(
+    console, monkeypatch
+):
+    monkeypatch.setattr(tenants, "MAX_TAGGED", 4)
+    monkeypatch.setattr(tenants, "_TAGGED_PAGE", 2)
+    place = Place(console)
+    made = [
+        console.run(console.tenants.create_link(place.workspace, "https://example.com/", tags=tags)).id
+        for tags in [["few"], *[["many"]] * 5, ["few", "some"]]
+    ]
+    place.store(*({"link_id": link} for link in made))
+    assert place.rows(filters=[["is", "tag", ["few"]]]) == [(2,)]
+    assert place.rows(filters=[["is_not", "tag", ["few"]]]) == [(5,)]
+    assert place.rows(filters=[["or", [["is", "tag", ["few"]], ["is", "tag", ["some"]]]]]) == [(2,)]
+    for asked in (
+        {"filters": [["is", "tag", ["many"]]]},
+        {"filters": [["not", ["is", "tag", ["some", "many"]]]]},
+        {"dimensions": ["tag"]},
+        {"dimensions": ["tag"], "filters": [["is", "tag", ["few"]]]},
+    ):
+        body = {"metrics": ["events"], "date_range": MARCH, **asked}
+        assert_problem(console.post("/v1/query", body, place.key), 400, "tag")
 
 
 def test_empty_buckets_stand_where_the_order_wants_them(place):

@@ -81,7 +81,7 @@ class Kept:
     def retention(self, raw, rollups):
         world = self.world
         kept = Settings(raw_retention=raw * 86400, rollup_retention=rollups * 86400)
-        return Retention(world.store, world.database, kept, world.rollups, None, world.clock, 0)
+        return Retention(world.store, world.database, kept, world.rollups, None, world.believed, 0)
 
     async def happens(self, steps):
         """Each step is what the worker, an owner or a job does."""
@@ -98,7 +98,7 @@ class Kept:
                 case "site":
                     await self.retention(FOREVER, FOREVER).set_raw_days(*how)
                 case "night":
-                    await self.retention(*how).apply()
+                    await self.world.two_nights(self.retention(*how))
                 case "night cut short":
                     await self._announced(*how)
 
@@ -114,7 +114,7 @@ class Kept:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self.world.store, "build", build)
             with contextlib.suppress(StoreDown):
-                await self.retention(*how).apply()
+                await self.world.two_nights(self.retention(*how))
 
     async def answer(self, body, small):
         query = msgspec.convert(body, Query)

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from prometheus_client import REGISTRY
 
 from footfall.errors import Invalid
 from footfall.jobs.daily import Daily
@@ -72,6 +73,55 @@ async def test_a_failure_is_tried_again_after_a_pause_and_a_damaged_file_is_none
     assert job.due() == date(2026, 11, 19)
     (tmp_path / "done.json").write_text("{")
     assert job.due() == date(2026, 11, 19)
+
+
+async def test_on_a_full_disk_the_work_is_done_once_and_remembered_when_there_is_room(tmp_path):
+    clock, days = Clock("2026-11-20T12:00"), []
+
+    async def work(day):
+        days.append(day)
+
+    directory = tmp_path / "away"  # as a disk that takes nothing
+    job = Daily("test", directory / "done.json", work, clock)
+    for _ in range(3):
+        await job.tick()
+    assert days == [date(2026, 11, 19)]
+    directory.mkdir()
+    await job.tick()
+    await Daily("test", directory / "done.json", work, clock).tick()
+    assert len(days) == 1
+    clock.set("2026-11-21T12:00")
+    await job.tick()
+    assert len(days) == 2
+
+
+async def test_what_has_failed_for_two_days_is_overdue(tmp_path):
+    clock, fails = Clock("2026-11-20T12:00"), False
+
+    async def work(_):
+        if fails:
+            raise RuntimeError("no")
+
+    def overdue():
+        return REGISTRY.get_sample_value("footfall_nightly_overdue", {"job": "test"})
+
+    job = Daily("test", tmp_path / "done.json", work, clock)
+    await job.tick()
+    assert overdue() == 0
+    fails = True
+    clock.set("2026-11-21T12:00")
+    await job.tick()
+    assert overdue() == 0
+    clock.set("2026-11-22T12:00")
+    job = Daily("test", tmp_path / "done.json", work, clock)
+    assert overdue() == 0  # it may make up for them
+    await job.tick()
+    assert overdue() == 1
+    fails = False
+    job = Daily("test", tmp_path / "done.json", work, clock)
+    await job.tick()
+    await job.tick()
+    assert overdue() == 0
 
 
 # Ranges as people write them

@@ -10,7 +10,7 @@ from footfall.metrics import HANG_UPS
 from footfall.query.limits import Limiter
 from tests.console import Console
 from tests.contract.acme import assert_problem
-from tests.contract.slow import Breaks, Gate, Slow, SlowExports, asked, running, served, until
+from tests.contract.slow import Breaks, Gate, HeldExports, Slow, asked, running, served, until
 
 OVERVIEW = "/api/v1/analytics/overview"
 EXPORT = "/api/v1/export/events?format=csv&start_date=2026-03-01&end_date=2026-03-07"
@@ -102,41 +102,60 @@ def limited(console, store, **settings):
     return Console(runner, store, tenants, directory, ours.model_copy(update=settings))
 
 
+async def refused_of(requests):
+    """Who asks once more than may run and wait is refused, at once; `requests`, all of them."""
+    done, waiting = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
+    (refused,) = done
+    assert_problem(refused.result(), 429)
+    assert int(refused.result().headers["Retry-After"]) >= 1
+    return waiting
+
+
 def test_a_key_that_asks_too_much_at_once_waits_and_then_is_told_so(acme):
     gate = Gate(acme.console.store)
-    console = limited(acme.console, gate, query_concurrency=2, query_timeout=0.3)
+    console = limited(acme.console, gate, query_concurrency=2, query_timeout=600)
 
     async def check():
         async with served(console, acme.key) as client:
-            first = [asyncio.create_task(client.get(OVERVIEW, params={"site_id": f"s{n}"})) for n in range(2)]
-            await until(lambda: _two(gate))
-            refused = await client.get(OVERVIEW)
-            assert_problem(refused, 429)
-            assert int(refused.headers["Retry-After"]) >= 1
-            other = asyncio.create_task(
-                client.get(OVERVIEW, headers={"Authorization": f"Bearer {acme.others_key}"})
-            )
-            waiting = asyncio.create_task(client.get(OVERVIEW))
+            asking = [
+                asyncio.create_task(client.get(OVERVIEW, params={"site_id": f"s{n}"}))
+                for n in range(2 + 20 + 1)
+            ]
+            waiting = await refused_of(asking)
+            other = {"Authorization": f"Bearer {acme.others_key}"}
+            others = asyncio.create_task(client.get(OVERVIEW, headers=other))
+            await until(lambda: _three(gate))
             gate.open.set()
-            answers = await asyncio.gather(*first, other, waiting)
-            assert [answer.status_code for answer in answers] == [200] * 4
+            answers = await asyncio.gather(*waiting, others)
+            assert {answer.status_code for answer in answers} == {200}
 
     acme.console.run(check())
 
 
-async def _two(gate):
-    return gate.asked.total() >= 2
+async def _three(gate):
+    return gate.asked.total() >= 3
+
+
+def test_who_waits_for_a_turn_longer_than_a_question_may_take_is_told_so():
+    async def check():
+        limiter = Limiter(1, 0.001)
+        async with limiter.turn("a"):
+            with pytest.raises(TooMany) as refused:
+                await _turn(limiter)
+            assert refused.value.retry_after == 1
+
+    asyncio.run(check())
 
 
 def test_a_limiter_forgets_keys_that_ask_nothing_and_bounds_those_that_wait():
     async def check():
-        limiter = Limiter(1, 5)
+        limiter = Limiter(1, 500)
         async with limiter.turn("a"), limiter.turn("b"):
             waiting = [asyncio.create_task(_turn(limiter)) for _ in range(10)]
             await asyncio.sleep(0)
             with pytest.raises(TooMany, match="at once") as refused:
                 await _turn(limiter)
-            assert refused.value.retry_after == 5  # by then none of those who wait now waits
+            assert refused.value.retry_after == 500  # by then none of those who wait now waits
             waiting[0].cancel()
             await asyncio.wait({waiting[0]})
         await asyncio.gather(*waiting[1:])
@@ -151,17 +170,15 @@ async def _turn(limiter):
 
 
 def test_exports_do_not_take_the_turns_of_questions(acme):
-    console = limited(acme.console, SlowExports(acme.console.store), export_concurrency=1, query_timeout=0.2)
+    held = HeldExports(acme.console.store)
+    console = limited(acme.console, held, export_concurrency=1, query_timeout=600)
 
     async def check():
         async with served(console, acme.key) as client:
-            first = asyncio.create_task(client.get(EXPORT))
-            await until(lambda: running(acme.console.store))
-            refused = await client.get(EXPORT)
-            assert_problem(refused, 429)
-            assert int(refused.headers["Retry-After"]) >= 1
+            waiting = await refused_of([asyncio.create_task(client.get(EXPORT)) for _ in range(1 + 10 + 1)])
             assert (await client.get(OVERVIEW)).status_code == 200
-            first.cancel()
-            await until(lambda: _none(acme.console.store))
+            held.open.set()
+            answers = await asyncio.gather(*waiting)
+            assert {answer.status_code for answer in answers} == {200}
 
     acme.console.run(check())

@@ -39,7 +39,8 @@ async def retain(asking, *, raw=FOREVER, rollups=FOREVER, days_after_april):
     world = asking.world
     world.clock.at = (APRIL + days_after_april * DAY) / 1000
     kept = Settings(raw_retention=raw * 86_400, rollup_retention=rollups * 86_400)
-    await Retention(world.store, world.database, kept, world.rollups, None, world.clock, 0).apply()
+    job = Retention(world.store, world.database, kept, world.rollups, None, world.believed, 0)
+    await world.two_nights(job)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ async def test_what_else_visitors_did_at_a_site_whose_events_are_gone_is_missing
     await asking.take(300, keep=lambda visit: visit[0]["site_id"] in ("berlin", "york"))
     job = asking.retention()
     await job.set_raw_days("berlin", 0)
-    await job.apply()
+    await world.two_nights(job)
     assert {
         site
         for (site,) in await world.store.query(

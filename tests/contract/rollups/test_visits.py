@@ -100,7 +100,7 @@ class Asking:
         self.world.clock.at = (APRIL + 40 * DAY) / 1000
         return Retention(
             self.world.store, self.world.database, Settings(raw_retention=30 * 86400),
-            self.world.rollups, None, self.world.clock, 0,
+            self.world.rollups, None, self.world.believed, 0,
         )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ async def test_figures_of_visits_stay_when_their_events_go(world):
     await asking.take(200)  # a second slice
     before = await asking.answers()
     assert {len(rows) for rows, _ in before.values()} > {1, 2}
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     assert await months(world) == [4]
     compare(before, await asking.answers())
 
@@ -170,14 +170,14 @@ async def test_days_have_the_visits_that_began_on_them(world):
         for dates in ranges
     }
     before = await asking.answers(questions)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     compare(before, await asking.answers(questions), whole=True)
 
 
 async def test_what_was_not_kept_is_said_to_be_missing(world):
     asking = Asking(world)
     await asking.take(300)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     for body in (
         {"metrics": FIGURES, "dimensions": ["browser_version"]},
         {"metrics": FIGURES, "dimensions": ["time:hour"], "date_range": ["2026-03-30", "2026-04-01"]},
@@ -200,12 +200,12 @@ async def test_events_that_are_going_count_once_and_go_in_the_end(world, failing
     await asking.take(500)
     before = await asking.answers()
     with failing("ALTER TABLE events"):
-        await asking.retention().apply()
+        await world.two_nights(asking.retention())
     assert await months(world) == [3, 4]
     compare(before, await asking.answers())
     await asking.take(50, APRIL, END)
     before = await asking.answers()
-    assert await asking.retention().apply() == []
+    assert await world.two_nights(asking.retention()) == []
     assert await months(world) == [4]
     compare(before, await asking.answers())
 
@@ -216,12 +216,12 @@ async def test_what_an_attempt_left_that_failed_before_counts_for_nothing_and_go
     before = await asking.answers()
     for number in (1, 2, 5):
         with failing("INSERT INTO visits", number):
-            await asking.retention().apply()
+            await world.two_nights(asking.retention())
         assert await months(world) == [3, 4]
         for name, (rows, _) in (await asking.answers()).items():
             assert rows.keys() == before[name][0].keys()
             assert all(same(figures, rows[key]) for key, figures in before[name][0].items())
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     compare(before, await asking.answers())
     there = {build for (build,) in await world.store.query(*visits.builds())}
     assert there == {kept.build for kept in await Retained(world.database).visits()}
@@ -232,14 +232,14 @@ async def test_many_visits_are_counted_in_shares(world, monkeypatch):
     asking = Asking(world)
     await asking.take(500)
     before = await asking.answers()
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     compare(before, await asking.answers())
 
 
 async def test_what_comes_later_adds_to_what_was_kept(world):
     asking = Asking(world)
     await asking.take(300, keep=of_utc)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     at = datetime(2026, 3, 30, tzinfo=UTC)
     for _ in range(2):
         await asking.take(60, _ms(at), _ms(at + timedelta(days=1)), of_utc)
@@ -247,7 +247,7 @@ async def test_what_comes_later_adds_to_what_was_kept(world):
     before = await asking.answers(questions)
     job = asking.retention()
     world.clock.at = NOW.timestamp() + 60 * 86400
-    assert await job.apply()
+    assert await world.two_nights(job)
     assert await months(world) == []
     compare(before, await asking.answers(questions))
     assert len(await Retained(world.database).visits()) >= 3
@@ -256,13 +256,13 @@ async def test_what_comes_later_adds_to_what_was_kept(world):
 async def test_they_go_with_the_rollups(world):
     asking = Asking(world)
     await asking.take(300)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     world.clock.at = (APRIL + 800 * DAY) / 1000
     job = Retention(
         world.store, world.database, Settings(raw_retention=FOREVER, rollup_retention=365 * 86400),
-        world.rollups, None, world.clock, 0,
+        world.rollups, None, world.believed, 0,
     )  # fmt: skip
-    await job.apply()
+    await world.two_nights(job)
     assert await Retained(world.database).visits() == []
     await job.apply()
     assert list(await world.store.query(*visits.builds())) == []
@@ -281,14 +281,14 @@ async def test_sites_of_two_zones_keep_their_days(world):
         "by day": events(["2026-03-28", "2026-03-30"], "time:day", **zone),
     }
     before = await asking.answers(questions)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     compare(before, await asking.answers(questions), whole=True)
 
 
 async def test_an_answer_that_rollups_have_a_part_of_only_says_so(world):
     asking = Asking(world)
     await asking.take(900, keep=lambda visit: visit[0]["site_id"] in TAME)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     berlin = {"site_id": "berlin", "timezone": ZONES["berlin"]}
     for body, is_told in (
         (events(["2026-03-28", "2026-03-29"], "country", **berlin), False),
@@ -305,11 +305,11 @@ async def test_an_answer_that_rollups_have_a_part_of_only_says_so(world):
 async def test_what_went_with_the_rollups_is_said_to_be_missing(world):
     asking = Asking(world)
     await asking.take(600, keep=of_utc)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     world.clock.at = (APRIL + 400 * DAY) / 1000
     settings = Settings(raw_retention=FOREVER, rollup_retention=365 * 86400)
-    job = Retention(world.store, world.database, settings, world.rollups, None, world.clock, 0)
-    await job.apply()
+    job = Retention(world.store, world.database, settings, world.rollups, None, world.believed, 0)
+    await world.two_nights(job)
     for body in (
         events(ALL),
         {"metrics": FIGURES},
@@ -326,7 +326,7 @@ async def test_a_field_that_was_not_kept_then_is_said_to_be_missing(world, monke
     monkeypatch.setattr("footfall.jobs.retention.FIELDS", ("", "entry_page"))
     asking = Asking(world)
     await asking.take(300, keep=of_utc)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     for dimension, is_told in (("entry_page", False), ("exit_page", True)):
         _, told = await asking.answer({"metrics": FIGURES, "dimensions": [dimension]})
         assert any("no longer kept" in warning for warning in told.warnings) == is_told
@@ -342,5 +342,5 @@ async def test_visitors_who_change_within_a_visit_all_count(world):
     await asking.take(300, keep=changes)
     body = {"visitors": {"metrics": ["visitors", "sessions"], "dimensions": ["entry_page"]}}
     before = await asking.answers(body)
-    await asking.retention().apply()
+    await world.two_nights(asking.retention())
     compare(before, await asking.answers(body))

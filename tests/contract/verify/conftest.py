@@ -38,10 +38,12 @@ async def api(world, tmp_path):
         directory = Directory(books.tenants, settings, lambda token: token == "local")
         await directory.start()
         world.rollups = Rollups(world.store, world.database, None, books.tenants.timezones, settings)
-        world.clock_of_retention = lambda: time.time() + 91 * 86400
-        world.retention = Retention(
-            world.store, world.database, settings, world.rollups, None, world.clock_of_retention, 0
-        )
+        world.later = 91 * 86400
+
+        async def believed():
+            return time.time() + world.later
+
+        world.retention = Retention(world.store, world.database, settings, world.rollups, None, believed, 0)
         books.app = Litestar(
             [
                 retention_routes(world.retention, world.rollups, directory),

@@ -28,7 +28,7 @@ async def test_the_plan_is_of_the_own_workspace(world, api, acme):
     [month] = answer["data"]
     assert month == {
         "month": iso(NOW)[:7], "site_id": "shop", "events": 2, "newest": iso(NOW),
-        "deleted_after": iso(NOW + 90 * DAY), "due": False, "unsliced": 2,
+        "deleted_after": iso(NOW + 90 * DAY), "due": False, "announced": None, "unsliced": 2,
     }  # fmt: skip
     assert answer["meta"] == {"raw_days": 90.0, "rollup_days": None}
     assert_problem(await api.ask("GET", PATH, acme, "read"), 403)
@@ -71,13 +71,22 @@ async def test_the_command_shows_the_plan_and_sets_the_days(world, api, acme, ca
     assert "never" in capsys.readouterr().out
 
 
-async def test_every_night_it_is_applied_and_verify_knows(world, api, acme, tmp_path):
+async def test_every_night_it_is_applied_and_verify_knows(world, api, acme, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     await world.append(event(), event(), workspace=acme)
     await world.take()
     await world.rollups.slice_all()
     assert await world.found(workspace=acme) == []
-    job = nightly_retention(world.retention, tmp_path)
-    await job.tick()
+    await nightly_retention(world.retention, tmp_path).tick()
+    assert await world.store.query("SELECT count() FROM events") == [(2,)]
+    [month] = (await api.ask("GET", PATH, acme)).json()["data"]
+    assert month["announced"][:10] == iso(NOW + 91 * DAY)[:10]
+    await api.command(cli_retention.retention, workspace=acme)
+    assert f"next night (announced {month['announced'][:10]})" in capsys.readouterr().out
+    await nightly_retention(world.retention, tmp_path).tick()  # the same night, in another process
+    assert await world.store.query("SELECT count() FROM events") == [(2,)]
+    world.later += 86400
+    await nightly_retention(world.retention, tmp_path / "next").tick()
     assert await world.store.query("SELECT count() FROM events") == [(0,)]
     result = await world.verify(workspace=acme)
     assert (result.findings, result.total) == ([], 0)

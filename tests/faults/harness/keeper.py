@@ -72,8 +72,13 @@ class Keeper:
     async def retain(self) -> None:
         """The nightly deletion, when all events are old enough for it."""
         rollups = self._rollups(_MUCH_LATER)
-        at = self.now + _MUCH_LATER
-        await Retention(self._store, self._state, self._settings, rollups, None, lambda: at, 0).apply()
+        for night in (0, 1):  # the first announces
+            at = self.now + _MUCH_LATER + night * 86400
+
+            async def now(at: float = at) -> float:
+                return at
+
+            await Retention(self._store, self._state, self._settings, rollups, None, now, 0).apply()
 
     async def check(self) -> list[str]:
         """What is wrong with the rollups."""

@@ -1,0 +1,164 @@
+"""Which raw events are deleted when, by month and site.
+
+Looks at one partition (a month) after the other. Of the nightly plan's it is those only in which an event
+can be old enough: the others are not read.
+"""
+# ruff: noqa: S608 -- the conditions are put together from cubes; values are parameters
+
+from collections.abc import Collection, Mapping
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from footfall.jobs.cubes import Statement
+from footfall.model.calendar import month_start
+from footfall.state.builds import Builds
+from footfall.state.manifest import Building
+from footfall.state.retained import Item, Retained
+from footfall.store.port import Store
+from footfall.units import DAY, FOREVER
+
+_DAY = 86_400_000
+
+_PARTITIONS = """
+SELECT toUInt32(partition_id) AS month FROM system.parts
+WHERE database = currentDatabase() AND table = 'events' AND active AND rows > 0 GROUP BY month ORDER BY month
+"""
+_OF_MONTH = (
+    "_partition_id = {partition:String} AND ({workspace:String} = '' OR workspace_id = {workspace:String})"
+)
+_SITES = f"""
+SELECT workspace_id, site_id, count(),
+    greatest(max(toUnixTimestamp64Milli(occurred_at)), max(toUnixTimestamp64Milli(received_at)))
+FROM events WHERE {_OF_MONTH} GROUP BY workspace_id, site_id ORDER BY workspace_id, site_id
+"""
+
+
+class Month(Struct, frozen=True):
+    """The raw events of a site that occurred in a month (YYYYMM, UTC).
+
+    `newest` and `deleted_after` in ms; `deleted_after` None: never. `unsliced`: how many of them no
+    rollup has yet, until when they are kept in any case.
+    """
+
+    month: int
+    workspace_id: str
+    site_id: str
+    events: int
+    newest: int
+    deleted_after: int | None
+    unsliced: int
+
+    def is_due(self, now: int) -> bool:
+        """Whether they are old enough, and in the rollups."""
+        return self.deleted_after is not None and self.deleted_after <= now and not self.unsliced
+
+    @property
+    def item(self) -> Item:
+        """By which it is announced."""
+        return Item("events", self.month, self.site_id)
+
+
+class Ages(NamedTuple):
+    """How long raw events are kept: `general` in seconds or FOREVER; by site in days, 0: for ever."""
+
+    general: float
+    sites: Mapping[str, int]
+
+    def of(self, site_id: str) -> int | None:
+        """How old raw events of the site must be to go, in ms; None: they stay."""
+        days = self.sites.get(site_id)
+        if days is not None:
+            return days * _DAY or None
+        return None if self.general == FOREVER else int(self.general * 1000)
+
+    def shortest(self) -> int | None:
+        """Of all sites; None: all stay."""
+        ages = [self.of(""), *map(self.of, self.sites)]
+        return min((age for age in ages if age is not None), default=None)
+
+
+class RetentionPlan:
+    """The plan of one store. `kept`: the setting raw_retention."""
+
+    def __init__(self, store: Store, builds: Builds, retained: Retained, kept: float) -> None:
+        self._store = store
+        self._builds = builds
+        self._retained = retained
+        self._kept = kept
+
+    async def ages(self) -> Ages:
+        """How long raw events are kept now."""
+        return Ages(self._kept, await self._retained.raw_days())
+
+    async def months(self, workspace_id: str = "", due_at: int | None = None) -> list[Month]:
+        """All raw events there are; `due_at` (ms): only of months in which some may be due then.
+
+        Raises Retryable.
+        """
+        ages = await self.ages()
+        held = (await self._builds.sliced())[1]
+        shards = await self._retained.shards()
+        found = [month for (month,) in await self._store.query(_PARTITIONS, lane="house")]
+        if due_at is not None:
+            found = _may_be_due(found, ages, due_at)
+        return [
+            each for month in found for each in await self._month(month, workspace_id, ages, held, shards)
+        ]
+
+    async def _month(
+        self, month: int, workspace_id: str, ages: Ages, held: Building, shards: Collection[int]
+    ) -> list[Month]:
+        where = {"partition": str(month), "workspace": workspace_id}
+        sites = await self._store.query(_SITES, where, lane="house")
+        rows = _unsliced(held, shards)
+        left = await self._store.query(
+            f"SELECT workspace_id, site_id, count() FROM events WHERE {_OF_MONTH} AND ({rows.sql})"
+            " GROUP BY workspace_id, site_id",
+            {**where, **rows.parameters},
+            lane="house",
+        )
+        waiting = {(workspace, site): count for workspace, site, count in left}
+        return [
+            Month(
+                month,
+                workspace,
+                site,
+                events,
+                newest,
+                None if (age := ages.of(site)) is None else newest + age,
+                waiting.get((workspace, site), 0),
+            )
+            for workspace, site, events, newest in sites
+        ]
+
+
+def _may_be_due(months: Collection[int], ages: Ages, now: int) -> list[int]:
+    """Those in which an event may be as old as it must be: no event is older than its month."""
+    age = ages.shortest()
+    return [] if age is None else [month for month in months if month_start(month) + age <= now]
+
+
+def _unsliced(held: Building, shards: Collection[int]) -> Statement:
+    """The condition on `events` that no rollup has them: as ranges of positions, for which there is an index.
+
+    Rows of a shard of which nothing was ever closed are not among them: nothing deletes those either.
+    """
+    marks = {part.shard: part.upto for part in held.parts}
+    values: dict[str, Any] = {"late": list(held.without)}
+    parts = ["(shard, seq) IN {late:Array(Tuple(UInt64, UInt64))}"] if held.without else []
+    for number, shard in enumerate(sorted({*shards, *marks})):
+        values |= {f"shard_{number}": shard, f"from_{number}": marks.get(shard, -1) + 1}
+        parts.append(f"(shard = {{shard_{number}:UInt64}} AND seq >= {{from_{number}:UInt64}})")
+    return Statement(" OR ".join(parts) or "0", values)
+
+
+def day_of(seconds: float) -> int:
+    """The day (UTC, since 1970) of a time."""
+    return int(seconds // DAY)
+
+
+def date_of(day: int) -> str:
+    """Such a day as an ISO date."""
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
