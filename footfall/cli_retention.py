@@ -66,6 +66,8 @@ async def _retention(
     meta = answer["meta"]
     for what, kept in (("raw events", meta["raw_days"]), ("rollups", meta["rollup_days"])):
         terminal.print(f"{what}: {'forever' if kept is None else f'{kept:g} days'}", highlight=False)
+    for warning in meta["warnings"]:
+        terminal.print(f"Note: {warning}", style="dim", markup=False)
 
 
 def _table(months: list[dict[str, Any]]) -> Table:

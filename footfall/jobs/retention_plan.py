@@ -55,6 +55,11 @@ class Month(Struct, frozen=True):
         return self.deleted_after is not None and self.deleted_after <= now and not self.unsliced
 
     @property
+    def kept(self) -> float:
+        """For how many seconds they are kept, or FOREVER."""
+        return FOREVER if self.deleted_after is None else (self.deleted_after - self.newest) / 1000
+
+    @property
     def item(self) -> Item:
         """By which it is announced."""
         return Item("events", self.month, self.site_id)

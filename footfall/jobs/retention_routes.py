@@ -1,5 +1,6 @@
 """`/api/v1/retention`: what is deleted when, before it is. `/api/v1/rollups`: a month built again."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from footfall.jobs.rollups import Rollups
 from footfall.problems_litestar import refusals
 from footfall.tenants.directory import LOCAL_KEY, Directory
 from footfall.tenants.guard import allowed, key_of, parameters
-from footfall.units import DAY, FOREVER
+from footfall.units import DAY, FOREVER, spell_time
 
 
 class Planned(Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class RetentionMeta(Struct, frozen=True, kw_only=True):
 
     raw_days: float | None
     rollup_days: float | None
+    warnings: Annotated[list[str], Meta(description="What answers lose by these settings.")]
 
 
 class RetentionAnswer(Struct, frozen=True):
@@ -138,10 +140,26 @@ async def _answer(retention: Retention, workspace_id: str) -> RetentionAnswer:
     now = int(datetime.now(UTC).timestamp() * 1000)
     raw, rollups = retention.settings
     announced = await retention.announced()
+    months = await retention.plan(workspace_id)
     return RetentionAnswer(
-        [_planned(each, now, announced.get(each.item)) for each in await retention.plan(workspace_id)],
-        RetentionMeta(raw_days=_days(raw), rollup_days=_days(rollups)),
+        [_planned(each, now, announced.get(each.item)) for each in months],
+        RetentionMeta(
+            raw_days=_days(raw), rollup_days=_days(rollups), warnings=_warnings(raw, rollups, months)
+        ),
     )
+
+
+def _warnings(raw: float, rollups: float, months: Iterable[Month]) -> list[str]:
+    """Of rollups that go before events do, here or at a site with days of its own."""
+    longer = {each.site_id or "-" for each in months if each.kept > rollups}
+    if raw <= rollups and not longer:
+        return []
+    where = f" (of {', '.join(sorted(longer))})" if raw <= rollups else ""
+    said = (
+        f"rollups are kept {spell_time(rollups)}, and events{where} longer: what is older than the rollups "
+        "is answered from the events alone, which takes as long as they are many"
+    )
+    return [said]
 
 
 def _days(kept: float) -> float | None:

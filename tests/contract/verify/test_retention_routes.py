@@ -7,9 +7,12 @@ import pytest
 from footfall import cli_retention, cli_verify
 from footfall.jobs.ranges import iso
 from footfall.jobs.retention import nightly_retention
+from footfall.jobs.retention_plan import Month
+from footfall.jobs.retention_routes import _warnings
 from footfall.state.builds import Builds
 from footfall.state.manifest import KeptVisits
 from footfall.state.retained import Deleted, Retained
+from footfall.units import FOREVER
 from tests.contract.acme import assert_problem
 from tests.contract.verified import END, NOW, START, THIS_HOUR, event
 
@@ -30,9 +33,22 @@ async def test_the_plan_is_of_the_own_workspace(world, api, acme):
         "month": iso(NOW)[:7], "site_id": "shop", "events": 2, "newest": iso(NOW),
         "deleted_after": iso(NOW + 90 * DAY), "due": False, "announced": None, "unsliced": 2,
     }  # fmt: skip
-    assert answer["meta"] == {"raw_days": 90.0, "rollup_days": None}
+    assert answer["meta"] == {"raw_days": 90.0, "rollup_days": None, "warnings": []}
     assert_problem(await api.ask("GET", PATH, acme, "read"), 403)
     assert_problem(await api.ask("GET", PATH, acme, params={"site": "x"}), 400, "site")
+
+
+async def test_rollups_that_go_before_events_are_warned_of():
+    month = Month(202603, "acme", "shop", 1, NOW, NOW + 90 * DAY, 0)
+    longer = Month(202603, "acme", "archive", 1, NOW, None, 0)
+    day = 86_400
+    assert _warnings(90 * day, FOREVER, [month, longer]) == []
+    assert _warnings(90 * day, 90 * day, [month]) == []
+    [warning] = _warnings(90 * day, 90 * day, [month, longer])
+    assert "events (of archive) longer" in warning
+    [warning] = _warnings(90 * day, 45 * day, [month])
+    assert "rollups are kept 45d, and events longer" in warning
+    assert _warnings(FOREVER, 45 * day, []) == _warnings(90 * day, 45 * day, [])
 
 
 async def test_a_site_gets_days_of_its_own(world, api, acme):
