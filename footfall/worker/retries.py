@@ -32,7 +32,7 @@ from footfall.worker.threads import in_thread
 log = structlog.get_logger(__name__)
 
 # Of one round.
-_MOST = 1000
+_MOST = 500
 _MOST_BYTES = 8 << 20
 _MOST_UNFOLDED = SEQ_PER_RECORD
 
