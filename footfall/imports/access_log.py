@@ -102,6 +102,8 @@ class AccessLogs:
                 present, received = await self._there(workspace.id, site.id, found, visitors.live_days)
                 old = present | received
                 fresh = [each for each in found if each.event.event_id not in old]
+                if not again:
+                    fresh = await intake.settled(site.id, fresh, runs.doubtful(before), refusals)
             if not dry_run and not all(known):
                 await intake.append(workspace.id, SOURCE, fresh)
                 now = int(time.time() * 1000)

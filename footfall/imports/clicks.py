@@ -14,6 +14,7 @@ from msgspec import Struct
 from footfall.imports.chunk import Numbered, Problem, checked_format, read, with_links
 from footfall.imports.intake import Found, Intake
 from footfall.imports.runs import Lines, Owner
+from footfall.model.reasons import Reason
 from footfall.model.record import RawEvent
 from footfall.tenants.model import Link, Workspace
 
@@ -89,15 +90,18 @@ class Importer:
                 await intake.make_room()
                 events = _events(clicks, links)
                 present = await intake.present(workspace.id, events)
+                missing = [each for each in events if each.event.event_id not in present]
+                if not again:
+                    missing = await intake.settled("", missing, runs.doubtful(before), refusals)
                 # By id: a caller's wrong occurrence numbers must not store a line twice.
-                fresh = {each.event.event_id: each for each in events if each.event.event_id not in present}
+                fresh = {each.event.event_id: each for each in missing}
                 await intake.append(workspace.id, source, list(fresh.values()))
                 now = int(time.time() * 1000)
                 await intake.registry.add(*owner[:2], runs.runs(workspace.secret, before), now)
                 await intake.tell(workspace.id, source, refusals.without(before).tallies())
         return Outcome(
             accepted=len(fresh),
-            present=there + len(clicks) - len(fresh),
+            present=there + len(clicks) - len(fresh) - refusals.counts.get(Reason.PERHAPS_IMPORTED, 0),
             repeated=sum(known),
             rejected=refusals.counts,
             links_created=created,

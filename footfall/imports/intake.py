@@ -15,7 +15,10 @@ from msgspec import Struct
 
 from footfall.errors import LogFull, Retryable
 from footfall.eventlog.port import Entry, EventLog
+from footfall.imports.chunk import Refusals
+from footfall.imports.line import Refused
 from footfall.imports.runs import Registry
+from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally, Visit, encode
 from footfall.store.port import Store
 
@@ -47,7 +50,8 @@ class Intake:
     """The way of imported events into the log.
 
     `open_log` opens the log with a shard to append to, at the first chunk: who never imports
-    claims none. `consumer` is the worker's name there. Hold `turn` from asking what is there
+    claims none. `consumer` is the worker's name there. `gone`: of a site, before which time (ms) events
+    were deleted by age, 0 for none. Hold `turn` from asking what is there
     until all is appended.
     """
 
@@ -58,11 +62,13 @@ class Intake:
         registry: Registry,
         *,
         consumer: str,
+        gone: Callable[[str], Awaitable[int]] | None = None,
     ) -> None:
         self.turn = asyncio.Lock()
         self.store = store
         self.registry = registry
         self._open_log = open_log
+        self._gone = gone
         self._log: EventLog | None = None
         self._consumer = consumer
         # Ids that are in the log but perhaps not yet in the store, each with the time when its
@@ -120,6 +126,24 @@ class Intake:
             lane="house",
         )
         return {row[0].bytes for row in rows} | self.pending(found)
+
+    async def settled(
+        self, site_id: str, fresh: Sequence[Found], doubtful: Sequence[bool], refusals: Refusals
+    ) -> list[Found]:
+        """Those of `fresh` that are certainly not there yet; the others are refused.
+
+        Where events were deleted by age there are no ids to compare with: `doubtful` lines may count already.
+        """
+        gone = await self._gone(site_id) if self._gone and any(doubtful) else 0
+        kept: list[Found] = []
+        for each in fresh:
+            if doubtful[each.line] and each.event.occurred_at < gone:
+                refusals.add(
+                    each.line, Refused(Reason.PERHAPS_IMPORTED, "lines beside it were imported before")
+                )
+            else:
+                kept.append(each)
+        return kept
 
     def pending(self, found: Iterable[Found]) -> set[bytes]:
         """The ids among these events' that are in the log and perhaps not in the store."""

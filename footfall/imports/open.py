@@ -18,6 +18,7 @@ from footfall.imports.routes import import_routes
 from footfall.imports.visitors import Visitors
 from footfall.state.import_salts import ImportSalts
 from footfall.state.imported_files import ImportedFiles
+from footfall.state.retained import Retained
 from footfall.state.salts import Salts
 from footfall.store.port import Store
 from footfall.tenants.directory import Directory
@@ -42,7 +43,11 @@ async def open_imports(
     async def expire() -> None:
         await import_salts.expire(time.time())
 
-    intake = Intake(open_log, store, ImportedFiles(state), consumer=WORKER)
+    async def gone(site_id: str) -> int:
+        deleted = (await Retained(state).deleted()).get(site_id)
+        return deleted.at if deleted else 0
+
+    intake = Intake(open_log, store, ImportedFiles(state), consumer=WORKER, gone=gone)
     geo = GeoReader(geo_database)
     try:
         await expire()

@@ -9,6 +9,7 @@ each run that was imported.
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from footfall.state.imported_files import Run
@@ -56,6 +57,27 @@ class Lines:
             for index, identity in enumerate(identities)
             if is_cut(identity) and index + 1 < len(identities)
         ]
+        self._ends_with_cut = bool(identities) and is_cut(identities[-1])
+
+    def doubtful(self, known: Sequence[bool]) -> list[bool]:
+        """For each line whether it may have been imported although it is not `known`.
+
+        One changed line makes its whole run unknown, so whole runs beside known lines are in doubt: all
+        between two known ones, and one at the chunk's begin or end. What a file has grown by, or was
+        put behind, begins or ends inside a run, and is not.
+        """
+        doubtful = [False] * len(self._lines)
+        cuts = {*self._starts, len(known)} if self._ends_with_cut else {*self._starts}
+        for start, end in _unknown(known):
+            if start not in cuts or end not in cuts:
+                continue
+            last = max(cut for cut in self._starts if cut < end)
+            if start > 0 and end == len(known) and start != last:
+                continue
+            first = start if start > 0 else last
+            if start > 0 or end < len(known):
+                doubtful[first:end] = [True] * (end - first)
+        return doubtful
 
     def runs(self, secret: bytes, known: Sequence[bool]) -> list[Run]:
         """The runs of the chunk, those aside of which every line is `known`."""
@@ -110,6 +132,12 @@ class Lines:
 
     def _start(self, secret: bytes, at: int) -> bytes:
         return _digest(secret, b"footfall line", self._lines[at])
+
+
+def _unknown(known: Sequence[bool]) -> list[tuple[int, int]]:
+    """Begin and end of each stretch of lines that are not known."""
+    edges = [0, *(at for at in range(1, len(known)) if known[at] != known[at - 1]), len(known)]
+    return [(start, end) for start, end in pairwise(edges) if start < end and not known[start]]
 
 
 def _digest(secret: bytes, kind: bytes, data: bytes) -> bytes:

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     EVENT_TOO_LARGE = "event_too_large"
     HEARTBEAT = "heartbeat"  # a line of an imported file that is no event
     BAD_LINE = "bad_line"  # a line of an imported file that cannot be read
+    PERHAPS_IMPORTED = "perhaps_imported"  # beside lines that were, of a time whose events are deleted by age
     METHOD = "method"  # a line of an access log: not a GET
     STATUS = "status"  # a line of an access log: an error, or a redirect by no link of ours
     ASSET = "asset"  # a line of an access log: an image, a style, a download

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import shutil
 from collections import Counter
 
 import pytest
@@ -14,6 +13,8 @@ from footfall.model.columns import COLUMNS
 from footfall.model.record import decode
 from footfall.settings import load
 from footfall.state.import_salts import LIFETIME_MS, ImportSalts
+from footfall.state.manifest import KeptVisits
+from footfall.state.retained import Deleted, Retained
 from footfall.state.tables import open_state
 from tests.contract.access_log import (
     ADDRESSES,
@@ -29,6 +30,7 @@ from tests.contract.access_log import (
     send,
     site_of,
 )  # fmt: skip
+from tests.contract.test_store import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +38,12 @@ FILES = (
     "css js png jpg jpeg gif svg ico ttf woff txt xml jar pdf py log conf c gz sh tex deb swf spec rb pyc"
     " patch lua doc xsl exe vim pcap m4 mk java gem diff cpp"
 )
+
+
+async def delete_events(data):
+    """As retention does."""
+    async with opened(load(data=data)) as store:
+        await asyncio.to_thread(store._handles.commands.command, "TRUNCATE TABLE events")
 
 
 def counted_plainly():
@@ -103,7 +111,7 @@ async def test_a_repeat_adds_nothing_to_the_store_or_the_books(tmp_path):
     async with console(tmp_path) as http:
         assert "page_view" not in await send(http, LINES, most=3000)  # cut elsewhere
     assert (await select(tmp_path, "SELECT count() FROM events")) == [(3783,)]
-    shutil.rmtree(tmp_path / "store")  # as if raw events had been deleted by age
+    await delete_events(tmp_path)  # as if raw events had been deleted by age
     async with console(tmp_path) as http:
         assert await send(http, LINES) == {"present": 3783, "repeated": 10_000}
     assert await select(tmp_path, "SELECT count() FROM events") == [(0,)]
@@ -111,12 +119,33 @@ async def test_a_repeat_adds_nothing_to_the_store_or_the_books(tmp_path):
     assert (before["stored"], after["stored"]) == (3783, 3783)
 
 
+async def test_an_edited_line_adds_nothing_twice_where_events_were_deleted_by_age(tmp_path):
+    async with console(tmp_path) as http:
+        site_id = await site_of(http)
+        await send(http, LINES)
+    await delete_events(tmp_path)
+    state = open_state(tmp_path / "state.db")
+    kept = KeptVisits(build=1, month=201505, rows=0, fields=())
+    await Retained(state).delete_raw({site_id: Deleted(NOW * 1000, 0)}, kept)
+    await state.close()
+    edited = [*LINES[:5000], line(1_431_900_000, "/edited"), *LINES[5001:]]
+    async with console(tmp_path) as http:
+        answer = await send(http, edited)
+        assert "page_view" not in answer
+        assert answer["perhaps_imported"] > 10
+        assert "page_view" not in await send(http, edited)
+        assert (await send(http, edited[5000:5001], again=True))[
+            "page_view"
+        ] == 1  # who is sure of it insists
+    assert (await books(tmp_path))["rejected"]["perhaps_imported"] == 2 * answer["perhaps_imported"]
+
+
 @pytest.mark.parametrize("raw_is_gone", [False, True])
 async def test_a_file_that_has_grown_brings_only_what_is_new(tmp_path, raw_is_gone):
     async with console(tmp_path) as http:
         first = await send(http, LINES[:4321])
     if raw_is_gone:
-        shutil.rmtree(tmp_path / "store")
+        await delete_events(tmp_path)
     async with console(tmp_path) as http:
         # Behind another file, too: it is the lines that are known, not the file.
         older = [line(1_400_000_000 + number, f"/old/{number}") for number in range(1000)]

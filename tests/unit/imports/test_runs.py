@@ -91,3 +91,35 @@ def test_other_owners_and_other_occurrences_know_nothing_of_it(tmp_path):
         assert b"line 7" not in (tmp_path / "state.db").read_bytes()
 
     asyncio.run(check())
+
+
+def doubtful(before, chunk):
+    """Which lines of a chunk are known, and which are in doubt, after `before` was imported."""
+
+    async def ask():
+        registry = Memory()
+        await put(registry, before)
+        lines = Lines(chunk, [1] * len(chunk))
+        known = await lines.known(registry, OWNER)
+        return known, lines.doubtful(known)
+
+    return asyncio.run(ask())
+
+
+def test_after_an_edit_every_line_is_known_or_in_doubt():
+    file = names(0, 5000)
+    for at in (0, 1, 300, 2500, 4999):
+        for chunk in ([*file[:at], b"edited", *file[at + 1 :]], [*file[:at], *file[at + 1 :]]):
+            known, unsure = doubtful(file, chunk)
+            neither = [i for i, each in enumerate(known) if not each and not unsure[i]]
+            # Behind the last cut of a file nobody can tell an edit from what it has grown by.
+            assert all(not any(map(is_cut, chunk[i:])) for i in neither)
+
+
+def test_what_a_file_has_grown_by_or_was_put_behind_is_not_in_doubt():
+    file = names(0, 3000)
+    assert not is_cut(file[-1])
+    for chunk in (file + names(9000, 12_000), names(9000, 12_000) + file, names(9000, 12_000)):
+        known, unsure = doubtful(file, chunk)
+        assert not any(unsure)
+        assert sum(not each for each in known) == 3000
