@@ -267,7 +267,11 @@ class World:
     def retention(self, life: Life) -> Retention:
         state, store = Through(self.state, "state", life), Through(self.store, "store", life)
         rollups = self.rollups(life)
-        return Retention(store, state, self.settings, rollups, None, self.clock.shown, 0)  # type: ignore[arg-type]
+
+        async def now() -> float:
+            return self.clock.shown()
+
+        return Retention(store, state, self.settings, rollups, None, now, 0)  # type: ignore[arg-type]
 
     def importer(self) -> Importer:
         """A console that imports; each is a new process."""
