@@ -19,13 +19,14 @@ import msgspec
 from msgspec import Struct
 
 from footfall.errors import Misconfigured, Retryable
+from footfall.eventlog.port import WORKER
+from footfall.eventlog.sqlite_consumers import Consumers
 
 NAME = "installation"
 """Of the file that bears a directory's stamp."""
 
 # Every page of a database is looked at up to this size; of a larger one those that are read.
 _MOST_CHECKED = 256 << 20  # bytes
-_SHARD = re.compile(r"[0-9a-f]{16}")
 _PART = re.compile(r"\d{6}_\d+_\d+_\d+(_\d+)?")  # of a table in the store
 _RESTORE = "restore the data directory from a backup"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -120,9 +121,11 @@ def look_at_log(directory: Path) -> Found:
 
 
 def committed_offsets(directory: Path) -> dict[int, int]:
-    """By shard what the worker has released in the log."""
-    found = {path.name: _number(path) for path in directory.glob("consumers/worker/*")}
-    return {int(name, 16): offset for name, offset in found.items() if _SHARD.fullmatch(name) and offset >= 0}
+    """By shard what the worker has released in the log. Raises Misconfigured."""
+    try:
+        return Consumers(directory).all_committed(WORKER)
+    except OSError as error:
+        raise Misconfigured(f"{directory} cannot be used: {error.strerror}") from error
 
 
 def look_at_store(directory: Path) -> Found:
@@ -186,10 +189,3 @@ def _database(path: Path) -> Generator[sqlite3.Connection]:
         state = "is damaged" if code in _DAMAGE else "cannot be used"
         hint = f"; {_RESTORE}" if code in _DAMAGE else ""
         raise Misconfigured(f"{path} {state}: {error}{hint}") from error
-
-
-def _number(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return -1

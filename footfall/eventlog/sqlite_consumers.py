@@ -18,6 +18,7 @@ from zlib import crc32
 from footfall.errors import Invalid
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_SHARD = re.compile(r"[0-9a-f]{16}")
 
 
 class Consumers:
@@ -41,6 +42,12 @@ class Consumers:
     def committed(self, consumer: str, shard: int) -> int:
         """The offset up to which `consumer` needs nothing any more, or -1."""
         return _read(self._path(consumer) / f"{shard:016x}")
+
+    def all_committed(self, consumer: str) -> dict[int, int]:
+        """By shard what `committed` says, of those where the consumer has committed something."""
+        paths = [path for path in self._path(consumer).glob("*") if _SHARD.fullmatch(path.name)]
+        found = {int(path.name, 16): _read(path) for path in paths}
+        return {shard: offset for shard, offset in found.items() if offset >= 0}
 
     def released(self, shard: int) -> int:
         """The offset up to which nobody needs anything; -1 while no consumer is known.

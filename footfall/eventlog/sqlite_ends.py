@@ -88,6 +88,17 @@ def recorded_end(root: Path, shard: int) -> int:
         return -1
 
 
+def forget_ends(root: Path, shard: int, released: int) -> None:
+    """The shard was deleted, and its id never comes again; nobody needs anything up to `released`.
+
+    A ring that knows more, or cannot be read, is kept: what it is a witness of may be lost.
+    """
+    with suppress(OSError):
+        commits = read_commits(root, shard)
+        if commits and max(commit.last for _, commit in commits) <= released:
+            _path(root, shard).unlink()
+
+
 def gone(root: Path, reader: Reader, after: Mapping[int, int]) -> list[Gone]:
     """See `EventLog.gone`. Raises Retryable when a segment cannot be read now, OSError."""
     return [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from footfall.errors import LogFull, Retryable
 from footfall.eventlog.sqlite_consumers import Consumers
+from footfall.eventlog.sqlite_ends import forget_ends
 from footfall.eventlog.sqlite_files import (
     Segment,
     fsync_directory,
@@ -61,8 +62,10 @@ class Retention:
         try:
             self._reader.forget(shard)
             heal_shard(directory)
+            released = self._consumers.released(shard)
             deleted = self.trim(shard, list_segments(directory), older_than)[0]
             if not list_segments(directory):
+                forget_ends(self._root, shard, released)
                 self._consumers.forget_shard(shard)
                 shutil.rmtree(directory, ignore_errors=True)
             return deleted

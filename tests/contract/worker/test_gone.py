@@ -4,13 +4,20 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
+from footfall.eventlog import open_log
+from footfall.eventlog.port import WORKER
+from footfall.eventlog.sqlite_consumers import Consumers
 from footfall.eventlog.sqlite_files import list_segments, list_shards, log_path, shard_directory
+from footfall.eventlog.sqlite_reader import Reader
+from footfall.eventlog.sqlite_retention import Retention
 from footfall.metrics import LOG_LOST
 from footfall.model.record import Record as LogRecord
 from footfall.model.record import Tally, count_events, encode
+from footfall.settings import Settings
 from tests.contract.installation import NOW, drain, event, new_world, record
 from tests.e2e.serving import ROOT, environment
 
@@ -148,3 +155,21 @@ def test_events_of_a_record_are_counted_without_reading_it(count, workspace):
 def test_what_is_no_record_counts_once():
     for data in (b"", b"x", b"\x98\x01", b"{}", b"\xff" * 50):
         assert count_events(data) == 1
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_the_witness_of_a_shard_goes_with_it_once_all_of_it_was_stored(tmp_path, log, stored):
+    (shard,) = list_shards(log)
+    consumers = Consumers(log)
+    consumers.commit(WORKER, shard, 19 if stored else 4)
+    if not stored:
+        no_segment(log)
+    retention = Retention(log, consumers, Reader(log))
+    retention.retain(time.time() + 1, None)
+    retention.close()
+    assert list_shards(log) == []
+    assert (tmp_path / "log-ends" / f"{shard:016x}").exists() != stored
+    reading = await open_log(Settings(data=tmp_path), shard="none")
+    gone = await reading.gone({shard: 19 if stored else 4})
+    await reading.close()
+    assert sum(each.events for each in gone) == (0 if stored else EVENTS - 5 * 5)

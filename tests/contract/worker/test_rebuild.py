@@ -50,6 +50,15 @@ async def test_it_says_what_the_lost_one_said(world):
     await settled(world, rows=16, **before)
 
 
+async def test_what_the_worker_released_in_the_log_is_known_to_who_compares_the_parts(world):
+    await world.append(3, 4, writer=0)
+    await world.append(5, writer=1)
+    await drain(world)
+    closed = await world.batches.positions()
+    assert len(closed) == 2
+    assert committed_offsets(world.settings.data / "log") == closed
+
+
 async def test_what_comes_after_is_stored_once_and_known_ids_are_known(world):
     twice = uuid7()
     await world.append_raw(record([event(event_id=twice, client_id=True)]))
