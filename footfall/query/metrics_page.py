@@ -9,6 +9,7 @@ from footfall.model.visits import FIELDS, PAGE_OF
 from footfall.query.fields import KINDS, SAID_OF_FIELDS, SESSION_FIELDS
 from footfall.query.language import INTERVALS
 from footfall.query.metrics import METRICS, UNIQUE_ERROR, UNIQUE_EXACT, Metric, measures_of
+from footfall.tenants.tenants import MAX_TAGGED
 
 _ERRORS = {
     "uniques": f"Exact up to {UNIQUE_EXACT}; above, a standard error of {UNIQUE_ERROR:.1%}; "
@@ -57,7 +58,12 @@ def _dimensions() -> Iterable[str]:
     yield f"- Of the event: {_names(name for name in envelope)}."
     yield f"- Of its properties: {_names(PROPERTY_FIELDS)}, and any other as `property:NAME`."
     yield f"- Of its visit: {_names(sorted(SESSION_FIELDS))}."
-    yield "- Of its link: `tag` (filter with `is` and `is_not`); an event counts for each tag."
+    yield (
+        "- Of its link: `tag` (filter with `is` and `is_not`); an event counts for each tag."
+        " Tags are those that links carry now. A question is about the tags of at most"
+        f" {MAX_TAGGED:,} links (those that carry the tags it filters by; all that carry any, where it groups"
+        " by tag), and is refused where there are more."
+    )
     yield f"- Said of these: {_names(SAID_OF_FIELDS)}."
     yield f"- Time: {_names(f'time:{interval}' for interval in INTERVALS)}; `time` picks one by the range.\n"
 

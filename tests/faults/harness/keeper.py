@@ -26,7 +26,7 @@ from footfall.state.builds import Builds
 from footfall.store.port import Store
 from tests.faults.harness.audit import Audit
 
-_LATER = 600.0  # seconds: retired builds may go
+_LATER = 3600.0  # seconds: retired builds may go
 _MUCH_LATER = 200 * 86_400.0  # raw events may go
 
 

@@ -10,7 +10,7 @@ from footfall.store.failures import brief, of_insert, of_query
     ("message", "kind"),
     [
         ("Code: 159. DB::Exception: Timeout exceeded: elapsed 3 ms. (TIMEOUT_EXCEEDED)", Invalid),
-        ("Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)", Invalid),
+        ("Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)", StoreDown),
         ("Code: 241. DB::Exception: Query memory limit exceeded: would use 1 GiB", Invalid),
         ("Code: 241. DB::Exception: (total) memory limit exceeded: would use 1 GiB", StoreDown),
         ("Code: 427. DB::Exception: OptimizedRegularExpression: cannot compile: (", Invalid),
