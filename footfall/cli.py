@@ -40,6 +40,7 @@ _COMMANDS = {
     "work": ("cli_roles:work", "Run the worker only."),
     "query": ("cli_roles:query", "Run the console only."),
     "rebuild-state": ("cli_roles:rebuild_state", "Make a lost state.db anew of store and log."),
+    "rebuild-store": ("cli_roles:rebuild_store", "Store again what the log holds, where the store is lost."),
     "migrate": ("cli_roles:migrate", "Bring the store's schema up to date."),
 }
 for _name, (_function, _help) in _COMMANDS.items():

@@ -136,6 +136,22 @@ def rebuild_state(*, data: Data = None) -> None:
     )
 
 
+def rebuild_store(*, data: Data = None) -> None:
+    """Begin a new store where it is lost or older; the next start stores again what the log still holds.
+
+    The server must be stopped. What there is of the old store is kept beside it.
+    """
+    settings = load(data=data)
+    with runfile.DataLock.acquire(settings.data, "footfall rebuild-store"):
+        done, aside = asyncio.run(main.rebuild_store(settings))
+    say(
+        f"{settings.data / 'store'} is new: {done.waiting:,} events of the log are stored again at the next"
+        f" start\n{done.lost:,} events that the log has no more are lost in the ledger"
+    )
+    if aside:
+        say(f"The old one is {aside}")
+
+
 @contextmanager
 def _alone(settings: Settings, command: str, lifeline: int | None, *, console: bool) -> Generator[None]:
     """What a role needs that owns the embedded store: the lock, unless its supervisor holds it."""

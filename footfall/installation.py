@@ -11,6 +11,7 @@ runs on the data directory alone counts the start; a door beside it only compare
 
 import fcntl
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -24,7 +25,7 @@ import structlog
 from msgspec import Struct
 
 from footfall import stamps
-from footfall.errors import Misconfigured, Retryable
+from footfall.errors import Invalid, Misconfigured, Retryable
 from footfall.settings import Settings
 from footfall.stamps import Found, Stamp
 from footfall.state.tables import open_state
@@ -42,7 +43,7 @@ _REMEDY = {
     META: "restore it from a backup, or insist with `footfall serve --new`: then links and keys begin anew",
     STATE: "restore the whole data directory from one backup, or run `footfall rebuild-state`",
     LOG: "restore it from a backup, or insist with `footfall serve --new`: what only it held is lost then",
-    STORE: "restore the whole data directory from one backup",
+    STORE: "restore the whole data directory from one backup, or run `footfall rebuild-store`",
 }
 _RENEWABLE = (META, LOG)
 
@@ -96,30 +97,41 @@ def check(settings: Settings, parts: Sequence[str] = PARTS) -> None:
 
 
 @contextmanager
-def new_state(settings: Settings) -> Generator[Path | None]:
-    """Put state.db away while the block makes a new one; where it lies now, None if it was not there.
+def new_part(settings: Settings, part: str) -> Generator[Path | None]:
+    """Put state.db or the store away while the block makes a new one; where it lies now, None if nowhere.
 
     It is back if the block fails. The other parts must belong together. Raises as `prepare`.
     """
     with _turn(settings.data):
-        found = _found(settings, whole=True, without=STATE)
+        found = _found(settings, whole=True, without=part)
         newest = max((each.stamp for each in found.values() if each.stamp), key=_start, default=None)
         offsets = found.get(LOG, stamps.MISSING).offsets
         fits = Found(newest, filled=True, offsets=offsets)
-        listing = judge(_listed(settings), found | {STATE: fits}, settings.data)
-    data, aside = settings.data, f"{STATE}.old-{int(time.time())}"
-    there = (data / STATE).exists()
-    _move_state(data, STATE, aside)
+        listing = judge(_listed(settings), found | {part: fits}, settings.data)
+    data, aside = settings.data, f"{part}.old-{int(time.time())}"
+    there = (data / part).exists()
+    _move(data, part, aside)
     try:
         yield data / aside if there else None
     except BaseException:
-        for name in _files(STATE):
-            (data / name).unlink(missing_ok=True)
-        _move_state(data, aside, STATE)
+        for name in _files(part):
+            _remove(data / name)
+        _move(data, aside, part)
         raise
     if newest:
         with _turn(data):
-            _stamp(settings, STATE, stamps.next_stamp(listing.id, listing.start))
+            _stamp(settings, part, stamps.next_stamp(listing.id, listing.start))
+
+
+def check_store_is_wrong(settings: Settings) -> None:
+    """Raises Invalid when the store belongs to the rest: then nobody wants a new one."""
+    with _turn(settings.data):
+        listed, found = _listed(settings), _found(settings, whole=True)
+        try:
+            judge(listed, found, settings.data)
+        except Misconfigured:
+            return
+        raise Invalid(f"{settings.data / STORE} belongs to the rest of the data directory: it stays")
 
 
 def _start(stamp: Stamp) -> int:
@@ -131,10 +143,17 @@ def _files(name: str) -> tuple[str, str]:
     return name, f"{name}-journal"
 
 
-def _move_state(data: Path, old: str, new: str) -> None:
+def _move(data: Path, old: str, new: str) -> None:
     for source, target in zip(_files(old), _files(new), strict=True):
         with suppress(FileNotFoundError):
             (data / source).rename(data / target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def examine(settings: Settings) -> str:
@@ -234,7 +253,9 @@ def _found(settings: Settings, *, whole: bool, without: str = "") -> dict[str, F
     for part in (META, STATE):
         if part != without:
             found[part] = stamps.look_at_database(data / part, whole=whole)
-    return found | {STORE: stamps.look_at_store(data / STORE)}
+    if without != STORE:
+        found[STORE] = stamps.look_at_store(data / STORE)
+    return found
 
 
 def _parts(settings: Settings) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from footfall.stopping import stop_on_signals
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from footfall.jobs import rebuild_store as replay
     from footfall.jobs.rebuild import Rebuilt
 
 _POLITE = 5
@@ -62,7 +63,7 @@ async def rebuild_state(settings: Settings) -> "tuple[Rebuilt, Path | None]":
     from footfall.jobs.rebuild import rebuild
 
     async with AsyncExitStack() as stack:
-        aside = stack.enter_context(installation.new_state(settings))
+        aside = stack.enter_context(installation.new_part(settings, installation.STATE))
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
@@ -72,6 +73,26 @@ async def rebuild_state(settings: Settings) -> "tuple[Rebuilt, Path | None]":
         # The ids of what is stored are read from the log again.
         await asyncio.to_thread(shutil.rmtree, settings.data / "recent-ids", ignore_errors=True)
     return done, aside
+
+
+async def rebuild_store(settings: Settings) -> "tuple[replay.Again, Path | None]":
+    """An empty store, and a state.db by which the next worker stores again what the log holds.
+
+    Returns also where the old store lies now. Raises Invalid when the store is as it should be, Misconfigured
+    when other parts are wrong.
+    """
+    from footfall.jobs import rebuild_store as replay
+
+    installation.check_store_is_wrong(settings)
+    async with AsyncExitStack() as stack:
+        aside = stack.enter_context(installation.new_part(settings, installation.STORE))
+        eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
+        store = await stack.enter_async_context(parts.with_store(settings))
+        await store.migrate()
+        state = await stack.enter_async_context(parts.with_state(settings))
+        # They are of what was stored: what is read again would be a duplicate of itself.
+        await asyncio.to_thread(shutil.rmtree, settings.data / "recent-ids", ignore_errors=True)
+        return await replay.rebuild(eventlog, state), aside
 
 
 async def run_collect(settings: Settings) -> None:

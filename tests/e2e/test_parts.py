@@ -132,6 +132,23 @@ def test_lost_books_are_made_anew_of_store_and_log(data, original, harm):
     assert checked.returncode == 0, checked.stdout
 
 
+def test_a_lost_store_is_made_anew_of_the_log(data):
+    done = footfall("rebuild-store", "--data", data, cwd=data.parent)  # nobody loses one by a slip
+    assert done.returncode == 2
+    assert "it stays" in done.stderr
+    remove(data / "store")
+    refused(data, data / "store", "rebuild-store")
+    done = footfall("rebuild-store", "--data", data, cwd=data.parent)
+    assert done.returncode == 0, done.stderr
+    assert "20 events" in done.stdout
+    with serving(data) as server:
+        until(lambda: server.count() == 20)
+        server.send(5)
+        until(lambda: server.count() == 25)
+    checked = footfall("verify", "--data", data, cwd=data.parent)
+    assert checked.returncode == 0, checked.stdout
+
+
 def ledger(data):
     done = footfall("ledger", "--data", data, cwd=data.parent)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,162 @@
+"""A new store, where the old one is lost: the worker stores again what the log still holds.
+
+Here the books are made to say so. Of what is closed, the records that the log still has are taken out of
+them, to be counted again as they are read again; of the rest, what was stored is lost. How many of
+an hour's events that the log has in part were duplicates is not known by event: there it is the sum
+that is right. Rollups were in the store: they are made anew.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from footfall.database import Database
+from footfall.eventlog.port import WORKER, EventLog, Stored
+from footfall.model.record import SEQ_PER_RECORD, decode
+from footfall.state import builds, ledger
+from footfall.state.ledger import LedgerCount, Outcome, closed_positions, hour_of, is_backfilled, received
+from footfall.state.tables import (
+    dead_letters,
+    discarded_letters,
+    insert,
+    lost_records,
+    plans,
+    positions,
+    rollup_building,
+    rollup_entries,
+    rollup_late,
+    rollup_watermarks,
+    visits_kept,
+)
+from footfall.state.tables import ledger as ledger_table
+from footfall.tenants.model import DEFAULT_WORKSPACE
+
+_CHUNK_RECORDS = 2000
+_CHUNK_BYTES = 4 << 20
+_IN_STORE = (rollup_building, rollup_entries, rollup_late, rollup_watermarks, visits_kept)
+"""What tells of rows of the store, besides the ledger."""
+
+_Cell = tuple[str, str, int, bool]  # workspace, site, hour, backfilled
+_Line = tuple[Outcome, str]  # with reason
+_Counts = Mapping[_Cell, Mapping[_Line, int]]
+
+
+class Again(NamedTuple):
+    """Events that were stored, as far as the log has them, and those that it has no more."""
+
+    waiting: int
+    lost: int
+
+
+async def rebuild(log: EventLog, state: Database) -> Again:
+    """Make `state` fit an empty store. Doing it again changes nothing. Raises Retryable."""
+    closed = await state.read(closed_positions)
+    counts: defaultdict[_Cell, Counter[_Line]] = defaultdict(Counter)
+    begins: dict[int, int] = {}
+    for shard, upto in closed.items():
+        begins[shard] = await _count(log, shard, upto, counts)
+    # First the log keeps what is read again; only then may the state say that it is not stored.
+    await log.drop_consumer(WORKER)
+    for shard in await log.shards():
+        await log.commit(WORKER, shard, begins.get(shard, -1))
+    waiting = sum(lines["received", ""] for lines in counts.values())
+    lost = await state.run(lambda connection: _write(connection, begins, counts))
+    return Again(waiting, lost)
+
+
+async def _count(log: EventLog, shard: int, upto: int, counts: defaultdict[_Cell, Counter[_Line]]) -> int:
+    """Count the records up to the offset `upto` that the log has; returns behind which offset they begin."""
+    begin, after = upto, -1
+    while after < upto:
+        chunk = await log.read(shard, after, _CHUNK_RECORDS, _CHUNK_BYTES)
+        if not chunk:
+            break
+        begin = min(begin, chunk[0].offset - 1)
+        after = chunk[-1].offset
+        for entry in chunk:
+            if entry.offset <= upto:
+                _count_record(entry, counts)
+    return begin
+
+
+def _count_record(entry: Stored, counts: defaultdict[_Cell, Counter[_Line]]) -> None:
+    try:
+        record = None if entry.data is None else decode(entry.data)
+    except ValueError:
+        record = None
+    if record is None:
+        counts[DEFAULT_WORKSPACE, "", hour_of(int(entry.appended_at * 1000)), False]["received", ""] += 1
+        return
+    hour, backfilled = hour_of(record.received_at), is_backfilled(record.source)
+    for (site, outcome, reason), count in received(record).items():
+        counts[record.workspace_id, site, hour, backfilled][outcome, reason] += count
+
+
+def _write(connection: Connection, begins: Mapping[int, int], counts: _Counts) -> int:
+    connection.execute(plans.delete())
+    for table in _IN_STORE:
+        connection.execute(table.delete())
+    builds.changed(connection)
+    for shard, offset in closed_positions(connection).items():
+        name, begin = f"{shard:016x}", begins[shard]
+        for table in (dead_letters, discarded_letters):  # they are read again
+            again = sa.and_(table.c.shard == name, table.c.seq >= (begin + 1) * SEQ_PER_RECORD)
+            connection.execute(table.delete().where(again))
+        connection.execute(positions.update().where(positions.c.shard == name).values(offset=begin))
+        if begin < offset:
+            _mark_booked(connection, name, offset)
+    before, after = _cells(connection), _letters(connection)
+    changes: list[LedgerCount] = []
+    lost = 0
+    for cell, lines in before.items():
+        left = _left(lines, counts.get(cell, {}), after.get(cell, 0))
+        lost += left["lost", ""] - lines.get(("lost", ""), 0)
+        workspace, site, hour, backfilled = cell
+        changes += [
+            LedgerCount(workspace, site, hour, outcome, change, reason, backfilled)
+            for outcome, reason in {*lines, *left}
+            if (change := left[outcome, reason] - lines.get((outcome, reason), 0))
+        ]
+    ledger.add(connection, changes)
+    return max(lost, 0)
+
+
+def _left(lines: Mapping[_Line, int], taken: Mapping[_Line, int], letters: int) -> Counter[_Line]:
+    """The lines of a cell without the records that are read again; what was stored of the rest is lost."""
+    total = max(lines.get(("received", ""), 0) - taken.get(("received", ""), 0), letters)
+    left: Counter[_Line] = Counter({("received", ""): total, ("dead_lettered", ""): letters})
+    room = total - letters
+    # Duplicates come last: of them only the sum is known.
+    for line in sorted(lines, key=lambda line: line[0] == "duplicate"):
+        if line[0] not in {"received", "stored", "dead_lettered"}:
+            left[line] = min(max(lines[line] - taken.get(line, 0), 0), room)
+            room -= left[line]
+    left["lost", ""] += room
+    return left
+
+
+def _mark_booked(connection: Connection, shard: str, offset: int) -> None:
+    """What is gone from the log up to there was stored once, and is lost by the ledger of whose it was."""
+    row = insert(connection, lost_records).values(shard=shard, offset=offset)
+    known = sa.func.max(lost_records.c.offset, offset)
+    connection.execute(
+        row.on_conflict_do_update(index_elements=[lost_records.c.shard], set_={"offset": known})
+    )
+
+
+def _cells(connection: Connection) -> dict[_Cell, dict[_Line, int]]:
+    found: defaultdict[_Cell, dict[_Line, int]] = defaultdict(dict)
+    for row in connection.execute(sa.select(ledger_table)).mappings():
+        cell = (row["workspace_id"], row["site_id"], row["hour"], bool(row["backfilled"]))
+        found[cell][row["outcome"], row["reason"]] = row["count"]
+    return dict(found)
+
+
+def _letters(connection: Connection) -> dict[_Cell, int]:
+    table = dead_letters
+    keys = (table.c.workspace_id, table.c.site_id, table.c.hour, table.c.backfilled)
+    rows = connection.execute(sa.select(*keys, sa.func.sum(table.c.events)).group_by(*keys))
+    return {(workspace, site, hour, bool(late)): int(events) for workspace, site, hour, late, events in rows}
