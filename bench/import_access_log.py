@@ -129,7 +129,7 @@ async def read_to_log(directory: Path, path: Path, *, live: bool) -> float:
         geo = GeoReader(None)
         stack.callback(geo.close)
         intake = Intake(opened, store, ImportedFiles(state), consumer=WORKER)
-        logs = AccessLogs(intake, directory_of, Visitors(geo, salts, ImportSalts(state)))
+        logs = AccessLogs(intake, directory_of, Visitors(geo, salts, ImportSalts(state), 1800))
 
         async def commit():
             for shard in await log.shards():

@@ -126,7 +126,7 @@ async def run_collect(settings: Settings) -> None:
             settings=settings,
             log=eventlog,
             directory=directory,
-            visitors=Visitors(GeoReader(settings.geo_database), salts),
+            visitors=Visitors(GeoReader(settings.geo_database), salts, settings.session_timeout),
             proxies=Proxies(settings.trusted_proxies),
             clicks=clicks,
             tallies=tallies,

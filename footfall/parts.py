@@ -242,7 +242,16 @@ async def with_console(
 
         salts = await stack.enter_async_context(with_salts(settings))
         imports = await stack.enter_async_context(
-            open_imports(open_shard, store, state, salts, tenants, directory, settings.geo_database)
+            open_imports(
+                open_shard,
+                store,
+                state,
+                salts,
+                tenants,
+                directory,
+                settings.geo_database,
+                settings.session_timeout,
+            )
         )
         verifier = Verifier(
             store, eventlog, state, window=settings.recent_ids_window, limit=settings.recent_ids

@@ -13,7 +13,7 @@ from msgspec import Struct
 from footfall.collect.client import Caller, clean
 from footfall.collect.incoming import Incoming, explain
 from footfall.collect.visits import Visitors
-from footfall.enrich.visitor import client_session, client_visitor
+from footfall.enrich.visitor import DAY_MS, client_session, client_visitor
 from footfall.errors import Invalid, TooLarge
 from footfall.model.ids import parse_event_id, uuid7
 from footfall.model.kinds import KINDS
@@ -84,6 +84,9 @@ class Acceptor:
             self._check_site(event.site_id)
         visit, caller = self._visit(event)
         device = self._device(sender.workspace.id, caller, at)
+        previous = 0
+        if not event.visitor_id and self._visitors.is_after_midnight(at):
+            previous = self._device(sender.workspace.id, caller, at - DAY_MS)
         secret = sender.workspace.secret
         link_id, destination = event.link_id or "", event.destination_url or ""
         if event.short_code and not link_id and (link := sender.links.get(event.short_code)):
@@ -110,6 +113,7 @@ class Acceptor:
             via_click_id=_id(event.via_click_id, "via_click_id") if event.via_click_id else NIL_ID,
             sample_weight=event.sample_weight,
             utm=_utm(event),
+            previous_device=previous,
         )
 
     def _check_site(self, site_id: str) -> None:
@@ -150,7 +154,7 @@ class Acceptor:
         return index, caller
 
     def _device(self, workspace_id: str, caller: Caller, at: int) -> int:
-        memo = (at // 86_400_000, caller.ip, caller.user_agent)
+        memo = (at // DAY_MS, caller.ip, caller.user_agent)
         device = self._devices.get(memo)
         if device is None:
             device = self._devices[memo] = self._visitors.device(workspace_id, caller, at)

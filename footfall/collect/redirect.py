@@ -12,6 +12,7 @@ from footfall.collect.door import Door
 from footfall.collect.http import NO_STORE, Scope, Send, header, respond
 from footfall.collect.pages import EXPIRED, HTML, NOT_FOUND
 from footfall.enrich.page import parse_page
+from footfall.enrich.visitor import DAY_MS
 from footfall.metrics import CLICKS_PENDING, REDIRECTS
 from footfall.model.ids import format_event_id, uuid7
 from footfall.model.record import RawEvent
@@ -74,7 +75,9 @@ def _click(
 ) -> RawEvent:
     """The event of a visit to `code`; an orphan click without a link."""
     now = int(time.time() * 1000)
-    device = door.visitors.device(workspace_id, caller, now)
+    visitors = door.visitors
+    device = visitors.device(workspace_id, caller, now)
+    after_midnight = visitors.is_after_midnight(now)
     query = scope["query_string"]
     visited = f"{scope['scheme']}://{caller.host}/{code[:_LONGEST_CODE]}"
     return RawEvent(
@@ -91,6 +94,7 @@ def _click(
         destination_url="" if link is None else link.url,
         # A campaign is written on the destination; what the visitor's own URL says still wins.
         utm=None if link is None or b"utm_" in query else _destination_utm(link.url),
+        previous_device=visitors.device(workspace_id, caller, now - DAY_MS) if after_midnight else 0,
     )
 
 

@@ -2,19 +2,21 @@
 
 from footfall.collect.client import Caller
 from footfall.enrich.geo import GeoReader
-from footfall.enrich.visitor import device_hash
+from footfall.enrich.visitor import DAY_MS, device_hash
 from footfall.model.record import Visit
 from footfall.state.salts import Salts
 
-_DAY_MS = 86_400_000
-
 
 class Visitors:
-    """Computes visits and device hashes. Holds the geo data and the salts; keeps no address."""
+    """Computes visits and device hashes. Holds the geo data and the salts; keeps no address.
 
-    def __init__(self, geo: GeoReader, salts: Salts) -> None:
+    `session_timeout`: in seconds, so long after midnight a visit may go on that began under another salt.
+    """
+
+    def __init__(self, geo: GeoReader, salts: Salts, session_timeout: float) -> None:
         self._geo = geo
         self._salts = salts
+        self._session_timeout = int(session_timeout * 1000)
 
     def visit(self, caller: Caller) -> Visit:
         """What is kept of a caller."""
@@ -37,7 +39,14 @@ class Visitors:
 
         Salts live two days: an event that comes later than that has no device.
         """
-        salt = self._salts.for_day(occurred_at // _DAY_MS)
+        salt = self._salts.for_day(occurred_at // DAY_MS)
         if salt is None or not caller.ip:
             return 0
         return device_hash(salt, workspace_id, caller.ip, caller.user_agent)
+
+    def is_after_midnight(self, occurred_at: int) -> bool:
+        """Whether a visit of the day before may go on at this time (ms).
+
+        Such an event says its device under both salts; the other one is `device` of a day earlier.
+        """
+        return occurred_at % DAY_MS < self._session_timeout

@@ -120,6 +120,7 @@ def events(
             visitor_id=device,
             device_hash=device,
             referrer=text(request.referrer, LONG),
+            previous_device=visitors.previous_device(request.address, request.user_agent, request.at),
         )
         if outcome == "click" and link is not None:
             event.link_id, event.short_code, event.destination_url = link.id, link.code, link.url

@@ -36,6 +36,7 @@ async def open_imports(
     tenants: Tenants,
     directory: Directory,
     geo_database: Path | None,
+    session_timeout: float,
 ) -> AsyncGenerator[Router]:
     """The routes of imports. `open_log` is called by the first one, for a shard to append to."""
     import_salts = ImportSalts(state)
@@ -52,7 +53,7 @@ async def open_imports(
     try:
         await expire()
         async with every("import_salts", _EXPIRE_EVERY, expire):
-            access_logs = AccessLogs(intake, directory, Visitors(geo, salts, import_salts))
+            access_logs = AccessLogs(intake, directory, Visitors(geo, salts, import_salts, session_timeout))
             yield import_routes(Importer(intake, tenants), access_logs, directory)
     finally:
         geo.close()

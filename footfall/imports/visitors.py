@@ -7,32 +7,39 @@ and a live one are the same device; other days under the salt of imports (`state
 import time
 
 from footfall.enrich.geo import GeoReader
-from footfall.enrich.visitor import device_hash
+from footfall.enrich.visitor import DAY_MS, device_hash
 from footfall.model.record import Visit
 from footfall.state.import_salts import ImportSalts, of_day
 from footfall.state.salts import Salts
 
-DAY_MS = 86_400_000
-
 
 class Visitors:
-    """Geo data and salts. Keeps no address but in the geo reader's memory."""
+    """Geo data and salts. Keeps no address but in the geo reader's memory.
 
-    def __init__(self, geo: GeoReader, salts: Salts, import_salts: ImportSalts) -> None:
+    `session_timeout`: in seconds, as at the door.
+    """
+
+    def __init__(
+        self, geo: GeoReader, salts: Salts, import_salts: ImportSalts, session_timeout: float
+    ) -> None:
         self._geo = geo
         self._salts = salts
         self._import_salts = import_salts
+        self._session_timeout = int(session_timeout * 1000)
 
     async def of_chunk(self, workspace_id: str) -> "ChunkVisitors":
         """Those of one chunk. Raises Retryable."""
         salt = await self._import_salts.current(time.time())
-        return ChunkVisitors(self._geo, self._salts, salt, workspace_id)
+        return ChunkVisitors(self._geo, self._salts, salt, workspace_id, self._session_timeout)
 
 
 class ChunkVisitors:
     """Looks up and hashes each visitor of a chunk once. To be used in one thread, and thrown away."""
 
-    def __init__(self, geo: GeoReader, salts: Salts, import_salt: bytes, workspace_id: str) -> None:
+    def __init__(
+        self, geo: GeoReader, salts: Salts, import_salt: bytes, workspace_id: str, session_timeout: int
+    ) -> None:
+        self._session_timeout = session_timeout
         self._geo = geo
         self._salts = salts
         self._import_salt = import_salt
@@ -69,6 +76,12 @@ class ChunkVisitors:
             salt, _ = self._salt(key[0])
             device = self._devices[key] = device_hash(salt, self._workspace_id, address, user_agent)
         return device
+
+    def previous_device(self, address: str, user_agent: str, at: int) -> int:
+        """The same under the salt of the day before, while a visit of that day may go on at `at`; else 0."""
+        if at % DAY_MS >= self._session_timeout:
+            return 0
+        return self.device(address, user_agent, at - DAY_MS)
 
     @property
     def live_days(self) -> frozenset[int]:

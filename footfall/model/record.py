@@ -65,6 +65,8 @@ class RawEvent(Struct, array_like=True, gc=False):
     sample_weight: float = 1.0
     # Explicit utm_source, _medium, _campaign, _term, _content; they win over those of page_url.
     utm: tuple[str, str, str, str, str] | None = None
+    # The device under the salt of the day before, for the length of a visit after midnight (UTC); else 0.
+    previous_device: int = 0
 
 
 class Tally(Struct, array_like=True, frozen=True):

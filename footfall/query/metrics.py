@@ -132,7 +132,8 @@ _LIST = (
         "visitors",
         "uniques",
         "Different visitors. Without an id of its own a visitor is a device (address and browser, hashed "
-        "with a salt of the day): over several days such visitors add up, which `meta.warnings` says.",
+        "with a salt of the day): over several days such visitors add up, which `meta.warnings` says. One "
+        "whose visit goes on over midnight (UTC) is the same until it ends.",
         "Plausible adds daily visitors up too, without saying so; Umami's salt lives a month; GA4 counts "
         "users by cookie.",
         _visitors,
@@ -141,7 +142,8 @@ _LIST = (
         "sessions",
         "uniques",
         "Different visits with at least one event here: a visit ends after 30 minutes without an event. "
-        "One that touches two groups (two days, two pages) counts in both.",
+        "One that touches two groups (two days, two pages) counts in both. Midnight (UTC), when the salt "
+        "changes, cuts none.",
         "Plausible and Umami call it visits; Umami's last up to an hour of the clock; GA4 starts one only "
         "with its session_start event.",
         lambda m: m("sessions"),

@@ -1,9 +1,10 @@
 """The salts under which visitors without an id of their own are hashed: one a day.
 
 A day's salt exists once in an installation, whichever door made it. Tomorrow's is made
-today, so that midnight finds every door prepared. Two days after its day (the grace for
-late events) it is deleted and nobody can link that day's hashes to an address any more. A clock that
-jumps deletes none: that these days passed is not believed of one reading (see days_seen.py).
+today, so that midnight finds every door prepared; under yesterday's a visit goes on over
+midnight. Two days after its day (the grace for late events) it is deleted and nobody can link
+that day's hashes to an address any more. A clock that jumps deletes none: that these days passed
+is not believed of one reading (see days_seen.py).
 """
 
 import os

@@ -225,6 +225,8 @@ class Preparer:
 
     def _table(self, rows: Columns) -> pa.Table:
         self._pipeline.run(rows)
+        self._sessions.pair(rows["device_hash"], rows["previous_device"])
+        # Over midnight (UTC) it changes visitor_id, too.
         rows["session_id"] = self._sessions.assign(
             rows["visitor_id"], rows["occurred_at"], rows["received_at"], rows["session_id"]
         )

@@ -7,6 +7,10 @@ it lies within the timeout of it: at most `timeout` before its first or after it
 
 Each visitor has a live session and, apart from it, one in the past, so that an import of
 last year's clicks or a client's late queue forms sessions without ending the live ones.
+
+At midnight (UTC) the salt changes, and with it the hash of a device. An event soon after it bears
+both hashes. What belongs to no session of its own hash, but to one of the other, goes on in that
+session and as that session's visitor, until it ends. So a visit is carried over one midnight, not two.
 """
 
 from collections.abc import Sequence
@@ -38,6 +42,23 @@ ORDER BY last DESC, first DESC
 LIMIT {limit:UInt64}
 """
 
+# The two hashes of a device whose visit went on over the last midnight: its rows have one as the visitor
+# and the other as the device. A visitor by its client's id never is its own device, so it is none of these.
+_PAIRED = """
+WITH (SELECT least(max(occurred_at), now64(3, 'UTC')) FROM events) AS newest,
+     toIntervalMillisecond({timeout:UInt64}) AS timeout,
+     toStartOfDay(newest, 'UTC') AS midnight
+SELECT DISTINCT device_hash, visitor_id
+FROM events
+WHERE occurred_at >= newest - timeout AND device_hash != 0 AND device_hash != visitor_id AND session_id != 0
+  AND visitor_id IN (
+    SELECT device_hash FROM events
+    WHERE occurred_at >= midnight - timeout AND occurred_at < midnight + timeout
+      AND device_hash = visitor_id AND device_hash != 0
+  )
+LIMIT {limit:UInt64}
+"""
+
 _Session = list[int]  # first event (ms), last event (ms), id: a list, because it is changed for every event
 
 
@@ -50,6 +71,8 @@ class Sessions:
         # In the order of use.
         self._live: dict[int, _Session] = {}
         self._past: dict[int, _Session] = {}
+        # The hash of the same device on the other side of midnight.
+        self._other: dict[int, int] = {}
 
     async def load(self, store: Store) -> int:
         """Rebuild from what is stored, so that a restart splits no live session.
@@ -60,21 +83,37 @@ class Sessions:
         parameters = {"timeout": self._timeout, "limit": self._memory}
         try:
             recent = await store.query(_RECENT, parameters, lane="worker")
+            paired = await store.query(_PAIRED, parameters, lane="worker")
         except TooSlow as error:
             log.warning("sessions start anew", problem=str(error))
             return 0
         for visitor, session, first, last in reversed(recent):
             self._live[visitor] = [first, last, session]
+        self.pair(*zip(*paired, strict=True) if paired else ((), ()))
         return len(self._live)
+
+    def pair(self, devices: Sequence[int], previous: Sequence[int]) -> None:
+        """Learn the hashes of devices under two salts, before their events are assigned; 0 for none."""
+        if not any(previous):
+            return
+        other = self._other
+        for device, before in zip(devices, previous, strict=True):
+            if device and before:
+                other[device], other[before] = before, device
+        for device in list(islice(other, max(0, len(other) - self._memory))):
+            del other[device]
 
     def assign(
         self,
-        visitors: Sequence[int],
+        visitors: list[int],
         occurred_at: Sequence[int],
         received_at: Sequence[int],
         given: Sequence[int],
     ) -> list[int]:
-        """The session of each event. Times in ms; `given` is the client's own session, 0 for none."""
+        """The session of each event. Times in ms; `given` is the client's own session, 0 for none.
+
+        Where an event goes on in a session of its device's other hash, that is put into `visitors`.
+        """
         timeout = self._timeout
         live = self._live
         take = live.pop
@@ -96,11 +135,12 @@ class Sessions:
                     session[0] = at
             else:
                 late = at + timeout < received or (session is not None and at < session[0])
-                past = self._in_the_past(visitor, at, own, late=late)
-                if past is not None:
+                elsewhere = self._elsewhere(visitor, at, own, late=late)
+                if elsewhere is not None:
                     if session is not None:
                         live[visitor] = session
-                    add(past)
+                    visitors[len(sessions)], joined = elsewhere
+                    add(joined)
                     continue
                 session = [at, at, own or session_id(visitor, at)]
             live[visitor] = session
@@ -109,25 +149,32 @@ class Sessions:
         _forget(self._past, self._memory // _PAST_SHARE)
         return sessions
 
-    def _in_the_past(self, visitor: int, at: int, own: int, *, late: bool) -> int | None:
-        """The visitor's session in the past, if the event belongs to it or starts it (`late`)."""
-        session = self._past.pop(visitor, None)
-        if (
-            session is not None
-            and session[0] - self._timeout <= at <= session[1] + self._timeout
-            and (not own or own == session[2])
-        ):
-            session[0] = min(session[0], at)
-            session[1] = max(session[1], at)
-        elif late:
-            session = [at, at, own or session_id(visitor, at)]
-        elif session is None:
-            return None
+    def _elsewhere(self, visitor: int, at: int, own: int, *, late: bool) -> tuple[int, int] | None:
+        """The visitor and session that it goes on in, or starts in the past (`late`), but the live one."""
+        other = self._other.get(visitor)
+        places = [(self._past, visitor)]
+        if other is not None:
+            places += [(self._live, other), (self._past, other)]
+        for sessions, who in places:
+            session = sessions.get(who)
+            if session is not None and self._belongs(at, own, session):
+                session[0] = min(session[0], at)
+                session[1] = max(session[1], at)
+                break
         else:
-            self._past[visitor] = session
-            return None
-        self._past[visitor] = session
-        return session[2]
+            if not late:
+                return None
+            sessions, who = self._past, visitor
+            session = [at, at, own or session_id(visitor, at)]
+        # In the order of use.
+        sessions.pop(who, None)
+        sessions[who] = session
+        return who, session[2]
+
+    def _belongs(self, at: int, own: int, session: _Session) -> bool:
+        return session[0] - self._timeout <= at <= session[1] + self._timeout and (
+            not own or own == session[2]
+        )
 
 
 def _forget(sessions: dict[int, _Session], limit: int) -> None:

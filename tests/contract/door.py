@@ -87,7 +87,7 @@ async def open_door(tmp_path, *, eventlog=None, client=ADDRESS, **settings):
                 settings=settings,
                 log=log,
                 directory=directory,
-                visitors=Visitors(GeoReader(None), salts),
+                visitors=Visitors(GeoReader(None), salts, settings.session_timeout),
                 proxies=Proxies(settings.trusted_proxies),
                 clicks=clicks,
                 tallies=tallies,

@@ -70,3 +70,39 @@ def test_an_import_in_between_gets_the_same_sessions_as_alone_and_disturbs_nobod
         imported += known.assign(old_visitors[one], old_times[one], received, [0] * len(received))
     assert live == reference(visitors, times)
     assert imported == reference(old_visitors, old_times)
+
+
+MIDNIGHT = START // 86_400_000 * 86_400_000
+steps_over_midnight = st.lists(st.tuples(st.integers(1, 3), gaps), min_size=1, max_size=40)
+
+
+@given(steps_over_midnight, st.integers(0, 4 * TIMEOUT), st.lists(st.integers(0, 40), max_size=3))
+def test_a_change_of_the_hash_at_midnight_changes_no_visit_however_it_is_batched(
+    steps: list[tuple[int, int]], before: int, cuts: list[int]
+):
+    devices, times = timeline(steps)
+    times = [at - START + MIDNIGHT - before for at in times]
+    hashes = [device + (100 if at >= MIDNIGHT else 0) for device, at in zip(devices, times, strict=True)]
+    previous = [
+        device if 0 <= at - MIDNIGHT < TIMEOUT else 0 for device, at in zip(devices, times, strict=True)
+    ]
+    known = Sessions(timeout=TIMEOUT / 1000, memory=1000)
+    bounds = [0, *sorted(min(cut, len(times)) for cut in cuts), len(times)]
+    sessions: list[int] = []
+    visitors: list[int] = []
+    for start, end in pairwise(bounds):
+        known.pair(hashes[start:end], previous[start:end])
+        part, own = times[start:end], hashes[start:end]
+        sessions += known.assign(own, part, part, [0] * len(part))
+        visitors += own
+    # A visit's visitor is the hash it began with; and so are its ids.
+    began: dict[tuple[int, int], int] = {}
+    expected: list[int] = []
+    for device, session, own in zip(devices, reference(devices, times), hashes, strict=True):
+        expected.append(began.setdefault((device, session), own))
+    assert visitors == expected
+    first: dict[tuple[int, int], int] = {}
+    for device, session, visitor, at, got in zip(
+        devices, reference(devices, times), visitors, times, sessions, strict=True
+    ):
+        assert got == first.setdefault((device, session), session_id(visitor, at))

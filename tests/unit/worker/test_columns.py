@@ -59,6 +59,7 @@ def test_a_record_of_an_older_version_has_defaults_for_what_it_lacks():
     old = msgspec.convert([1, 100, "acme", "api", [[b"i" * 16, "click", 9]], [["ua"]]], Record)
     result = columns([(1, 0, old)])
     assert (result["sample_weight"], result["event_version"], result["asn"]) == ([1.0], [1], [0])
+    assert result["previous_device"] == [0]
 
 
 def test_a_record_without_events_adds_nothing():

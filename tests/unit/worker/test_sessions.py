@@ -103,3 +103,77 @@ def test_memory_of_an_import_is_bounded_too():
     assign(known, *((visitor, day) for visitor in range(1, 200)), received=NOW)
     assert assign(known, (1, day + 1), received=NOW) == [session_id(1, NOW + day + 1)]
     assert assign(known, (199, day + 1), received=NOW) == [session_id(199, NOW + day)]
+
+
+OLD, NEW, NEXT = 71, 72, 73  # a device on three days
+
+
+def test_a_visit_goes_on_over_midnight_as_its_first_visitor_and_todays_hash_counts_after_it():
+    known = sessions()
+    known.pair([OLD, NEW, NEW], [0, OLD, 0])
+    visitors = [OLD, NEW, NEW, NEW]
+    times = [NOW, NOW + 20 * MINUTE, NOW + 45 * MINUTE, NOW + 76 * MINUTE]
+    first, last = session_id(OLD, NOW), session_id(NEW, times[3])
+    assert known.assign(visitors, times, times, [0] * 4) == [first] * 3 + [last]
+    assert visitors == [OLD, OLD, OLD, NEW]
+
+
+def test_the_same_batch_again_gives_the_same_visits():
+    known = sessions()
+    for _ in range(2):
+        known.pair([OLD, NEW], [0, OLD])
+        visitors = [OLD, NEW]
+        assert known.assign(visitors, [NOW, NOW + 1], [NOW, NOW + 1], [0, 0]) == [session_id(OLD, NOW)] * 2
+        assert visitors == [OLD, OLD]
+    # And so when its visitors were put right before.
+    known.pair([OLD, NEW], [0, OLD])
+    assert known.assign(visitors, [NOW, NOW + 1], [NOW, NOW + 1], [0, 0]) == [session_id(OLD, NOW)] * 2
+    assert visitors == [OLD, OLD]
+
+
+def test_the_other_days_event_may_come_first():
+    known = sessions()
+    known.pair([NEW], [OLD])
+    visitors = [NEW, OLD, NEW]
+    times = [NOW + MINUTE, NOW - MINUTE, NOW + 2 * MINUTE]
+    assert known.assign(visitors, times, times, [0] * 3) == [session_id(NEW, times[0])] * 3
+    assert visitors == [NEW] * 3
+
+
+def test_a_late_queue_over_midnight_is_one_visit_and_leaves_the_live_one_alone():
+    known = sessions()
+    (live,) = assign(known, (NEW, 0))
+    day = -600 * MINUTE
+    known.pair([NEW], [OLD])
+    visitors, times = [OLD, NEW], [NOW + day, NOW + day + MINUTE]
+    assert known.assign(visitors, times, [NOW] * 2, [0] * 2) == [session_id(OLD, NOW + day)] * 2
+    assert visitors == [OLD] * 2
+    assert assign(known, (NEW, MINUTE)) == [live]
+
+
+def test_a_session_of_the_clients_own_does_not_go_on_in_another():
+    known = sessions()
+    known.pair([NEW], [OLD])
+    visitors, times = [OLD, NEW, NEW], [NOW, NOW + 1, NOW + 2]
+    assert known.assign(visitors, times, times, [0, 99, 0]) == [session_id(OLD, NOW), 99, 99]
+    assert visitors == [OLD, NEW, NEW]
+
+
+def test_a_visit_is_carried_over_one_midnight_not_two():
+    known = sessions()
+    known.pair([NEW], [OLD])
+    visitors, times = [OLD, NEW], [NOW, NOW + TIMEOUT]
+    known.assign(visitors, times, times, [0, 0])
+    known.pair([NEXT], [NEW])
+    visitors = [NEXT]
+    assert known.assign(visitors, [NOW + TIMEOUT + 1], [0], [0]) == [session_id(NEXT, NOW + TIMEOUT + 1)]
+    assert visitors == [NEXT]
+
+
+def test_what_is_known_of_hashes_is_bounded():
+    known = sessions(memory=10)
+    known.pair(range(1000, 1100), range(2000, 2100))
+    # The newest stay.
+    visitors, times = [2000, 1000, 2099, 1099], [NOW, NOW + 1, NOW + 2, NOW + 3]
+    known.assign(visitors, times, times, [0] * 4)
+    assert visitors == [2000, 1000, 2099, 2099]
