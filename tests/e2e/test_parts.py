@@ -7,6 +7,9 @@ import sqlite3
 
 import pytest
 
+from footfall import installation
+from footfall.errors import Misconfigured
+from footfall.settings import Settings
 from tests.e2e.serving import KEY, Server, ended, footfall, serving, until
 
 PARTS = ("meta.db", "state.db", "log", "store")
@@ -61,6 +64,19 @@ def set_back(path):
     shutil.copy2(path.parent.parent / "earlier" / path.name, path)
 
 
+def unfit(data, *named):
+    """What every command asks first says so in one line, which names each of `named`, and changes nothing."""
+    settings = Settings(data=data)
+    before = sorted(path.name for path in data.iterdir())
+    for compare in (installation.prepare, installation.check, installation.examine):
+        with pytest.raises(Misconfigured) as caught:
+            compare(settings)
+        assert "\n" not in str(caught.value)
+        for name in named:
+            assert str(name) in str(caught.value)
+    assert sorted(path.name for path in data.iterdir()) == before
+
+
 def refused(data, *named, command="serve"):
     """The command ends with status 2 and one line, which names each of `named`."""
     done = footfall(
@@ -77,13 +93,17 @@ def refused(data, *named, command="serve"):
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_is_gone_or_empty_stops_the_start(data, part, harm):
     harm(data / part)
-    before = sorted(path.name for path in data.iterdir())
-    refused(data, data / part)
-    refused(data, data / part, command="collect")
-    assert sorted({path.name for path in data.iterdir()} - {"lock"}) == sorted(set(before) - {"lock"})
-    done = footfall("report", "--data", data, cwd=data.parent)
-    assert done.returncode == 2
-    assert str(data / part) in done.stderr
+    unfit(data, data / part)
+
+
+@pytest.mark.parametrize("command", ["serve", "collect", "work", "query", "migrate", "report"])
+def test_every_command_asks_first(data, command):
+    remove(data / "state.db")
+    done = footfall(command, "--data", data, cwd=data.parent, FOOTFALL_ADMIN_KEY=KEY)
+    assert done.returncode == 2, done.stderr
+    assert str(data / "state.db") in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not (data / "state.db").exists()
 
 
 def test_the_doctor_names_a_part_that_is_gone(data):
@@ -98,28 +118,29 @@ def test_a_part_that_was_set_back_on_its_own_stops_the_start(data, original, par
     remove(data / part)
     earlier = original / "earlier" / part
     (copy if earlier.is_dir() else shutil.copy2)(earlier, data / part)
-    refused(data, data / part, "older than the rest")
+    unfit(data, data / part, "older than the rest")
 
 
 def test_a_part_of_another_installation_stops_the_start(data, tmp_path):
     with serving(tmp_path / "other"):
         pass
     shutil.copy2(tmp_path / "other" / "meta.db", data / "meta.db")
-    refused(data, data / "meta.db", "another installation")
+    unfit(data, data / "meta.db", "another installation")
 
 
 def test_the_list_of_parts_may_be_lost_and_nothing_else(data):
     (data / "installation").unlink()
     remove(data / "state.db")
-    refused(data, data / "state.db")
+    unfit(data, data / "state.db")
 
 
-@pytest.mark.parametrize("harm", [remove, empty, damage, set_back])
+# An empty file: see below, of before there were stamps.
+@pytest.mark.parametrize("harm", [remove, damage, set_back])
 def test_lost_books_are_made_anew_of_store_and_log(data, original, harm):
     copy(original / "earlier", data.parent / "earlier")
     before = ledger(data)
     harm(data / "state.db")
-    refused(data, data / "state.db")
+    unfit(data, data / "state.db")
     done = footfall("rebuild-state", "--data", data, cwd=data.parent)
     assert done.returncode == 0, done.stderr
     assert "20 events" in done.stdout
@@ -201,7 +222,7 @@ class TestOfBeforeThereWereStamps:
         with serving(old) as server:
             assert server.count() == 20
         remove(old / "state.db")
-        refused(old, old / "state.db")
+        unfit(old, old / "state.db")
 
     def test_its_books_are_made_anew_too(self, old):
         empty(old / "state.db")
@@ -213,14 +234,14 @@ class TestOfBeforeThereWereStamps:
     @pytest.mark.parametrize("part", ["meta.db", "state.db", "store"])
     def test_but_not_with_a_part_gone(self, old, part, harm):
         harm(old / part)
-        refused(old, old / part)
+        unfit(old, old / part)
 
 
 @pytest.mark.parametrize("part", ["meta.db", "state.db"])
 def test_damaged_pages_are_told_in_one_line(data, part):
     damage(data / part)
-    for command in ("serve", "collect", "work", "query"):
-        refused(data, data / part, "damaged", command=command)
+    unfit(data, data / part, "damaged")
+    refused(data, data / part, "damaged", command="serve")
     done = footfall("report", "--data", data, cwd=data.parent)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
