@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from footfall.errors import StoreDown
+from footfall.errors import Retryable, StoreDown
+from footfall.metrics import DAMAGED
 from footfall.settings import Settings
 from footfall.store.chdb import open_chdb
 from tests.contract.test_store import NOON, count, opened, rows
@@ -198,3 +199,21 @@ async def merged(store):
         await store.insert(rows(10, first=10 * number), f"source-{number}")
     await command(store, "OPTIMIZE TABLE events FINAL")
     assert len(await parts(store)) == 1
+
+
+async def test_a_flipped_byte_is_told_by_the_alert_where_it_is_read(store):
+    DAMAGED.set(0)
+    await store.insert(rows(100), "flipped")
+    assert await count(store) == 100
+    assert DAMAGED._value.get() == 0
+    (path,) = (await parts(store)).values()
+    content = bytearray((path / "data.bin").read_bytes())
+    for at in range(len(content) // 4, len(content), 512):  # whatever column is read, some of it is hit
+        content[at] ^= 0xFF
+    (path / "data.bin").write_bytes(content)
+    await command(store, "SYSTEM DROP MARK CACHE")
+    await command(store, "SYSTEM DROP UNCOMPRESSED CACHE")
+    with pytest.raises(Retryable):
+        await store.query("SELECT sum(cityHash64(*)) FROM events")
+    assert DAMAGED._value.get() == 1
+    DAMAGED.set(0)
