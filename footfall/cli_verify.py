@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console as Terminal
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -14,10 +15,10 @@ from footfall.cli_import import Key, Url
 from footfall.cli_roles import Data
 from footfall.errors import FootfallError
 from footfall.jobs.ranges import iso, resolve
-from footfall.jobs.verify import CHUNK
 from footfall.settings import load
 
 _SHOWN = 50  # findings
+_STOPPED = 130  # exit status after Ctrl-C, as shells have it
 _FIGURES = (
     "received",
     "stored",
@@ -49,7 +50,8 @@ def verify(
 ) -> int:
     """Compare the store with the ledger and the log, over the hours in which events were received.
 
-    Exit status 1 when something breaks a promise. Times without an offset are UTC. Asks the server that
+    Exit status 1 when something breaks a promise, 130 when it was stopped (Ctrl-C): then it says what it
+    has found by then. Times without an offset are UTC. Asks the server that
     runs on the data directory, or at --url; where none runs, it opens the data itself.
     """
     first, last = resolve(start, end, datetime.now(UTC))
@@ -60,13 +62,14 @@ async def _verify(
     first: int, last: int, data: Data, url: str | None, key: str | None, *, repair: bool
 ) -> int:
     async with console(load(data=data), url, key) as server:
-        answers: list[dict[str, Any]] = [
-            await server.get("/api/v1/verify", start=iso(at), end=iso(min(at + CHUNK, last)))
-            for at in range(first, last, CHUNK)  # a piece at a time: each answers soon
-        ]
-        rebuilt = await _repair(server, answers) if repair else []
+        answers: list[dict[str, Any]] = []
+        stopped = await _compare(server, first, last, answers)
+        rebuilt = await _repair(server, answers) if repair and not stopped else []
     terminal = Terminal()
-    terminal.print(f"received {iso(first)} to {iso(last)}", highlight=False)
+    through = f"{iso(first)} to {answers[-1]['meta']['end'] if answers else iso(first)}"
+    terminal.print(f"received {through if stopped else f'{iso(first)} to {iso(last)}'}", highlight=False)
+    if stopped:
+        terminal.print(f"stopped: what follows is of {through} only, not up to {iso(last)}", highlight=False)
     terminal.print(_sites(answers))
     findings = [each for answer in answers for each in answer["data"]["findings"]]
     total = sum(answer["data"]["total"] for answer in answers)
@@ -82,8 +85,30 @@ async def _verify(
     for line in rebuilt:
         terminal.print(line, markup=False, highlight=False)
     ok = all(answer["data"]["ok"] for answer in answers)
+    if stopped and ok:
+        terminal.print("what was compared adds up")
+        return _STOPPED
     terminal.print("all of it adds up" if ok else "it does NOT add up")
     return 0 if ok else 1
+
+
+async def _compare(server: Console, first: int, last: int, answers: list[dict[str, Any]]) -> bool:
+    """Ask for one piece after the other, each of which answers soon. Returns whether it was stopped."""
+    shown = Terminal(stderr=True)
+    with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
+        bar = progress.add_task("comparing", total=None)
+        try:
+            found = await server.get("/api/v1/verify/pieces", start=iso(first), end=iso(last))
+            progress.update(bar, total=sum(each["rows"] for each in found["data"]))
+            for each in found["data"]:
+                progress.update(bar, description=each["start"])
+                answers.append(await server.get("/api/v1/verify", start=each["start"], end=each["end"]))
+                progress.update(bar, advance=each["rows"])
+        except asyncio.CancelledError:  # Ctrl-C
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            return True
+    return False
 
 
 async def _repair(server: Console, answers: list[dict[str, Any]]) -> list[str]:

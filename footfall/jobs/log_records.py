@@ -82,7 +82,7 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
     first = await oldest(log, shard)
     if first is None:
         return
-    after = await _last_before(log, shard, (first.offset - 1, upto), start - SLACK)
+    after = await last_before(log, shard, (first.offset - 1, upto), start - SLACK)
     records: list[Logged] = []
     events = 0
     going = True
@@ -100,8 +100,11 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
             records, events = [], 0
 
 
-async def _last_before(log: EventLog, shard: int, bounds: tuple[int, int], at: int) -> int:
-    """An offset within `bounds` up to which all was appended before `at` (ms), nearly the largest."""
+async def last_before(log: EventLog, shard: int, bounds: tuple[int, int], at: int) -> int:
+    """An offset within `bounds` up to which all was appended before `at` (ms), nearly the largest.
+
+    Raises Retryable.
+    """
     low, high = bounds
     while high - low > 1:
         middle = (low + high) // 2

@@ -84,6 +84,20 @@ class VerifyAnswer(Struct, frozen=True):
     meta: VerifyMeta
 
 
+class PieceOfRange(Struct, frozen=True):
+    """Hours in which there is something to compare. `rows`: about how much."""
+
+    start: str
+    end: str
+    rows: int
+
+
+class PiecesAnswer(Struct, frozen=True):
+    """The pieces of a range in order; in the hours between them there is nothing."""
+
+    data: list[PieceOfRange]
+
+
 def verify_routes(verifier: Verifier, directory: Directory) -> Router:
     """The route of the comparison."""
 
@@ -119,7 +133,38 @@ def verify_routes(verifier: Verifier, directory: Directory) -> Router:
             raise Invalid(f"at most {_MOST_DAYS} days at once", field="start")
         return _answer(await verifier.run(first, last, key_of(request).workspace_id))
 
-    return Router("/", route_handlers=[verify])
+    @get(
+        "/api/v1/verify/pieces",
+        guards=[allowed(directory, "admin"), parameters("start", "end")],
+        operation_id="verify_pieces",
+        summary="Which hours of a range have anything to compare",
+        description="To be asked first for a long range: then ask for the comparison of one piece after the "
+        "other, which shows how far it is, and leaves the answers of what was done when it is stopped.",
+        responses=refusals(
+            {
+                400: "A parameter is unknown or wrong.",
+                401: "There is no key, or nobody knows it.",
+                403: "The key lacks the scope admin.",
+                503: "The store, the database or the log does not answer; try again after `Retry-After`.",
+            }
+        ),
+        tags=["Ledger"],
+        security=[{"key": []}],
+    )
+    async def pieces(
+        request: Request[Any, Any, Any],
+        start: Annotated[
+            str | None, QueryParameter(description="First day or hour of receipt, ISO 8601. [yesterday]")
+        ] = None,
+        end: Annotated[
+            str | None, QueryParameter(description="Last day, or the hour before which to end. [now]")
+        ] = None,
+    ) -> PiecesAnswer:
+        first, last = resolve(start, end, datetime.now(UTC))
+        found = await verifier.pieces(first, last, key_of(request).workspace_id)
+        return PiecesAnswer([PieceOfRange(iso(each.start), iso(each.end), each.rows) for each in found])
+
+    return Router("/", route_handlers=[verify, pieces])
 
 
 def _answer(result: Result) -> VerifyAnswer:

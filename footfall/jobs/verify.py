@@ -19,6 +19,7 @@ from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.eventlog.port import EventLog
 from footfall.jobs.books import Books, read_books
+from footfall.jobs.busy import Busy, Piece, cut
 from footfall.jobs.findings import (
     MOST_FINDINGS,
     Check,
@@ -39,9 +40,6 @@ from footfall.state.builds import Builds
 from footfall.state.ledger import HOUR
 from footfall.state.retained import Deleted, Retained
 from footfall.store.port import Store
-
-# Figures by site and hour are held for so many hours at once (ms).
-CHUNK = 6 * HOUR
 
 # Records with rows above what is closed: those of two batches at most.
 _MOST_OPEN = 250_000
@@ -78,23 +76,31 @@ class Verifier:
     async def run(self, start: int, end: int, workspace_id: str | None = None) -> Result:
         """Compare the hours of receipt from `start` to `end` (ms, whole hours), of a workspace or of all.
 
+        What it costs follows what there is, not how long the range is.
+
         Raises Retryable when a part does not answer, and Invalid when the range is no range.
         """
-        if start % HOUR or end % HOUR or not start < end:
-            raise Invalid("a range goes from one full hour to a later one", field="start")
-        result = merge(
-            [
-                await self._chunk(first, min(first + CHUNK, end), workspace_id)
-                for first in range(start, end, CHUNK)
-            ]
-        )
+        nothing = Result(start=start, end=end, sites=[], findings=[], total=0, log_from=0, notes=[])
+        pieces = await self.pieces(start, end, workspace_id)
+        if not pieces:
+            return nothing
+        compared = [await self._piece(piece.start, piece.end, workspace_id) for piece in pieces]
+        result = merge([nothing, *compared])
+        result.end = end
         found = await self._doubled_ids(start, end, workspace_id)
         found += await self._rollups.run(start, end, workspace_id)
         result.total += len(found)
         result.findings = (result.findings + found)[:MOST_FINDINGS]
         return result
 
-    async def _chunk(self, start: int, end: int, workspace_id: str | None) -> Result:
+    async def pieces(self, start: int, end: int, workspace_id: str | None = None) -> list[Piece]:
+        """The parts of a range, as of `run`, in which there is anything to compare. Raises as `run`."""
+        if start % HOUR or end % HOUR or not start < end:
+            raise Invalid("a range goes from one full hour to a later one", field="start")
+        busy = Busy(self._store, self._log, self._database, workspace_id)
+        return cut(await busy.hours(start, end))
+
+    async def _piece(self, start: int, end: int, workspace_id: str | None) -> Result:
         result, moving = await self._attempt(start, end, workspace_id)
         for _ in range(_ATTEMPTS - 1):
             if not moving or not result.total:

@@ -9,8 +9,8 @@ import pytest
 from footfall.errors import Invalid
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
-from footfall.jobs import books, log_records, rows
-from footfall.jobs.verify import CHUNK, Verifier
+from footfall.jobs import books, busy, log_records, rows
+from footfall.jobs.verify import Verifier
 from footfall.model.record import SEQ_PER_RECORD, Tally, decode
 from footfall.settings import Settings
 from footfall.state.batches import Closing, Plan, Range
@@ -385,11 +385,12 @@ async def test_parts_and_groups_change_nothing(world, monkeypatch):
     assert checks["stored"] == 2
 
 
-async def test_a_range_of_several_chunks_is_one_result(world):
+async def test_a_range_of_several_pieces_is_one_result(world, monkeypatch):
     for hours_ago in (20, 13, 7, 0):
         await world.append(event(), at=NOW - hours_ago * HOUR)
     await world.take()
-    assert CHUNK < 24 * HOUR
+    monkeypatch.setattr(busy, "_MOST_HOURS", 6 * HOUR)
+    assert len(await world.verifier.pieces(THIS_HOUR - 24 * HOUR, END)) > 3
     result = await world.verify(start=THIS_HOUR - 24 * HOUR)
     assert [(site.received, site.stored, site.rows) for site in result.sites] == [(4, 4, 4)]
     assert result.findings == []

@@ -7,11 +7,12 @@ from footfall.eventlog import open_log
 from footfall.jobs import cubes
 from footfall.jobs.cubes import Statement
 from footfall.jobs.findings import Finding
-from footfall.jobs.verify import CHUNK, Verifier
+from footfall.jobs.verify import Verifier
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.jobs.visits import going_events
 from footfall.settings import Settings
 from footfall.state.builds import Builds, Partition
+from footfall.state.ledger import HOUR
 from footfall.store.port import Store
 
 _DAY = 86_400_000
@@ -24,7 +25,7 @@ WHERE cube = 'total' AND (toYYYYMM(at), build) IN {builds:Array(Tuple(UInt32, UI
 _BOUNDS = """
 SELECT min(toUnixTimestamp64Milli(occurred_at)), max(toUnixTimestamp64Milli(occurred_at)) FROM events
 """
-_CHUNKS = f"SELECT DISTINCT intDiv(toUnixTimestamp64Milli(received_at), {CHUNK}) * {CHUNK} FROM events"
+_UNTIL = 4_000_000_000_000 // HOUR * HOUR  # in the year 2096
 
 
 @dataclass
@@ -114,9 +115,7 @@ class Audit:
                 window=self.settings.recent_ids_window,
                 limit=self.settings.recent_ids,
             )
-            found: list[Finding] = []
-            for (start,) in await self.store.query(_CHUNKS):
-                found += (await verifier.run(start, start + CHUNK)).findings
+            found = (await verifier.run(0, _UNTIL)).findings
         finally:
             await log.close()
         return _told([each for each in found if each.level == "error"])
