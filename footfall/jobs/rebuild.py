@@ -42,7 +42,7 @@ _STORED = (
     "SELECT workspace_id, site_id, toInt64(toUnixTimestamp(toStartOfHour(received_at))) * 1000 AS hour,"
     " source LIKE 'import:%' AS backfilled, count() FROM events GROUP BY ALL"
 )
-_ENDS = f"SELECT shard, intDiv(max(seq), {SEQ_PER_RECORD}) FROM events GROUP BY shard"  # noqa: S608
+_ENDS = f"SELECT shard, intDiv(max(seq), {SEQ_PER_RECORD}) FROM events GROUP BY shard"  # noqa: S608 -- a constant
 _BUILDS = (
     "SELECT max(build) FROM (SELECT max(build) AS build FROM rollups UNION ALL SELECT max(build) FROM visits)"
 )

@@ -139,10 +139,10 @@ class World:
         state = Through(self.state, "state", life)
         self.worker = Worker(
             Through(self.reading, "log", life),  # type: ignore[arg-type] - a stand-in
-            Through(self.store, "store", life),  # type: ignore[arg-type]
-            Batches(state, self._fence),  # type: ignore[arg-type]
-            DeadLetters(state, self._fence),  # type: ignore[arg-type]
-            Lease(state),  # type: ignore[arg-type]
+            Through(self.store, "store", life),  # type: ignore[arg-type] - a stand-in
+            Batches(state, self._fence),  # type: ignore[arg-type] - a stand-in
+            DeadLetters(state, self._fence),  # type: ignore[arg-type] - a stand-in
+            Lease(state),  # type: ignore[arg-type] - a stand-in
             self._fence,
             self.settings,
         )
@@ -262,7 +262,7 @@ class World:
             return {site: SITES[site] for site in sites if SITES.get(site, "UTC") != "UTC"}
 
         state, store = Through(self.state, "state", life), Through(self.store, "store", life)
-        return Rollups(store, state, None, zones, self.settings, self.clock.shown)  # type: ignore[arg-type]
+        return Rollups(store, state, None, zones, self.settings, self.clock.shown)  # type: ignore[arg-type] - stand-ins
 
     def retention(self, life: Life) -> Retention:
         state, store = Through(self.state, "state", life), Through(self.store, "store", life)
@@ -271,7 +271,7 @@ class World:
         async def now() -> float:
             return self.clock.shown()
 
-        return Retention(store, state, self.settings, rollups, None, now, 0)  # type: ignore[arg-type]
+        return Retention(store, state, self.settings, rollups, None, now, 0)  # type: ignore[arg-type] - stand-ins
 
     def importer(self) -> Importer:
         """A console that imports; each is a new process."""
