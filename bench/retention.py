@@ -15,6 +15,7 @@ from footfall import parts
 from footfall.errors import FootfallError
 from footfall.jobs import cubes
 from footfall.jobs.retention import Retention
+from footfall.model.calendar import month_start
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.settings import Settings
 from footfall.state.builds import Builds
@@ -40,6 +41,8 @@ FROM (
     FROM numbers({count})
 )
 """
+
+_MONTHS = "SELECT DISTINCT toUInt32(partition_id) FROM system.parts WHERE table = 'events' AND active"
 
 # The plan of commit 65d4ca5.
 _BEFORE = """
@@ -85,12 +88,17 @@ async def measure(data: Path, events: int) -> dict[str, object]:
         async def tonight():
             return await retention.due(now)
 
+        async def ordinary():  # ten days of the oldest month are old enough, the rest is not
+            months = sorted(month for (month,) in await store.query(_MONTHS))
+            return await retention.due(month_start(months[0]) + 100 * DAY)
+
         async def before():
             held = cubes.rows_of((await Builds(state).sliced())[1])
             return await store.query(_BEFORE.format(held=held.sql), held.parameters)
 
         for name, asked in (
-            ("nightly plan", tonight),
+            ("nightly plan, nothing due", ordinary),
+            ("nightly plan, a month due", tonight),
             ("plan of everything", retention.plan),
             ("before", before),
         ):

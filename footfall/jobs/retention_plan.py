@@ -1,7 +1,7 @@
 """Which raw events are deleted when, by month and site.
 
-Looks at one partition (a month) after the other. Of the nightly plan's it is those only in which an event
-can be old enough: the others are not read.
+Looks at one partition (a month) after the other. The nightly plan looks at those only in which an event can
+be old enough, and in them at the sites that have no event that is too young.
 """
 # ruff: noqa: S608 -- the conditions are put together from cubes; values are parameters
 
@@ -30,8 +30,14 @@ _OF_MONTH = (
 )
 _SITES = f"""
 SELECT workspace_id, site_id, count(),
-    greatest(max(toUnixTimestamp64Milli(occurred_at)), max(toUnixTimestamp64Milli(received_at)))
-FROM events WHERE {_OF_MONTH} GROUP BY workspace_id, site_id ORDER BY workspace_id, site_id
+    toUnixTimestamp64Milli(greatest(max(occurred_at), max(received_at)))
+FROM events WHERE {_OF_MONTH} AND site_id NOT IN {{young:Array(String)}}
+GROUP BY workspace_id, site_id ORDER BY workspace_id, site_id
+"""
+# The sort key has the hours of a site in order: this reads the last ones.
+_YOUNG = f"""
+SELECT DISTINCT site_id FROM events
+WHERE {_OF_MONTH} AND occurred_at > fromUnixTimestamp64Milli({{limit:Int64}}, 'UTC')
 """
 
 
@@ -98,7 +104,7 @@ class RetentionPlan:
         return Ages(self._kept, await self._retained.raw_days())
 
     async def months(self, workspace_id: str = "", due_at: int | None = None) -> list[Month]:
-        """All raw events there are; `due_at` (ms): only of months in which some may be due then.
+        """All raw events there are; `due_at` (ms): only of months and sites that may be due then.
 
         Raises Retryable.
         """
@@ -106,22 +112,29 @@ class RetentionPlan:
         held = (await self._builds.sliced())[1]
         shards = await self._retained.shards()
         found = [month for (month,) in await self._store.query(_PARTITIONS, lane="house")]
-        if due_at is not None:
-            found = _may_be_due(found, ages, due_at)
-        return [
-            each for month in found for each in await self._month(month, workspace_id, ages, held, shards)
-        ]
+        months: list[Month] = []
+        for month in found if due_at is None else _may_be_due(found, ages, due_at):
+            where = {"partition": str(month), "workspace": workspace_id}
+            young = await self._young(where, ages, due_at)
+            months += await self._month(month, {**where, "young": young}, ages, _unsliced(held, shards))
+        return months
+
+    async def _young(self, where: Mapping[str, str], ages: Ages, due_at: int | None) -> list[str]:
+        """Sites of a month that have an event younger than the shortest age: they are not due."""
+        age = ages.shortest()
+        if due_at is None or age is None:
+            return []
+        rows = await self._store.query(_YOUNG, {**where, "limit": due_at - age}, lane="house")
+        return [site for (site,) in rows]
 
     async def _month(
-        self, month: int, workspace_id: str, ages: Ages, held: Building, shards: Collection[int]
+        self, month: int, where: Mapping[str, Any], ages: Ages, unsliced: Statement
     ) -> list[Month]:
-        where = {"partition": str(month), "workspace": workspace_id}
         sites = await self._store.query(_SITES, where, lane="house")
-        rows = _unsliced(held, shards)
         left = await self._store.query(
-            f"SELECT workspace_id, site_id, count() FROM events WHERE {_OF_MONTH} AND ({rows.sql})"
+            f"SELECT workspace_id, site_id, count() FROM events WHERE {_OF_MONTH} AND ({unsliced.sql})"
             " GROUP BY workspace_id, site_id",
-            {**where, **rows.parameters},
+            {**where, **unsliced.parameters},
             lane="house",
         )
         waiting = {(workspace, site): count for workspace, site, count in left}

@@ -11,7 +11,7 @@ from footfall.state.days_seen import DaysSeen
 from footfall.state.retained import Item, Retained
 from footfall.units import FOREVER
 from tests.contract.rollups.test_retention import APRIL, left
-from tests.contract.sliced import DAY, END, START
+from tests.contract.sliced import DAY, END, SITES, START
 
 pytestmark = pytest.mark.anyio
 
@@ -205,6 +205,11 @@ async def test_months_that_cannot_be_due_are_not_read(site, world, monkeypatch):
     read = [parameters["partition"] for sql, parameters in asked if "FROM events" in sql]
     assert set(read) == {"202603"}
     assert all("_partition_id" in sql for sql, _ in asked if "FROM events" in sql)
+    asked.clear()
+    for each in (1, 2):  # all sites have events of the last of March
+        assert await site.job.due(APRIL + (30 - each) * DAY) == []
+    [young, *_] = [parameters["young"] for sql, parameters in asked if "NOT IN" in sql]
+    assert set(young) == set(SITES)
     asked.clear()
     await site.job.due(START - DAY)
     assert [sql for sql, _ in asked if "FROM events" in sql] == []
