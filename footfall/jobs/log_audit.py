@@ -35,11 +35,19 @@ class Places:
 class LogAudit:
     """Counts what the log holds of the hours from `start` to `end` (ms) of a workspace, or of all.
 
-    Only closed records, and against `books`: what was closed later is not looked at.
+    Only closed records, and against `books`: what was closed later is not looked at. `firsts_from`: of a
+    duplicate received before (ms) the first copy may have been deleted by age.
     """
 
     def __init__(
-        self, log: EventLog, store: Store, books: Books, start: int, end: int, workspace_id: str | None
+        self,
+        log: EventLog,
+        store: Store,
+        books: Books,
+        start: int,
+        end: int,
+        workspace_id: str | None,
+        firsts_from: int = 0,
     ) -> None:
         self._log = log
         self._store = store
@@ -47,6 +55,7 @@ class LogAudit:
         self._start = start
         self._end = end
         self._workspace_id = workspace_id
+        self._firsts_from = firsts_from
         self._received: Counter[Key] = Counter()
         self._duplicates: Counter[Key] = Counter()  # as the door says
         self._missing: defaultdict[Key, Places] = defaultdict(Places)
@@ -160,7 +169,7 @@ class LogAudit:
             self._missing[key].add(position)
             if event_id is None:
                 self._no_duplicates[key].add(position)
-            elif self._sample < _MOST_SAMPLED:
+            elif self._sample < _MOST_SAMPLED and record.hour >= self._firsts_from:
                 self._sample += 1
                 self._sampled[record.workspace_id][str(UUID(bytes=event_id))] = (key, position)
 

@@ -123,7 +123,7 @@ class Verifier:
         rows = Rows(self._store, start, end, workspace_id)
         open_from = {shard: books.first_open_seq(shard) for shard in books.closed}
         by_hour = await rows.by_hour(open_from)
-        audit = LogAudit(self._log, self._store, books, start, end, workspace_id)
+        audit = LogAudit(self._log, self._store, books, start, end, workspace_id, await self._firsts_from())
         await audit.run()
         doubled = await rows.doubled_positions(sum(closed + above for closed, above in by_hour.values()))
         found = [*_balance(books), *_stored(books, by_hour), *audit.findings()]
@@ -146,6 +146,11 @@ class Verifier:
             notes=notes,
         )
         return result, _moving(books, later)
+
+    async def _firsts_from(self) -> int:
+        """Of a duplicate that was received from here on (ms) retention has not deleted the first copy."""
+        deleted = await self._retained.deleted()
+        return max((each.received for each in deleted.values()), default=0) + self._window
 
     async def _doubled_ids(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:
         since = start - self._window

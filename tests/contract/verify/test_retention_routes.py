@@ -119,6 +119,18 @@ async def test_only_hours_that_retention_may_have_touched_are_left_out(world, ap
     assert await world.found(workspace=acme) == []
 
 
+async def test_the_first_copy_of_a_duplicate_may_have_been_deleted_at_whatever_site(world, api, acme):
+    await world.append(event(client_id=True), workspace=acme)
+    await world.take(duplicates=[(0, 0)])
+    assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
+    kept = [KeptVisits(build, 202001, 0, ()) for build in (1, 2)]
+    long_ago = THIS_HOUR - 2 * DAY
+    await Retained(world.database).delete_raw({"blog": Deleted(END, long_ago)}, kept[0])
+    assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
+    await Retained(world.database).delete_raw({"blog": Deleted(END, THIS_HOUR - DAY // 2)}, kept[1])
+    assert await world.found(workspace=acme) == []
+
+
 async def test_a_wrong_month_is_built_again_by_a_command_on_this_machine_only(
     world, api, acme, capsys, monkeypatch
 ):
