@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from footfall import cli_verify
 from footfall.cli_client import Console
+from footfall.errors import Retryable
 from footfall.jobs import busy
 from footfall.jobs.busy import cut
 from footfall.state.ledger import HOUR
@@ -75,6 +76,18 @@ async def test_records_that_were_passed_over_are_found_though_no_book_knows_of_t
     await world.database.run(passed)
     found = await world.found(start=LONG_AGO)
     assert ("error", "received", "shop", 0, 3) in found
+
+
+async def test_a_log_that_cannot_be_read_now_is_an_error_and_not_nothing(world, monkeypatch):
+    await world.append(event())
+    await world.take()
+
+    async def held(*_):
+        raise Retryable("the segment is held")
+
+    monkeypatch.setattr(world.log, "read", held)
+    with pytest.raises(Retryable, match="held"):
+        await world.verify()
 
 
 async def test_events_that_are_stored_and_booked_as_dropped_are_found(world):
