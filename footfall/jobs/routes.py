@@ -17,6 +17,16 @@ from footfall.tenants.guard import allowed, key_of, parameters
 
 _MOST_DAYS = 31
 
+_REFUSED = {
+    401: "There is no key, or nobody knows it.",
+    403: "The key lacks the scope admin.",
+    503: "The store, the database or the log does not answer; try again after `Retry-After`.",
+}
+_Start = Annotated[
+    str | None, QueryParameter(description="First day or hour of receipt, ISO 8601. [yesterday]")
+]
+_End = Annotated[str | None, QueryParameter(description="Last day, or the hour before which to end. [now]")]
+
 
 class Difference(Struct, frozen=True):
     """Two numbers of one site and hour of receipt that should be equal.
@@ -111,9 +121,7 @@ def verify_routes(verifier: Verifier, directory: Directory) -> Router:
         responses=refusals(
             {
                 400: "A parameter is unknown or wrong, or the range is too long to be counted in time.",
-                401: "There is no key, or nobody knows it.",
-                403: "The key lacks the scope admin.",
-                503: "The store, the database or the log does not answer; try again after `Retry-After`.",
+                **_REFUSED,
             }
         ),
         tags=["Ledger"],
@@ -121,12 +129,8 @@ def verify_routes(verifier: Verifier, directory: Directory) -> Router:
     )
     async def verify(
         request: Request[Any, Any, Any],
-        start: Annotated[
-            str | None, QueryParameter(description="First day or hour of receipt, ISO 8601. [yesterday]")
-        ] = None,
-        end: Annotated[
-            str | None, QueryParameter(description="Last day, or the hour before which to end. [now]")
-        ] = None,
+        start: _Start = None,
+        end: _End = None,
     ) -> VerifyAnswer:
         first, last = resolve(start, end, datetime.now(UTC))
         if last - first > _MOST_DAYS * DAY:
@@ -143,9 +147,7 @@ def verify_routes(verifier: Verifier, directory: Directory) -> Router:
         responses=refusals(
             {
                 400: "A parameter is unknown or wrong.",
-                401: "There is no key, or nobody knows it.",
-                403: "The key lacks the scope admin.",
-                503: "The store, the database or the log does not answer; try again after `Retry-After`.",
+                **_REFUSED,
             }
         ),
         tags=["Ledger"],
@@ -153,12 +155,8 @@ def verify_routes(verifier: Verifier, directory: Directory) -> Router:
     )
     async def pieces(
         request: Request[Any, Any, Any],
-        start: Annotated[
-            str | None, QueryParameter(description="First day or hour of receipt, ISO 8601. [yesterday]")
-        ] = None,
-        end: Annotated[
-            str | None, QueryParameter(description="Last day, or the hour before which to end. [now]")
-        ] = None,
+        start: _Start = None,
+        end: _End = None,
     ) -> PiecesAnswer:
         first, last = resolve(start, end, datetime.now(UTC))
         found = await verifier.pieces(first, last, key_of(request).workspace_id)
