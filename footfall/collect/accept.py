@@ -64,6 +64,7 @@ class Acceptor:
         )
         self._newest = sender.received_at + int(max_future * 1000)
         self._max_event = max_event
+        self._early = visitors.session_timeout
         self._devices: dict[tuple[int, str, str], int] = {}
         self._visit_of: dict[object, int] = {}
         self.visits: list[Visit] = []
@@ -85,7 +86,7 @@ class Acceptor:
         visit, caller = self._visit(event)
         device = self._device(sender.workspace.id, caller, at)
         previous = 0
-        if not event.visitor_id and self._visitors.is_after_midnight(at):
+        if at % DAY_MS < self._early and not event.visitor_id:
             previous = self._device(sender.workspace.id, caller, at - DAY_MS)
         secret = sender.workspace.secret
         link_id, destination = event.link_id or "", event.destination_url or ""

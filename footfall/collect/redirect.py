@@ -77,7 +77,7 @@ def _click(
     now = int(time.time() * 1000)
     visitors = door.visitors
     device = visitors.device(workspace_id, caller, now)
-    after_midnight = visitors.is_after_midnight(now)
+    after_midnight = now % DAY_MS < visitors.session_timeout
     query = scope["query_string"]
     visited = f"{scope['scheme']}://{caller.host}/{code[:_LONGEST_CODE]}"
     return RawEvent(

@@ -16,7 +16,11 @@ class Visitors:
     def __init__(self, geo: GeoReader, salts: Salts, session_timeout: float) -> None:
         self._geo = geo
         self._salts = salts
-        self._session_timeout = int(session_timeout * 1000)
+        self.session_timeout = int(session_timeout * 1000)
+        """In ms: a visit of the day before may go on in an event that comes so soon after midnight (UTC).
+
+        Such an event says its device under both salts; the other one is `device` of a day earlier.
+        """
 
     def visit(self, caller: Caller) -> Visit:
         """What is kept of a caller."""
@@ -43,10 +47,3 @@ class Visitors:
         if salt is None or not caller.ip:
             return 0
         return device_hash(salt, workspace_id, caller.ip, caller.user_agent)
-
-    def is_after_midnight(self, occurred_at: int) -> bool:
-        """Whether a visit of the day before may go on at this time (ms).
-
-        Such an event says its device under both salts; the other one is `device` of a day earlier.
-        """
-        return occurred_at % DAY_MS < self._session_timeout
