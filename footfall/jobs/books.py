@@ -95,6 +95,14 @@ async def read_books(database: Database, start: int, end: int, workspace_id: str
     return await database.read(read)
 
 
+async def first_received(database: Database, since: int) -> int:
+    """The first hour from `since` (ms) on in which anything was received; 0: there is none."""
+    first = sa.select(sa.func.min(ledger.c.hour)).where(
+        ledger.c.hour >= since, ledger.c.outcome == "received"
+    )
+    return await database.read(lambda connection: connection.scalar(first)) or 0
+
+
 async def imbalances(database: Database, since: int) -> int:
     """In how many (workspace, site, hour) from `since` (ms) on the books of the ledger do not balance."""
 

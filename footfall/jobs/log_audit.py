@@ -1,7 +1,7 @@
 """The log against the store: what of its records is stored, and what became of the rest."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from footfall.eventlog.port import EventLog
@@ -9,8 +9,10 @@ from footfall.jobs import rows
 from footfall.jobs.books import Books
 from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, positions
 from footfall.jobs.log_records import SLACK, Group, Logged, groups, oldest
+from footfall.jobs.retention import not_compared
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.state.retained import Deleted
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
 
@@ -35,8 +37,8 @@ class Places:
 class LogAudit:
     """Counts what the log holds of the hours from `start` to `end` (ms) of a workspace, or of all.
 
-    Only closed records, and against `books`: what was closed later is not looked at. `firsts_from`: of a
-    duplicate received before (ms) the first copy may have been deleted by age.
+    Only closed records, and against `books`: what was closed later is not looked at. `deleted`: by
+    site, what retention deleted: the first copy of a duplicate received before `firsts_from` (ms), perhaps.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class LogAudit:
         start: int,
         end: int,
         workspace_id: str | None,
-        firsts_from: int = 0,
+        deleted: Mapping[str, Deleted],
+        firsts_from: int,
     ) -> None:
         self._log = log
         self._store = store
@@ -55,14 +58,14 @@ class LogAudit:
         self._start = start
         self._end = end
         self._workspace_id = workspace_id
+        self._deleted = deleted
         self._firsts_from = firsts_from
         self._received: Counter[Key] = Counter()
         self._duplicates: Counter[Key] = Counter()  # as the door says
         self._missing: defaultdict[Key, Places] = defaultdict(Places)
-        # Of these those that cannot be duplicates, and some that may be: by workspace and id.
+        # Of these those that cannot be duplicates, and some that may be.
         self._no_duplicates: defaultdict[Key, Places] = defaultdict(Places)
-        self._sampled: defaultdict[str, dict[str, tuple[Key, Position]]] = defaultdict(dict)
-        self._sample = 0
+        self._sampled: dict[EventId, tuple[Key, Position]] = {}
         self._strange: defaultdict[Key, Places] = defaultdict(Places)
         self.complete_from = 0
         """Everything received from here on (ms) is still in the log."""
@@ -87,13 +90,29 @@ class LogAudit:
             async for group in groups(self._log, shard, upto, self._start, self._end):
                 found = await rows.at_positions(self._store, shard, group.seqs, group.occurred)
                 self._compare(group, found)
-        for workspace_id, ids in self._sampled.items():
-            there = await stored_ids(
-                self._store, [EventId(workspace_id, UUID(name)) for name in ids], lane="house"
-            )
-            for name in ids.keys() - {str(each.event_id) for each in there}:
-                key, position = ids[name]
-                self._no_duplicates[key].add(position)
+        suspects = self._sampled.keys() - await stored_ids(self._store, self._sampled, lane="house")
+        for event_id in suspects - await self._deleted_since(suspects):
+            key, position = self._sampled[event_id]
+            self._no_duplicates[key].add(position)
+
+    async def _deleted_since(self, suspects: Collection[EventId]) -> set[EventId]:
+        """Those of which the log has a copy so old that retention may have deleted its row.
+
+        A worker that was down for long knows the ids of all that waited for it, however old they are.
+        """
+        until = max((each.received for each in self._deleted.values()), default=0)
+        found: set[EventId] = set()
+        if not suspects or not until:
+            return found
+        for shard in await self._log.shards():
+            async for group in groups(self._log, shard, self._books.closed.get(shard, -1), 0, until):
+                for record in group.records:
+                    found |= {
+                        EventId(record.workspace_id, UUID(bytes=event_id))
+                        for site, event_id in zip(record.sites, record.ids, strict=True)
+                        if event_id is not None and not_compared(self._deleted, site, record.hour)
+                    }.intersection(suspects)
+        return found
 
     def findings(self) -> list[Finding]:
         """What does not add up."""
@@ -169,9 +188,8 @@ class LogAudit:
             self._missing[key].add(position)
             if event_id is None:
                 self._no_duplicates[key].add(position)
-            elif self._sample < _MOST_SAMPLED and record.hour >= self._firsts_from:
-                self._sample += 1
-                self._sampled[record.workspace_id][str(UUID(bytes=event_id))] = (key, position)
+            elif len(self._sampled) < _MOST_SAMPLED and record.hour >= self._firsts_from:
+                self._sampled[EventId(record.workspace_id, UUID(bytes=event_id))] = (key, position)
 
     def _note_strange(self, workspace_id: str, hour: int, places: Iterable[Position]) -> None:
         for position in places:

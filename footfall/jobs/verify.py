@@ -18,7 +18,7 @@ from itertools import accumulate
 from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.eventlog.port import EventLog
-from footfall.jobs.books import Books, read_books
+from footfall.jobs.books import Books, first_received, read_books
 from footfall.jobs.busy import Busy, Piece, cut
 from footfall.jobs.findings import (
     MOST_FINDINGS,
@@ -37,7 +37,7 @@ from footfall.jobs.rows import DoubledId, Rows
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.builds import Builds
-from footfall.state.ledger import HOUR
+from footfall.state.ledger import HOUR, hour_of
 from footfall.state.retained import Deleted, Retained
 from footfall.store.port import Store
 
@@ -123,7 +123,11 @@ class Verifier:
         rows = Rows(self._store, start, end, workspace_id)
         open_from = {shard: books.first_open_seq(shard) for shard in books.closed}
         by_hour = await rows.by_hour(open_from)
-        audit = LogAudit(self._log, self._store, books, start, end, workspace_id, await self._firsts_from())
+        deleted = await self._retained.deleted()
+        firsts_from = await self._firsts_from(deleted)
+        audit = LogAudit(
+            self._log, self._store, books, start, end, workspace_id, deleted=deleted, firsts_from=firsts_from
+        )
         await audit.run()
         doubled = await rows.doubled_positions(sum(closed + above for closed, above in by_hour.values()))
         found = [*_balance(books), *_stored(books, by_hour), *audit.findings()]
@@ -147,10 +151,16 @@ class Verifier:
         )
         return result, _moving(books, later)
 
-    async def _firsts_from(self) -> int:
-        """Of a duplicate that was received from here on (ms) retention has not deleted the first copy."""
-        deleted = await self._retained.deleted()
-        return max((each.received for each in deleted.values()), default=0) + self._window
+    async def _firsts_from(self, deleted: Mapping[str, Deleted]) -> int:
+        """Of a duplicate that was received from here on (ms) retention has not deleted the first copy.
+
+        The worker's window is one of what it was given, not of the clock: after a long time without events
+        the first of them meet the ids of before, which it forgets within minutes.
+        """
+        if not deleted:
+            return 0
+        until = max(each.received for each in deleted.values()) + self._window
+        return max(until, await first_received(self._database, hour_of(until)) + 2 * HOUR)
 
     async def _doubled_ids(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:
         since = start - self._window

@@ -10,6 +10,7 @@ from footfall.jobs.retention import nightly_retention
 from footfall.jobs.retention_plan import Month
 from footfall.jobs.retention_routes import _warnings
 from footfall.state.builds import Builds
+from footfall.state.ledger import HOUR, hour_of
 from footfall.state.manifest import KeptVisits
 from footfall.state.retained import Deleted, Retained
 from footfall.units import FOREVER
@@ -120,15 +121,45 @@ async def test_only_hours_that_retention_may_have_touched_are_left_out(world, ap
 
 
 async def test_the_first_copy_of_a_duplicate_may_have_been_deleted_at_whatever_site(world, api, acme):
+    long_ago = THIS_HOUR - 2 * DAY
+    await world.append(event(), workspace=acme, at=THIS_HOUR - DAY)
     await world.append(event(client_id=True), workspace=acme)
-    await world.take(duplicates=[(0, 0)])
+    await world.take(duplicates=[(1, 0)])
     assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
     kept = [KeptVisits(build, 202001, 0, ()) for build in (1, 2)]
-    long_ago = THIS_HOUR - 2 * DAY
     await Retained(world.database).delete_raw({"blog": Deleted(END, long_ago)}, kept[0])
     assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
     await Retained(world.database).delete_raw({"blog": Deleted(END, THIS_HOUR - DAY // 2)}, kept[1])
     assert await world.found(workspace=acme) == []
+
+
+async def test_after_a_long_silence_the_first_copy_may_have_been_deleted_and_later_not(world, api, acme):
+    hundred_days_ago, later = NOW - 100 * DAY, NOW + 3 * HOUR
+    await world.append(event(), workspace=acme, at=hundred_days_ago)
+    await world.append(event(client_id=True), workspace=acme)
+    await world.append(event(client_id=True), workspace=acme, at=later)
+    await world.take(duplicates=[(1, 0), (2, 0)])
+    asked = {"workspace": acme, "end": END + 3 * HOUR}
+    assert [each[1] for each in await world.found(**asked)] == ["not_a_duplicate"] * 2
+    deleted = Deleted(END - 10 * DAY, THIS_HOUR - 10 * DAY)
+    await Retained(world.database).delete_raw({"shop": deleted}, KeptVisits(1, 202001, 0, ()))
+    [found] = (await world.verify(**asked)).findings
+    assert (found.check, found.hour, found.level) == ("not_a_duplicate", hour_of(later), "error")
+
+
+async def test_the_log_says_that_the_first_copy_of_a_late_duplicate_was_deleted(world, api, acme):
+    known, other = event(client_id=True), event("blog", client_id=True)
+    await world.append(known, other, workspace=acme, at=NOW - 20 * DAY)
+    await world.append(event(), workspace=acme, at=NOW - 8 * DAY)
+    await world.append(known, other, workspace=acme)
+    await world.take(duplicates=[(2, 0), (2, 1)], unstored=[(0, 0), (0, 1)])
+    assert [each[1:3] for each in await world.found(workspace=acme)] == [
+        ("not_a_duplicate", "blog"),
+        ("not_a_duplicate", "shop"),
+    ]
+    deleted = Deleted(END, THIS_HOUR - 10 * DAY)
+    await Retained(world.database).delete_raw({"shop": deleted}, KeptVisits(1, 202001, 0, ()))
+    assert [each[1:3] for each in await world.found(workspace=acme)] == [("not_a_duplicate", "blog")]
 
 
 async def test_a_wrong_month_is_built_again_by_a_command_on_this_machine_only(
