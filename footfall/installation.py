@@ -105,7 +105,7 @@ def new_part(settings: Settings, part: str) -> Generator[Path | None]:
     with _turn(settings.data):
         found = _found(settings, whole=True, without=part)
         newest = max((each.stamp for each in found.values() if each.stamp), key=_start, default=None)
-        offsets = found.get(LOG, stamps.MISSING).offsets
+        offsets = stamps.furthest(*(each.offsets for each in found.values()))
         fits = Found(newest, filled=True, offsets=offsets)
         listing = judge(_listed(settings), found | {part: fits}, settings.data)
     data, aside = settings.data, f"{part}.old-{int(time.time())}"
@@ -187,7 +187,9 @@ def judge(listing: Listing | None, found: Mapping[str, Found], data: Path, *, ne
             continue
         problem = _problem(found[part], listing, borne)
         if part == STATE and not problem:
-            problem = _behind(found[STATE], found.get(LOG, stamps.MISSING))
+            problem = _behind(
+                {name: each for name, each in found.items() if not _problem(each, listing, borne)}
+            )
         if problem and not (new and part in _RENEWABLE):
             raise Misconfigured(f"{data / part} {problem}; {_REMEDY[part]}")
         if not problem:
@@ -211,17 +213,24 @@ def _problem(found: Found, listing: Listing, borne: Mapping[str, Stamp]) -> str:
     return ""
 
 
-def _behind(state: Found, log_: Found) -> str:
-    """The worker closes a batch in state.db before it commits it to the log."""
-    behind = [shard for shard, offset in log_.offsets.items() if offset > state.offsets.get(shard, -1)]
-    return "is older than the log, which was stored further than it knows" if behind else ""
+def _behind(found: Mapping[str, Found]) -> str:
+    """The worker closes a batch in state.db before it notes that in the log and in the store."""
+    known = found[STATE].offsets
+    for part, said in (
+        (LOG, "is older than the log, which was stored further than it knows"),
+        (STORE, "is older than the store, which holds more than it knows"),
+    ):
+        noted = found.get(part, stamps.MISSING).offsets
+        if any(offset > known.get(shard, -1) for shard, offset in noted.items()):
+            return said
+    return ""
 
 
 def _check_unstamped(found: Mapping[str, Found], data: Path, *, new: bool) -> None:
     """A data directory of before there were stamps: taken over if its parts can belong together."""
     state, log_, store = found[STATE], found.get(LOG, stamps.MISSING), found[STORE]
     wrong = ""
-    if (not state.filled and (log_.filled or store.filled)) or _behind(state, log_):
+    if (not state.filled and (log_.filled or store.filled)) or _behind(found):
         wrong = STATE
     elif not store.filled and state.stored:
         wrong = STORE

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from footfall import installation, logs, parts, stamps
 from footfall.alerts import DOOR
 from footfall.background import first_to_end
+from footfall.errors import Invalid
 from footfall.settings import Settings
 from footfall.stopping import stop_on_signals
 from footfall.tenants.model import DEFAULT_WORKSPACE
@@ -68,8 +69,11 @@ async def rebuild_state(settings: Settings) -> "tuple[Rebuilt, Path | None]":
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
         state = await stack.enter_async_context(parts.with_state(settings))
-        committed = await asyncio.to_thread(stamps.committed_offsets, settings.data / "log")
-        done = await rebuild(store, eventlog, state, committed)
+        noted = [
+            await asyncio.to_thread(stamps.committed_offsets, settings.data / part)
+            for part in (installation.LOG, installation.STORE)
+        ]
+        done = await rebuild(store, eventlog, state, stamps.furthest(*noted))
         # The ids of what is stored are read from the log again.
         await asyncio.to_thread(shutil.rmtree, settings.data / "recent-ids", ignore_errors=True)
     return done, aside
@@ -83,7 +87,11 @@ async def rebuild_store(settings: Settings) -> "tuple[replay.Again, Path | None]
     """
     from footfall.jobs import rebuild_store as replay
 
-    installation.check_store_is_wrong(settings)
+    try:
+        installation.check_store_is_wrong(settings)
+    except Invalid:
+        if not await _lacks_what_was_stored(settings):
+            raise
     async with AsyncExitStack() as stack:
         aside = stack.enter_context(installation.new_part(settings, installation.STORE))
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
@@ -93,6 +101,15 @@ async def rebuild_store(settings: Settings) -> "tuple[replay.Again, Path | None]
         # They are of what was stored: what is read again would be a duplicate of itself.
         await asyncio.to_thread(shutil.rmtree, settings.data / "recent-ids", ignore_errors=True)
         return await replay.rebuild(eventlog, state), aside
+
+
+async def _lacks_what_was_stored(settings: Settings) -> bool:
+    """Whether the store is older than state.db, though both bear the stamp of the last start."""
+    from footfall.jobs.older_store import lacks_what_was_stored
+
+    async with parts.with_store(settings) as store, parts.with_state(settings) as state:
+        await store.migrate()
+        return await lacks_what_was_stored(store, state)
 
 
 async def run_collect(settings: Settings) -> None:
@@ -147,8 +164,7 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        store = await stack.enter_async_context(parts.with_store(settings))
-        await store.migrate()
+        store = await stack.enter_async_context(parts.with_current_store(settings))
         worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
         rollups = await stack.enter_async_context(parts.with_rollups(settings, store, worker))
         if not with_query:
@@ -168,8 +184,7 @@ async def run_query(settings: Settings) -> None:
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        store = await stack.enter_async_context(parts.with_store(settings))
-        await store.migrate()
+        store = await stack.enter_async_context(parts.with_current_store(settings))
         app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, None, None))
         await serve_http(app, settings.host, settings.console_port, stop)
 
@@ -183,8 +198,7 @@ async def own_console(settings: Settings, token: str) -> AsyncGenerator[Any]:
     async with AsyncExitStack() as stack:
         await prepare(settings)
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        store = await stack.enter_async_context(parts.with_store(settings))
-        await store.migrate()
+        store = await stack.enter_async_context(parts.with_current_store(settings))
         worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
         rollups = await stack.enter_async_context(parts.with_rollups(settings, store, worker))
         await worker.drain()

@@ -154,6 +154,18 @@ async def with_store(settings: Settings) -> AsyncGenerator["Store"]:
 
 
 @asynccontextmanager
+async def with_current_store(settings: Settings) -> AsyncGenerator["Store"]:
+    """The store, with its schema up to date. Raises Misconfigured also when it is older than state.db."""
+    from footfall.jobs.older_store import check
+
+    async with with_store(settings) as store:
+        await store.migrate()
+        async with with_state(settings) as state:
+            await check(store, state, settings.data)
+        yield store
+
+
+@asynccontextmanager
 async def with_worker(settings: Settings, eventlog: EventLog, store: "Store") -> AsyncGenerator["Worker"]:
     """The worker, with its lease. Raises Conflict when there is another one."""
     from footfall.worker.open import open_worker

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -49,7 +50,7 @@ class Found(NamedTuple):
 
     `filled`: it holds more than every new one does; `stored`: of state.db, that the store held
     something; `problem`: why it is no use at all ("is missing", "is empty"). `offsets`: by shard what the
-    worker has closed (state.db), or committed (the log).
+    worker has closed (state.db), or noted that it had (the log and the store).
     """
 
     stamp: Stamp | None = None
@@ -121,11 +122,16 @@ def look_at_log(directory: Path) -> Found:
 
 
 def committed_offsets(directory: Path) -> dict[int, int]:
-    """By shard what the worker has released in the log. Raises Misconfigured."""
+    """By shard what the worker has noted as stored in the log, or in the store. Raises Misconfigured."""
     try:
         return Consumers(directory).all_committed(WORKER)
     except OSError as error:
         raise Misconfigured(f"{directory} cannot be used: {error.strerror}") from error
+
+
+def furthest(*noted: Mapping[int, int]) -> dict[int, int]:
+    """By shard the largest offset of any."""
+    return {shard: max(each.get(shard, -1) for each in noted) for shard in {*chain(*noted)}}
 
 
 def look_at_store(directory: Path) -> Found:
@@ -133,7 +139,7 @@ def look_at_store(directory: Path) -> Found:
     found = _look_at_directory(directory)
     events = directory / "data" / "footfall" / "events"
     filled = events.is_dir() and any(_PART.fullmatch(name) for name in os.listdir(events))  # noqa: PTH208 -- names are all it needs
-    return found._replace(filled=filled)
+    return found._replace(filled=filled, offsets=committed_offsets(directory))
 
 
 def stamp_directory(directory: Path, stamp: Stamp) -> None:

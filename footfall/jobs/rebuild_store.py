@@ -22,6 +22,7 @@ from footfall.state.tables import (
     dead_letters,
     discarded_letters,
     insert,
+    last_stored,
     lost_records,
     plans,
     positions,
@@ -36,7 +37,7 @@ from footfall.tenants.model import DEFAULT_WORKSPACE
 
 _CHUNK_RECORDS = 2000
 _CHUNK_BYTES = 4 << 20
-_IN_STORE = (rollup_building, rollup_entries, rollup_late, rollup_watermarks, visits_kept)
+_IN_STORE = (last_stored, rollup_building, rollup_entries, rollup_late, rollup_watermarks, visits_kept)
 """What tells of rows of the store, besides the ledger."""
 
 _Cell = tuple[str, str, int, bool]  # workspace, site, hour, backfilled

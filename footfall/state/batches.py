@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.state import lease, ledger, letter_rows, lost
+from footfall.state import lease, ledger, letter_rows, lost, stored_row
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, closed_positions
 from footfall.state.letters import DeadLetter
 from footfall.state.lost import Lost
+from footfall.state.stored_row import StoredRow
 from footfall.state.tables import plans, positions
 
 
@@ -53,11 +54,13 @@ class Plan(Struct, frozen=True):
 class Closing(Struct, frozen=True):
     """What a batch comes to. Every event of it that was `received` has one outcome as well.
 
-    `ledger` leaves out what is dead-lettered: that is counted from `dead_letters`.
+    `ledger` leaves out what is dead-lettered: that is counted from `dead_letters`. `newest`: of the
+    rows that were stored the one that occurred last.
     """
 
     ledger: Sequence[LedgerCount] = ()
     dead_letters: Sequence[DeadLetter] = ()
+    newest: StoredRow | None = None
 
 
 class Batches:
@@ -133,6 +136,8 @@ class Batches:
                 _advance(connection, part)
             ledger.add(connection, closing.ledger)
             letter_rows.add(connection, closing.dead_letters)
+            if closing.newest:
+                stored_row.remember(connection, closing.newest)
 
         await self._database.run(write)
 

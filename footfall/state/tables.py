@@ -29,6 +29,16 @@ lost_records = sa.Table(
     sa.Column("offset", sa.BigInteger, nullable=False),
 )
 
+# One row: where the newest row (by occurred_at, ms) of the last batch is that stored any. See stored_row.py.
+last_stored = sa.Table(
+    "last_stored",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("shard", sa.String(16), nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("occurred_at", sa.BigInteger, nullable=False),
+)
+
 # A plan is written whole and read whole, so it is one JSON document.
 plans = sa.Table(
     "plans",

@@ -32,6 +32,7 @@ from footfall.state.letters import NEWER_FORMAT, DeadLetter
 from footfall.store.port import Store
 from footfall.worker.exact import insert_exactly, present
 from footfall.worker.gone import book_gone
+from footfall.worker.marks import Marks
 from footfall.worker.obstacles import Obstacle, Pauses, made_by_a_newer_version, no_room, too_many
 from footfall.worker.patience import Breaker, Patience, Stopped
 from footfall.worker.prepare import Prepared, Preparer
@@ -78,6 +79,7 @@ class Worker:
         self._sessions = Sessions(timeout=settings.session_timeout, memory=settings.session_memory)
         self._recent = RecentIds(settings.recent_ids, settings.recent_ids_window)
         self._memory = Memory(self._recent, settings.data / "recent-ids", settings.recent_ids_window)
+        self._marks = Marks(settings.data / "store")
         self._preparer = Preparer(self._sessions, self._recent)
         self._dead_share = DeadShare(settings.dead_letter_share)
         self._pauses = Pauses()
@@ -193,6 +195,7 @@ class Worker:
 
     async def _release(self, closed: Mapping[int, int]) -> None:
         """Commit what is closed: a crash may have come in between, and a quiet shard has no further batch."""
+        await in_thread(self._marks.note, closed)
         for shard in await self._patience.until_done(self._log.shards):
             if shard in closed:
                 await self._patience.until_done(
@@ -273,6 +276,7 @@ class Worker:
         if self._reader:
             self._reader.done(batch)
             self._memory.entered(len(ids.key), self._reader.done_positions)
+        await in_thread(self._marks.note, {part.shard: part.last_offset for part in batch.ranges})
         for part in batch.ranges:
             await self._patience.until_done(
                 lambda part=part: self._log.commit(WORKER, part.shard, part.last_offset)

@@ -25,6 +25,7 @@ from footfall.model.record import RawEvent, Record, event_positions
 from footfall.state.batches import Closing, Plan
 from footfall.state.ledger import is_backfilled
 from footfall.state.letters import DeadLetter
+from footfall.state.stored_row import StoredRow
 from footfall.store.arrow import table
 from footfall.store.ids import EventId
 from footfall.worker.books import Books, letter_of_record, letters_of_events
@@ -148,7 +149,7 @@ class Preparer:
         letters += letters_of_events(records, dead, now)
         plan = plan or _new_plan(batch, rows["occurred_at"], now)
         received_until = max((p.record.received_at / 1000 for p in records if p.record), default=0.0)
-        closing = Closing(books.counts(), letters)
+        closing = Closing(books.counts(), letters, _newest(rows))
         return Prepared(plan, batch, arrow, closing, ids, received_until, copies, weigh(records))
 
     def prepare_letters(self, letters: Iterable[DeadLetter]) -> tuple[Attempt, dict[Position, str]]:
@@ -295,6 +296,16 @@ def _new_plan(batch: Batch, occurred_at: Sequence[int], now: int) -> Plan:
         max_occurred=max(occurred_at, default=0),
         created_at=now,
     )
+
+
+def _newest(rows: Columns) -> StoredRow | None:
+    """The row that occurred last; None of none."""
+    times = rows["occurred_at"]
+    if not times:
+        return None
+    latest = max(times)
+    index = times.index(latest)
+    return StoredRow(rows["shard"][index], rows["seq"][index], latest)
 
 
 def _set_aside(rows: Columns, ids: Ids, dead: Container[Position]) -> tuple[Columns, Ids]:

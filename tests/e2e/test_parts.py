@@ -17,14 +17,17 @@ PARTS = ("meta.db", "state.db", "log", "store")
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A data directory with 20 stored events, and what it was one start earlier."""
+    """A data directory with 20 stored events, what it was one start earlier, and within the last one."""
     home = tmp_path_factory.mktemp("parts")
     with serving(home / "data") as server:
         server.send(10)
         until(lambda: server.count() == 10)
     copy(home / "data", home / "earlier")
     with serving(home / "data") as server:
-        server.send(10)
+        server.send(5)
+        until(lambda: server.count() == 15 and not waiting(server))
+        copy(home / "data", home / "within")  # parts that bear the stamp of the last start
+        server.send(5)
         until(lambda: server.count() == 20)
     return home
 
@@ -33,6 +36,11 @@ def original(tmp_path_factory):
 def data(original, tmp_path):
     copy(original / "data", tmp_path / "data")
     return tmp_path / "data"
+
+
+def waiting(server):
+    """How many records are not closed yet."""
+    return server.console.get("/health/ready").json()["log"]["waiting_records"]
 
 
 def copy(directory, to):
@@ -119,6 +127,52 @@ def test_a_part_that_was_set_back_on_its_own_stops_the_start(data, original, par
     earlier = original / "earlier" / part
     (copy if earlier.is_dir() else shutil.copy2)(earlier, data / part)
     unfit(data, data / part, "older than the rest")
+
+
+def set_back_within(data, original, part):
+    """To what it was before the last batch, of the same start."""
+    remove(data / part)
+    earlier = original / "within" / part
+    (copy if earlier.is_dir() else shutil.copy2)(earlier, data / part)
+
+
+@pytest.mark.parametrize("log_knows", [True, False])
+def test_books_that_were_set_back_within_a_start_stop_the_next(data, original, log_knows):
+    set_back_within(data, original, "state.db")
+    if not log_knows:
+        remove(data / "log" / "consumers")
+    unfit(data, data / "state.db", "rebuild-state", "log" if log_knows else "store")
+    assert footfall("rebuild-state", "--data", data, cwd=data.parent).returncode == 0
+    with serving(data) as server:
+        assert server.count() == 20
+        server.send(1)
+        until(lambda: server.count() == 21)
+
+
+@pytest.mark.parametrize("command", ["work", "query", "report"])
+def test_a_store_that_was_set_back_within_a_start_stops_the_next(data, original, command):
+    set_back_within(data, original, "store")
+    done = footfall(command, "--data", data, cwd=data.parent, FOOTFALL_ADMIN_KEY=KEY)
+    assert done.returncode == 2, done.stderr
+    assert f"{data / 'store'} is older than state.db" in done.stderr
+    assert "rebuild-store" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("by", ["rebuild-store", "rebuild-state"])
+def test_and_is_made_up_for(data, original, by):
+    set_back_within(data, original, "store")
+    server = Server(data)
+    assert server.process.wait(timeout=60) == 2
+    assert "is older than state.db" in server.output.read_text()
+    assert footfall(by, "--data", data, cwd=data.parent).returncode == 0
+    with serving(data) as server:
+        if by == "rebuild-state":  # what the store has stays, and what it lacks waits
+            assert server.count() == 15
+            footfall("dead-letters", "retry", "--reason", "unaccounted", "--data", data, cwd=data.parent)
+        until(lambda: server.count() == 20)
+    checked = footfall("verify", "--data", data, cwd=data.parent)
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_a_part_of_another_installation_stops_the_start(data, tmp_path):
