@@ -15,7 +15,7 @@ from footfall.state.ledger import HOUR
 from footfall.units import FOREVER
 from footfall.worker.in_flight import InFlightCounter
 from tests.faults.chance.parts import World, Wrong
-from tests.faults.chance.steps import DAY, WORKSPACES
+from tests.faults.chance.sending import DAY, WORKSPACES
 from tests.faults.chance.truth import Row, Sent
 
 _ROWS = """

@@ -5,16 +5,13 @@ import errno
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from footfall.errors import Conflict, Retryable, StoreDown
+from footfall.errors import Conflict, Retryable
 from footfall.eventlog import open_log, sqlite_reader
 from footfall.eventlog.port import WORKER, Entry, EventLog
 from footfall.eventlog.sqlite_files import Segment, is_sealed, list_segments, list_shards, shard_directory
@@ -34,6 +31,7 @@ from footfall.state.tables import open_state
 from footfall.tenants.model import Workspace
 from footfall.worker.loop import LEASE_SECONDS, Worker
 from tests.faults.chance.clock import Clock
+from tests.faults.chance.life import Crash, Life, Through
 from tests.faults.chance.truth import Truth
 
 SITES = {"": "UTC", "berlin": "Europe/Berlin", "kolkata": "Asia/Kolkata"}
@@ -41,69 +39,8 @@ SECRET = b"s" * 32
 _STUCK = 120.0  # seconds without a step forward
 
 
-class Crash(BaseException):
-    """The death of a process: no part of it does anything any more."""
-
-
 class Wrong(AssertionError):
     """Something that must hold does not."""
-
-
-class Life:
-    """One life of a worker: its calls to the parts go through here, until it is killed at one of them."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None  # calls until it dies
-        self.dead = False
-        self.failing: dict[str, int] = {}  # calls that are to fail, by the beginning of their names
-        self.torn = False  # it died within an insert
-
-    def passing(self, name: str) -> None:
-        """Raises Crash when the time has come, or Retryable for a call that is to fail."""
-        if self.left is not None:
-            self.left -= 1
-            self.dead = self.dead or self.left <= 0
-        if self.dead:
-            raise Crash
-        for prefix, count in self.failing.items():
-            if count and name.startswith(prefix):
-                self.failing[prefix] -= 1
-                raise StoreDown("asked to fail") if "store" in name else Retryable("asked to fail")
-
-
-class Through:
-    """A part, reached through a life."""
-
-    def __init__(self, real: Any, name: str, life: Life) -> None:
-        self._real, self._name, self._life = real, name, life
-
-    def __getattr__(self, method: str) -> Any:
-        found = getattr(self._real, method)
-        if not asyncio.iscoroutinefunction(found):
-            return found
-
-        async def call(*arguments: Any, **named: Any) -> Any:
-            self._life.passing(f"before {self._name}.{method}")
-            if method == "insert":
-                return await self._insert(*arguments)
-            result = await found(*arguments, **named)
-            self._life.passing(f"after {self._name}.{method}")
-            return result
-
-        return call
-
-    async def _insert(self, rows: pa.Table, query_id: str) -> None:
-        """An insert may end half-way: the engine writes a part for each month."""
-        try:
-            self._life.passing("within store.insert")
-        except (Crash, Retryable):
-            months = np.asarray(rows["occurred_at"].cast("timestamp[ms]")).astype("datetime64[M]").astype(int)
-            some = rows.filter(pa.array(months % 2 == 0))
-            if some.num_rows:
-                await self._real.insert(some, f"{query_id}-torn")
-            raise
-        await self._real.insert(rows, query_id)
-        self._life.passing("after store.insert")
 
 
 class World:
@@ -357,9 +294,6 @@ async def open_world(
         yield world
     finally:
         await world.close()
-
-
-Step = Callable[[World, Random], Awaitable[str]]
 
 
 def new_id() -> bytes:

@@ -20,7 +20,8 @@ from footfall.worker import loop, patience, prepare
 from tests.faults.chance import checks
 from tests.faults.chance.clock import Clock
 from tests.faults.chance.parts import World, Wrong, open_world, unreadable
-from tests.faults.chance.steps import ALWAYS, DAY, GROUPS, POISON, STEPS
+from tests.faults.chance.sending import DAY, POISON
+from tests.faults.chance.steps import ALWAYS, GROUPS, STEPS
 from tests.faults.chance.truth import Truth
 
 
