@@ -29,6 +29,7 @@ from footfall.errors import Invalid
 from footfall.settings import Settings
 from footfall.stopping import stop_on_signals
 from footfall.tenants.model import DEFAULT_WORKSPACE
+from footfall.watchdog import watched
 
 if TYPE_CHECKING:
     from footfall.jobs import rebuild_store as replay
@@ -150,6 +151,7 @@ async def run_collect(settings: Settings) -> None:
             ready=lambda: parts.state_of(eventlog, alerts),
             wait_for_log=settings.redirect_mode == "durable",
         )
+        await stack.enter_async_context(watched())
         await serve_http(create_app(door), settings.host, settings.port, stop, grace=_DOOR_GRACE)
 
 
@@ -167,6 +169,7 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
         store = await stack.enter_async_context(parts.with_current_store(settings))
         worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
         rollups = await stack.enter_async_context(parts.with_rollups(settings, store, worker))
+        await stack.enter_async_context(watched())
         if not with_query:
             await worker.run(stop)
             return
@@ -186,6 +189,7 @@ async def run_query(settings: Settings) -> None:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(parts.with_current_store(settings))
         app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, None, None))
+        await stack.enter_async_context(watched())
         await serve_http(app, settings.host, settings.console_port, stop)
 
 

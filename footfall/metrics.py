@@ -85,6 +85,11 @@ LOOPS_IN_TROUBLE = Gauge(
     "footfall_loops_in_trouble", "Loops that fail repeatedly, have not come round in time, or have ended."
 )
 
+LOOP_LONGEST_HOLD = Gauge(
+    "footfall_loop_longest_hold_seconds", "Longest time for which one callback held the event loop."
+)
+LOOP_HOLDS = Counter("footfall_loop_holds", "Times that something held the event loop for more than 0.1 s.")
+
 # What is looked after; NaN where this process does not know
 LETTERS = Gauge("footfall_dead_letters", "Dead letters that are kept, of all workspaces.")
 LEDGER_IMBALANCES = Gauge(

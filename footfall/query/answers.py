@@ -1,7 +1,7 @@
 """Answers of the query language: rows of metrics and dimensions, compared, filled, and explained."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -67,28 +67,34 @@ class Asker:
         found, overall = await asyncio.gather(
             self._engine.find(question, self._timeout), self._overall(question)
         )
-        rows = [self._row(question, row, overall) for row in found.rows]
-        total = found.total
-        if filled:
-            there = {row.dimensions[0] for row in rows}
-            empty = [self._empty_row([at], overall) for at in question.buckets if at not in there]
-            rows, total = _in_order(question, self._asked.metrics, rows + empty), len(question.buckets)
-            first = self._asked.question.offset
-            rows = rows[first : first + self._asked.question.limit]
+        # What is done with each row is done in a thread: there may be ten thousand.
+        rows = await asyncio.to_thread(self._rows, question, found, overall, filled=filled)
+        total = len(question.buckets) if filled else found.total
         all_found = [found, *([overall] if overall else [])]
         uniques = _uniques(question, found, overall)
         if self._before and rows:
             others, more, rows = await self._compared(self._before, question, rows)
             all_found += others
             uniques += more
+        shown, buckets = await asyncio.to_thread(self._shown, question, rows)
+        return Table(shown, total, buckets, all_found, uniques)
+
+    def _rows(self, question: Question, found: Found, overall: Found | None, *, filled: bool) -> list[Row]:
+        """The rows of the page. `filled`: with those of empty buckets."""
+        rows = [self._row(question, row, overall) for row in found.rows]
+        if not filled:
+            return rows
+        there = {row.dimensions[0] for row in rows}
+        empty = [self._empty_row([at], overall) for at in question.buckets if at not in there]
+        rows = _in_order(question, self._asked.metrics, rows + empty)
+        first = self._asked.question.offset
+        return rows[first : first + self._asked.question.limit]
+
+    def _shown(self, question: Question, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+        """The rows and all buckets, with instants as ISO 8601."""
         period = question.period
-        return Table(
-            rows=[_shown(row, question.dimensions, period, self._asked.metrics) for row in rows],
-            total=total,
-            buckets=[period.iso(at) for at in question.buckets],
-            found=all_found,
-            uniques=uniques,
-        )
+        shown = [_shown(row, question.dimensions, period, self._asked.metrics) for row in rows]
+        return shown, [period.iso(at) for at in question.buckets]
 
     async def _overall(self, question: Question) -> Found | None:
         """The visitors of all rows, for their shares."""
@@ -130,14 +136,22 @@ class Asker:
         found, overall = await asyncio.gather(
             self._engine.find(then, self._timeout), self._overall(before.question)
         )
+        compared = await asyncio.to_thread(self._beside, then, found, overall, question, rows)
+        return [found, *([overall] if overall else [])], _uniques(then, found, overall), compared
+
+    def _beside(
+        self, then: Question, found: Found, overall: Found | None, question: Question, rows: Sequence[Row]
+    ) -> list[Row]:
+        """The rows with those found of `then`."""
+        key_then, key = _keys(then), _keys(question)
         known: dict[tuple[Any, ...], Row] = {}
         for each in found.rows:
             row = self._row(then, each, overall)
-            known[_key(then, row)] = row
+            known[key_then(row)] = row
         nothing = self._empty_row([], overall)
         compared: list[Row] = []
         for row in rows:
-            was_there = known.get(_key(question, row))
+            was_there = known.get(key(row))
             if was_there is None and found.total > len(found.rows):  # or perhaps it was beyond the limit
                 compared.append(row)
                 continue
@@ -147,7 +161,7 @@ class Asker:
                 for name, new, was in zip(self._asked.metrics, row.metrics, old, strict=True)
             ]
             compared.append(msgspec.structs.replace(row, comparison=Compared(list(old), change)))
-        return [found, *([overall] if overall else [])], _uniques(then, found, overall), compared
+        return compared
 
 
 def _among(name: str, rows: Sequence[Row], place: int) -> Where | None:
@@ -160,12 +174,13 @@ def _among(name: str, rows: Sequence[Row], place: int) -> Where | None:
     return None
 
 
-def _key(question: Question, row: Row) -> tuple[Any, ...]:
+def _keys(question: Question) -> Callable[[Row], tuple[Any, ...]]:
+    """What names a row in both periods: its dimensions, with a bucket's number for the bucket."""
     if TIME not in question.dimensions:
-        return tuple(row.dimensions)
+        return lambda row: tuple(row.dimensions)
     place = question.dimensions.index(TIME)
     numbers = {at: number for number, at in enumerate(question.buckets)}
-    return tuple(
+    return lambda row: tuple(
         numbers[int(value)] if number == place else value for number, value in enumerate(row.dimensions)
     )
 

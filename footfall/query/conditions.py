@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from footfall.query.fields import KINDS, PROPERTY, Values
-from footfall.query.question import All, Any, Condition, HasDone, Not, Where
+from footfall.query.question import All, Any, Condition, HasDone, Not, Where, patterns_of
 
 _COMPARED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
@@ -60,8 +60,7 @@ class Conditions:
             parts = [values[at : at + _MOST_SEARCHED] for at in range(0, len(values), _MOST_SEARCHED)]
             return " OR ".join(f"{search}({field}, {add(part, 'Array(String)')})" for part in parts)
         if where.operator in ("matches", "matches_not"):
-            mode = "" if where.case_sensitive else "(?i)"
-            return " OR ".join(f"match({field}, {add(f'{mode}{value}', 'String')})" for value in values)
+            return " OR ".join(f"match({field}, {add(each, 'String')})" for each in patterns_of(where))
         if kind == "number":
             return f"toFloat64({field}) IN {add(values, 'Array(Float64)')}"
         if kind == "bool":

@@ -1,5 +1,6 @@
 """`GET /api/v1/export/events` and `POST /v1/export`: what there is, as a file."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Annotated, Any, Protocol
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ from footfall.query.export_events import EventExport
 from footfall.query.export_formats import Format
 from footfall.query.params import P, RangeParams
 from footfall.query.periods import Period
-from footfall.query.query_routes import Allowed, Queries
+from footfall.query.query_routes import MAX_BODY, Allowed, Queries, read_question
 from footfall.query.report import Context
 from footfall.query.sql_export import SCHEMA
 
@@ -118,13 +119,16 @@ def export_routes(
         operation_class=operation_asking({"format": "csv", **QUESTION}),
         description=f"A question as `POST /v1/query` takes it; at most {MAX_EXPORT_ROWS} rows.",
         middleware=middleware,
+        request_max_body_size=MAX_BODY,
+        before_request=read_question,
         **_DOCUMENTED,
     )
     async def answer(request: Request[Any, Any, Any], data: JSONBody[QueryExport]) -> Response[None]:
         workspace_id = await allowed(request)
         answered = await queries.answer(question_of(data), workspace_id)
         check_whole(data, answered.table)
-        table, period = as_arrow(data, answered.table), answered.asked.question.period
+        table = await asyncio.to_thread(as_arrow, data, answered.table)
+        period = answered.asked.question.period
         return Download(
             _one(table),
             table.schema,

@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any as AnyValue
 from typing import cast, get_args
 
-import pyarrow as pa
-from pyarrow import compute
-
 from footfall.errors import Invalid
 from footfall.query.fields import SAID_OF_FIELDS, SESSION_FIELDS, find_field
+from footfall.query.patterns import check_pattern
 from footfall.query.question import (
     TAG,
     All,
@@ -27,35 +25,45 @@ from footfall.query.question import (
     fields_in,
     has_behaviour,
     is_,
+    patterns_of,
 )
 
 MAX_DEPTH = 8
 MAX_FILTERS = 50
 MAX_VALUES = 1000
+"""Of one filter."""
+MAX_VALUES_IN_ALL = 2000
 MAX_PATTERNS = 20
+MAX_LINKS = 10_000
+"""That the tags of all filters together stand for."""
 MAX_LENGTH = 2000
 
-_SOME_TEXT = pa.array([""])
 _COMPARED = ("gt", "gte", "lt", "lte")
-_TEXT_ONLY = ("contains", "contains_not", "matches", "matches_not")
+_PATTERNS = ("matches", "matches_not")
+_TEXT_ONLY = ("contains", "contains_not", *_PATTERNS)
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 _ALL_OPERATORS = (*_OPERATORS, "and", "or", "not", "has_done", "has_not_done")
 
 
 class Filters:
-    """Reads the filters of one question. `links_of` gives the links that carry one of some tags."""
+    """Reads the filters of one question. `links_of` gives the links that carry one of some tags.
 
-    def __init__(self, links_of: Callable[[tuple[str, ...]], tuple[str, ...]]) -> None:
+    What it reads is bounded in all, however it is spread over filters: `values` were counted before.
+    Patterns are compiled: call it in a thread.
+    """
+
+    def __init__(self, links_of: Callable[[tuple[str, ...]], tuple[str, ...]], values: int = 0) -> None:
         self._links_of = links_of
-        self._count = 0
+        self._filters = self._patterns = self._links = 0
+        self._values = values
 
     def read(self, filters: list[AnyValue]) -> Condition:
-        """All of these. Raises Invalid, naming the filter."""
+        """All of these. Raises Invalid, naming the filter or the limit."""
         return All(tuple(self._filter(each, f"filters[{number}]", 1) for number, each in enumerate(filters)))
 
     def _filter(self, given: AnyValue, where: str, depth: int) -> Condition:
-        self._count += 1
-        if self._count > MAX_FILTERS:
+        self._filters += 1
+        if self._filters > MAX_FILTERS:
             raise Invalid(f"filters: at most {MAX_FILTERS} in a question", field="filters")
         if depth > MAX_DEPTH:
             raise Invalid(f"{where}: filters may be nested {MAX_DEPTH} deep", field=where)
@@ -90,7 +98,7 @@ class Filters:
     def _where(self, operator: Operator, parts: list[AnyValue], where: str) -> Condition:
         if len(parts) not in (3, 4) or not isinstance(parts[1], str):
             raise Invalid(f'{where}: write ["{operator}", "field", [values]]', field=where)
-        values = _values(parts[2], where)
+        values = self._counted(operator, _values(parts[2], where), where)
         exact = _case_sensitive(parts[3] if len(parts) > 3 else {}, where)
         if parts[1] == TAG:
             return self._tagged(operator, values, where)
@@ -98,12 +106,39 @@ class Filters:
             fields = ", ".join(SAID_OF_FIELDS[parts[1]].fields)
             raise Invalid(f"{where}: {parts[1]} cannot be filtered on; filter on {fields}", field=where)
         kind = find_field_with_hint(parts[1], where)
-        return Where(parts[1], operator, _of_kind(operator, kind, values, where), exact)
+        condition = Where(parts[1], operator, _of_kind(operator, kind, values, where), exact)
+        for pattern in patterns_of(condition):
+            check_pattern(pattern, where)
+        return condition
+
+    def _counted(self, operator: Operator, values: list[AnyValue], where: str) -> list[AnyValue]:
+        """The values, if they and those before are not too many."""
+        self._values += len(values)
+        if self._values > MAX_VALUES_IN_ALL:
+            raise Invalid(
+                f"{where}: at most {MAX_VALUES_IN_ALL:,} values in a question, in all its filters together",
+                field=where,
+            )
+        if operator in _PATTERNS:
+            self._patterns += len(values)
+            if self._patterns > MAX_PATTERNS:
+                raise Invalid(
+                    f"{where}: at most {MAX_PATTERNS} patterns in a question, in all its filters together",
+                    field=where,
+                )
+        return values
 
     def _tagged(self, operator: Operator, values: list[AnyValue], where: str) -> Condition:
         if operator not in ("is", "is_not") or not all(isinstance(value, str) for value in values):
             raise Invalid(f"{where}: {TAG} is compared with is and is_not, and text", field=where)
-        condition = is_("link_id", *self._links_of(tuple(values)))
+        links = self._links_of(tuple(values))
+        self._links += len(links)
+        if self._links > MAX_LINKS:
+            raise Invalid(
+                f"{where}: the tags of a question's filters stand for at most {MAX_LINKS:,} links in all",
+                field=where,
+            )
+        condition = is_("link_id", *links)
         return condition if operator == "is" else Not(condition)
 
 
@@ -189,21 +224,7 @@ def _of_kind(
         return tuple(values)
     if not all(isinstance(value, str) and len(value) <= MAX_LENGTH for value in values):
         raise Invalid(f"{where}: the values must be text of at most {MAX_LENGTH} characters", field=where)
-    if operator.startswith("matches"):
-        _check_patterns(values, where)
     return tuple(values)
-
-
-def _check_patterns(patterns: list[str], where: str) -> None:
-    """With the library that the store matches with."""
-    if len(patterns) > MAX_PATTERNS:
-        raise Invalid(f"{where}: at most {MAX_PATTERNS} patterns", field=where)
-    try:
-        for pattern in patterns:
-            compute.match_substring_regex(_SOME_TEXT, pattern)
-    except pa.ArrowInvalid as error:
-        reason = str(error).removeprefix("Invalid regular expression: ")[:200]
-        raise Invalid(f"{where}: no regular expression of RE2: {reason}", field=where) from None
 
 
 def _is_number(value: AnyValue) -> bool:

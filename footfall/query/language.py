@@ -99,7 +99,10 @@ def understand(
     period: Period,
     tags: Mapping[str, Sequence[str]],
 ) -> Understood:
-    """Read a query about `period`. `tags`: the links that carry each tag. Raises Invalid."""
+    """Read a query about `period`. `tags`: the links that carry each tag. Raises Invalid.
+
+    Call it in a thread: it may take a while, see `Filters`.
+    """
     week_start = _weekday(query.week_start)
     metrics = _metrics(query.metrics)
     names, interval = _dimensions(query.dimensions, period)
@@ -107,9 +110,9 @@ def understand(
     def links_of(wanted: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(sorted({link for tag in wanted for link in tags.get(tag, ())}))
 
-    conditions = [Filters(links_of).read(query.filters)]
-    if query.site_id is not None:
-        sites = [query.site_id] if isinstance(query.site_id, str) else query.site_id
+    sites = [query.site_id] if isinstance(query.site_id, str) else query.site_id or []
+    conditions = [Filters(links_of, len(sites)).read(query.filters)]
+    if sites:
         conditions.append(is_("site_id", *sites))
     if TAG in names:
         conditions.append(is_("link_id", *links_of(tuple(tags))))

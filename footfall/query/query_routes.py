@@ -1,5 +1,6 @@
 """`POST /v1/query`: one composable question."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, cast
@@ -11,8 +12,9 @@ from litestar.types import Middleware
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from footfall import metrics
+from footfall.errors import Invalid
 from footfall.model.calendar import instant
-from footfall.problems_litestar import refusals
+from footfall.problems_litestar import refusals, strict_body
 from footfall.query.answers import Asker, Row, Table
 from footfall.query.documented import QUESTION, SECURITY, operation_asking
 from footfall.query.engine import Engine
@@ -32,6 +34,11 @@ TagsOf = Callable[[str, Collection[str] | None], Awaitable[Mapping[str, Sequence
 Now = Callable[[], Awaitable[int | None]]
 """Everything acknowledged before this time (ms) is stored; None as long as that is not known."""
 
+
+MAX_BODY = 512 << 10
+"""Bytes of a question."""
+
+_MAX_LISTS = 10_000  # and objects, of a question: each costs a microsecond to read, without a pause
 
 _NO_TAGS: Mapping[str, Sequence[str]] = {}
 
@@ -110,11 +117,21 @@ class Queries:
             period = period_of(query, now, first)
             wanted = _tags(query)
             tags = _NO_TAGS if wanted == set() else await self._tags_of(workspace_id, wanted)
-            asked = understand(query, workspace_id, period, tags)
-            other = compared_period(query, period, now)
-            before = understand(query, workspace_id, other, tags) if other else None
+            # Both in a thread: a question may be long, and its patterns are compiled.
+            asked = await asyncio.to_thread(understand, query, workspace_id, period, tags)
+            before = None
+            if other := compared_period(query, period, now):
+                before = await asyncio.to_thread(understand, query, workspace_id, other, tags)
             table = await Asker(self._engine, asked, before, self._timeout).table()
         return Answered(asked, before, table, at, now)
+
+
+async def read_question(request: Request[Any, Any, Any]) -> None:
+    """For `before_request`: refuses a body that is no question, or too long a one. Raises Invalid."""
+    body = await request.body()
+    if body.count(b"[") + body.count(b"{") > _MAX_LISTS:
+        raise Invalid(f"the body has too many lists and objects; at most {_MAX_LISTS:,} are allowed")
+    await strict_body(request)
 
 
 def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middleware]) -> Router:
@@ -131,11 +148,14 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
         security=SECURITY,
         operation_class=operation_asking(QUESTION),
         middleware=middleware,
+        request_max_body_size=MAX_BODY,
+        before_request=read_question,
         responses=refusals(
             {
                 400: "The question names something unknown, or takes too long; `field` says what.",
                 401: "There is no key, or nobody knows it.",
                 403: "The key may not read.",
+                413: "The question has more than 512 KiB.",
                 429: "The key asks too much at once; try again after `Retry-After` seconds.",
                 503: "The store does not answer; try again after `Retry-After` seconds.",
             }
@@ -144,9 +164,13 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
     async def query(request: Request[Any, Any, Any], data: JSONBody[Query]) -> QueryAnswer:
         workspace_id = await allowed(request)
         answered = await queries.answer(data, workspace_id)
-        return QueryAnswer(answered.table.rows, _meta(data, answered), _resolved(data, answered.asked))
+        return await asyncio.to_thread(_made, data, answered)
 
     return Router(path="/", route_handlers=[query])
+
+
+def _made(query: Query, answered: Answered) -> QueryAnswer:
+    return QueryAnswer(answered.table.rows, _meta(query, answered), _resolved(query, answered.asked))
 
 
 def _tags(query: Query) -> set[str] | None:

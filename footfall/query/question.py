@@ -58,6 +58,14 @@ def is_not(field: str, *values: str) -> Where:
     return Where(field, "is_not", values)
 
 
+def patterns_of(where: Where) -> list[str]:
+    """The patterns of a filter, as the store is given them."""
+    if where.operator not in ("matches", "matches_not"):
+        return []
+    mode = "" if where.case_sensitive else "(?i)"
+    return [f"{mode}{value}" for value in where.values]
+
+
 def fields_in(condition: Condition) -> Iterator[str]:
     """Every field that a condition is about."""
     match condition:

@@ -3,6 +3,7 @@
 Every report is scoped to the workspace of the key that asks; no parameter can widen that.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -94,7 +95,7 @@ def create_app(
         context = await context_of(request, report.params, report.defaults)
         with metrics.QUERY_SECONDS.labels(report.name).time():
             found = await report.run(context)
-        return cacheable(request, found, context.period)
+        return await asyncio.to_thread(cacheable, request, found, context.period)
 
     asking, exporting = (
         [ends_with_the_client, per_key(directory, most, settings.query_timeout)]

@@ -1,5 +1,6 @@
 """Time series: the shape that several reports share, declared in one value each."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,8 +45,8 @@ class Series:
         object.__setattr__(self, "struct", made)
 
     async def find(self, ctx: Context[P]) -> tuple[Found, list[Values]]:
-        """Every bucket of the range."""
-        buckets = ctx.buckets()
+        """Every bucket of the range. There may be ten thousand: what each costs, a thread does."""
+        buckets = await asyncio.to_thread(ctx.buckets)
         found = await ctx.ask(
             ctx.question(
                 *(figure.metric for figure in self.figures),
@@ -55,10 +56,13 @@ class Series:
                 limit=len(buckets),
             )
         )
+        return found, await asyncio.to_thread(self._rows, ctx, buckets, found)
+
+    def _rows(self, ctx: Context[P], buckets: Sequence[int], found: Found) -> list[Values]:
         by_start = {row[0]: row[1:] for row in found.rows}
         empty = nothing(self.figures)
         cut = ctx.partial(buckets)
-        rows = [
+        return [
             with_derived(
                 {"bucket": ctx.period.iso(start)}
                 | told(self.figures, by_start.get(start, empty), ctx.period),
@@ -67,7 +71,6 @@ class Series:
             | {"partial": start in cut}
             for start in buckets
         ]
-        return found, rows
 
     def made(self, rows: Sequence[Values]) -> list[Any]:
         """The rows as the answer has them."""
@@ -90,6 +93,10 @@ class Series:
 
 async def _answer(series: Series, ctx: Context[Any]) -> Answer[list[Any]]:
     found, rows = await series.find(ctx)
+    return await asyncio.to_thread(_made, series, ctx, found, rows)
+
+
+def _made(series: Series, ctx: Context[Any], found: Found, rows: Sequence[Values]) -> Answer[list[Any]]:
     return ctx.answer(
         series.made(rows),
         found,

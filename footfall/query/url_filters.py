@@ -80,7 +80,7 @@ def read_filter(name: str, text: str) -> Where:
     """The filter that the parameter `name`, which has a field, makes of `text`. Raises Invalid."""
     field = field_of(name) or name
     kind = find_field(field, name)
-    parts = _split(text)
+    parts = _split(name, text)
     negated = parts[0][0]
     if len({minus for minus, _ in parts[1:]}) > 1 or any(minus > negated for minus, _ in parts[1:]):
         raise Invalid(
@@ -88,25 +88,31 @@ def read_filter(name: str, text: str) -> Where:
             rf"write \- where a value begins with a hyphen",
             field=name,
         )
-    if len(parts) > MAX_VALUES:
-        raise Invalid(f"{name} must have at most {MAX_VALUES} values", field=name)
     operator = "is_not" if negated else "is"
     return Where(field, operator, tuple(_value(name, field, kind, value) for _, value in parts))
 
 
-def _split(text: str) -> list[tuple[bool, str]]:
-    """The values in `text`, each with whether an unescaped hyphen leads it."""
+def _split(name: str, text: str) -> list[tuple[bool, str]]:
+    """The values in `text`, each with whether an unescaped hyphen leads it. Raises Invalid for too many.
+
+    A value that is too long ends early: it is refused where its kind is known.
+    """
     found: list[tuple[bool, str]] = []
     minus, value, begun = False, "", False
-    for part in _TOKEN.findall(text):
+    for token in _TOKEN.finditer(text):
+        part = token[0]
         if part == ",":
             found.append((minus, value))
             minus, value, begun = False, "", False
+            if len(found) == MAX_VALUES:
+                raise Invalid(f"{name} must have at most {MAX_VALUES} values", field=name)
         elif part == "-" and not begun:
             minus = begun = True
         else:
             value += part[-1]
             begun = True
+            if len(value) > MAX_LONG:
+                break
     return [*found, (minus, value)]
 
 
