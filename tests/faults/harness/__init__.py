@@ -4,6 +4,7 @@ oracle.py        a process of its own: sends events and clicks over HTTP, writes
                  what it sent and what was answered
 book.py          the book
 installation.py  Footfall's processes on a data directory: started, killed, stopped
+bench.py         a door and a worker, each under a shim
 shim.c, shim.py  faults at single system calls, slow fsyncs and another clock, by LD_PRELOAD
 rows.py          a process of its own: what is in the store, read from its files
 judge.py         the book against the store: what is lost, what is there twice

@@ -44,7 +44,7 @@ class Hand:
         self._named = not self._named
         return self.send(self.tokens(count), named=self._named)
 
-    def send(self, tokens: list[int], *, named: bool) -> int:
+    def send(self, tokens: list[int], *, named: bool, key: str = KEY) -> int:
         """Send the events with these tokens."""
         self._writer.write("sent" if named else "unnamed", *tokens)
         events = [
@@ -53,7 +53,7 @@ class Hand:
             for token in tokens
         ]
         body = json.dumps({"events": events}).encode()
-        status, answer = http(self._port, "POST", "/v1/events", body)
+        status, answer = http(self._port, "POST", "/v1/events", body, key)
         if status == 202 and json.loads(answer)["accepted"] == len(tokens):
             self._writer.write("safe", *tokens)
         elif status == 503:
@@ -63,9 +63,9 @@ class Hand:
         return status
 
 
-def http(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+def http(port: int, method: str, path: str, body: bytes | None = None, key: str = KEY) -> tuple[int, bytes]:
     """One request on a connection of its own: status and body; status 0 without an answer."""
-    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(method, path, body, headers)

@@ -1,9 +1,10 @@
 /* Faults at single calls of a file system, for processes started with LD_PRELOAD.
  *
  * The environment variable FAULT_CONTROL names a file of struct control, which the test maps too
- * and writes while the process runs. A call counts when its path (for descriptors: the path
- * that /proc/self/fd shows) contains `path`, whichever thread makes it: that is what strace's
- * injection cannot do, it counts for each thread apart. The call number `armed` is hit, once.
+ * and writes while the process runs. A call counts when it is of the `kinds` asked for and its path
+ * (for descriptors: the path that /proc/self/fd shows) contains `path`, whichever thread makes it: that
+ * is what strace's injection cannot do, it counts for each thread apart. The call number `armed` is hit,
+ * once; with `lasting` those behind it, too.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 enum { NONE, KILL, TORN, EIO_ONCE, ENOSPC_ONCE };
+enum { WRITES = 1, NAMES = 2, READS = 4 }; /* NAMES: fsyncs, too, and whatever else changes something */
 
 struct control { /* shim.py: LAYOUT */
     _Atomic int64_t armed;  /* counts down; the call that takes it to 0 is hit */
@@ -34,6 +36,9 @@ struct control { /* shim.py: LAYOUT */
     _Atomic int64_t fsync_us;   /* every fsync of a matching path takes this much longer */
     _Atomic int64_t clock_ns;   /* added to the wall clock */
     _Atomic int64_t mirror;     /* whether fsyncs are mirrored, see below */
+    _Atomic int64_t kinds;
+    _Atomic int64_t lasting;
+    _Atomic int64_t write_us;   /* every write to a matching path takes this much longer */
     char path[256];
     char hit[512];          /* the call that was hit, and its path */
 };
@@ -63,10 +68,11 @@ static const char *path_of(int fd, char *buffer, size_t size) {
 }
 
 /* What happens at this call: NONE, or an action that was armed for it. KILL does not return. */
-static int strike(const char *call, const char *path) {
-    if (!control->path[0] || !strstr(path, control->path)) return NONE;
+static int strike(int kind, const char *call, const char *path) {
+    if (!(atomic_load(&control->kinds) & kind) || !control->path[0] || !strstr(path, control->path)) return NONE;
     atomic_fetch_add(&control->seen, 1);
-    if (atomic_load(&control->armed) <= 0 || atomic_fetch_sub(&control->armed, 1) != 1) return NONE;
+    int again = atomic_load(&control->lasting) && atomic_load(&control->fired) > 0;
+    if (!again && (atomic_load(&control->armed) <= 0 || atomic_fetch_sub(&control->armed, 1) != 1)) return NONE;
     snprintf(control->hit, sizeof control->hit, "%s %s", call, path);
     atomic_fetch_add(&control->fired, 1);
     int action = (int)atomic_load(&control->action);
@@ -79,17 +85,35 @@ static int refused(int action) {
     return -1;
 }
 
-static int strike_fd(const char *call, int fd) {
-    if (!control || !control->path[0]) return NONE;
+static int strike_fd(int kind, const char *call, int fd) {
+    if (!control || !control->path[0] || !(atomic_load(&control->kinds) & kind)) return NONE;
     int saved = errno;
     char path[4096];
-    int action = strike(call, path_of(fd, path, sizeof path));
+    int action = strike(kind, call, path_of(fd, path, sizeof path));
     errno = saved;
     return action;
 }
 
 static int strike_path(const char *call, const char *path) {
-    return control && path ? strike(call, path) : NONE;
+    return control && path ? strike(NAMES, call, path) : NONE;
+}
+
+static void delay(int fd, int64_t us) {
+    char path[4096];
+    if (us > 0 && control->path[0] && strstr(path_of(fd, path, sizeof path), control->path)) {
+        struct timespec time = {us / 1000000, us % 1000000 * 1000};
+        nanosleep(&time, NULL);
+    }
+}
+
+static void delay_fsync(int fd) {
+    if (control) delay(fd, atomic_load(&control->fsync_us));
+}
+
+static void delay_write(int fd) {
+    int saved = errno;
+    if (control) delay(fd, atomic_load(&control->write_us));
+    errno = saved;
 }
 
 /* A write that is hit: TORN writes half of it and dies, like a process killed within the call. */
@@ -98,14 +122,16 @@ static void die(void) { kill(getpid(), SIGKILL); for (;;) pause(); }
 
 ssize_t write(int fd, const void *data, size_t size) {
     REAL(ssize_t, "write", int, const void *, size_t);
-    int action = strike_fd("write", fd);
+    int action = strike_fd(WRITES, "write", fd);
+    delay_write(fd);
     if (torn(action)) { (void)!next(fd, data, size / 2); die(); }
     return action ? refused(action) : next(fd, data, size);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
     REAL(ssize_t, "pwrite", int, const void *, size_t, off_t);
-    int action = strike_fd("pwrite", fd);
+    int action = strike_fd(WRITES, "pwrite", fd);
+    delay_write(fd);
     if (torn(action)) { (void)!next(fd, data, size / 2, at); die(); }
     return action ? refused(action) : next(fd, data, size, at);
 }
@@ -114,24 +140,30 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) { return pwr
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     REAL(ssize_t, "writev", int, const struct iovec *, int);
-    int action = strike_fd("writev", fd);
+    int action = strike_fd(WRITES, "writev", fd);
+    delay_write(fd);
     if (torn(action)) { (void)!next(fd, parts, count / 2); die(); }
     return action ? refused(action) : next(fd, parts, count);
 }
+
+ssize_t read(int fd, void *data, size_t size) {
+    REAL(ssize_t, "read", int, void *, size_t);
+    int action = strike_fd(READS, "read", fd);
+    return action ? refused(action) : next(fd, data, size);
+}
+
+ssize_t pread(int fd, void *data, size_t size, off_t at) {
+    REAL(ssize_t, "pread", int, void *, size_t, off_t);
+    int action = strike_fd(READS, "pread", fd);
+    return action ? refused(action) : next(fd, data, size, at);
+}
+
+ssize_t pread64(int fd, void *data, size_t size, off64_t at) { return pread(fd, data, size, at); }
 
 /* The other calls: all of it or nothing, so TORN is a kill after the call. */
 #define WHOLE(action, call) \
     if (torn(action)) { (void)!(call); die(); } \
     return (action) ? refused(action) : (call)
-
-static void delay(int fd) {
-    int64_t us = control ? atomic_load(&control->fsync_us) : 0;
-    char path[4096];
-    if (us > 0 && control->path[0] && strstr(path_of(fd, path, sizeof path), control->path)) {
-        struct timespec time = {us / 1000000, us % 1000000 * 1000};
-        nanosleep(&time, NULL);
-    }
-}
 
 /* What a power cut leaves: FAULT_MIRROR is a copy of the directory FAULT_ROOT in which a file has
  * the content of its last fsync. Names are not lost, as with a journalling file system. */
@@ -163,16 +195,16 @@ static void mirror_fsync(int fd) {
 
 int fsync(int fd) {
     REAL(int, "fsync", int);
-    int action = strike_fd("fsync", fd);
-    delay(fd);
+    int action = strike_fd(NAMES, "fsync", fd);
+    delay_fsync(fd);
     if (!action) mirror_fsync(fd);
     WHOLE(action, next(fd));
 }
 
 int fdatasync(int fd) {
     REAL(int, "fdatasync", int);
-    int action = strike_fd("fdatasync", fd);
-    delay(fd);
+    int action = strike_fd(NAMES, "fdatasync", fd);
+    delay_fsync(fd);
     if (!action) mirror_fsync(fd);
     WHOLE(action, next(fd));
 }
@@ -191,7 +223,7 @@ static void mirror_rename(const char *from, const char *to) {
 
 int ftruncate(int fd, off_t size) {
     REAL(int, "ftruncate", int, off_t);
-    int action = strike_fd("ftruncate", fd);
+    int action = strike_fd(NAMES, "ftruncate", fd);
     WHOLE(action, next(fd, size));
 }
 

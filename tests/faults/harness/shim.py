@@ -15,11 +15,13 @@ from pathlib import Path
 _SOURCE = Path(__file__).with_name("shim.c")
 
 # struct control of shim.c
-LAYOUT = struct.Struct("=7q256s512s")
-_ARMED, _ACTION, _SEEN, _FIRED, _FSYNC, _CLOCK, _MIRROR = range(0, 56, 8)
-_PATH, _HIT = 56, 312
+LAYOUT = struct.Struct("=10q256s512s")
+_ARMED, _ACTION, _SEEN, _FIRED, _FSYNC, _CLOCK, _MIRROR, _KINDS, _LASTING, _WRITE = range(0, 80, 8)
+_PATH, _HIT = 80, 336
 
 KILL, TORN, EIO, ENOSPC = 1, 2, 3, 4
+# Kinds of calls that can be hit: writes; fsyncs and whatever else changes something; reads.
+WRITES, CHANGES, READS = 1, 3, 4
 NAMES = {KILL: "kill -9", TORN: "kill -9 half-way", EIO: "EIO", ENOSPC: "ENOSPC"}
 
 
@@ -54,18 +56,22 @@ class Shim:
         if root:
             self.environment |= {"FAULT_ROOT": str(root), "FAULT_MIRROR": str(self.mirror)}
 
-    def watch(self, path: str) -> None:
-        """Calls count when their path contains `path`."""
+    def watch(self, path: str, kinds: int = CHANGES) -> None:
+        """Calls of these kinds count when their path contains `path`."""
+        self._set(_KINDS, kinds)
         self._map[_PATH : _PATH + 256] = os.fsencode(path).ljust(256, b"\0")
 
-    def arm(self, number: int, action: int) -> None:
-        """The call number `number` from now on (1 = the next) is hit."""
+    def arm(self, number: int, action: int, *, lasting: bool = False) -> None:
+        """The call number `number` from now on (1 = the next) is hit; `lasting`: so are all behind it."""
+        self._set(_LASTING, 0)
         self._set(_FIRED, 0)
         self._set(_ACTION, action)
+        self._set(_LASTING, int(lasting))
         self._set(_ARMED, number)
 
     def disarm(self) -> None:
         """No call is hit any more."""
+        self._set(_LASTING, 0)
         self._set(_ARMED, 0)
 
     @property
@@ -86,6 +92,10 @@ class Shim:
     def slow_fsync(self, seconds: float) -> None:
         """Every fsync of a watched path takes this much longer."""
         self._set(_FSYNC, int(seconds * 1e6))
+
+    def slow_writes(self, seconds: float) -> None:
+        """Every write to a watched path takes this much longer."""
+        self._set(_WRITE, int(seconds * 1e6))
 
     def shift_clock(self, seconds: float) -> None:
         """The wall clock differs by this much from the truth."""

@@ -1,0 +1,89 @@
+"""A door and a worker with console as processes of their own, each under a shim."""
+
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.faults.harness.installation import Installation, until
+from tests.faults.harness.shim import Shim
+
+ROLES = ("collect", "work")
+
+
+class Bench:
+    """The two processes on `site`; what an error ends is started again, as their supervisor would do."""
+
+    def __init__(self, site: Installation, library: Path, **more: str) -> None:
+        """`more` goes into the environment of both."""
+        self.site = site
+        self.shims = {role: Shim(library, site.directory / f"{role}.control") for role in ROLES}
+        self.ended = 0  # processes that an error brought down
+        self._more = more
+        site.prepare()
+        self.processes = {role: self.start(role) for role in ROLES}
+        self.wait()
+
+    def start(self, role: str) -> "subprocess.Popen[bytes]":
+        """A process in this role."""
+        options = ["--with-query"] if role == "work" else []
+        return self.site.start(role, *options, **self.shims[role].environment | self._more)
+
+    def start_again(self, role: str) -> None:
+        """Instead of the one that has ended."""
+        self.processes[role] = self.start(role)
+
+    def end(self, role: str) -> None:
+        """Kill it."""
+        self.processes[role].kill()
+        self.processes[role].wait()
+
+    def freeze(self, role: str) -> None:
+        """It stands still."""
+        self.processes[role].send_signal(signal.SIGSTOP)
+
+    def thaw(self, role: str) -> None:
+        """It goes on."""
+        self.processes[role].send_signal(signal.SIGCONT)
+
+    def kill(self, role: str) -> None:
+        """Kill it, and start it again; returns before it answers."""
+        self.end(role)
+        self.start_again(role)
+
+    def stop(self, role: str) -> None:
+        """SIGTERM, and start it again; returns before it answers."""
+        self.site.terminate(self.processes[role])
+        self.start_again(role)
+
+    def wait(self) -> None:
+        """Returns when both answer."""
+        until(self._answer, "door and console answer")
+        self.site.wait(self.processes["work"])
+
+    def revive(self) -> None:
+        """Start again what has ended."""
+        for role, process in self.processes.items():
+            if process.poll() is not None:
+                self.ended += 1
+                self.start_again(role)
+
+    def drained(self) -> None:
+        """Returns when all is stored that was sent."""
+        until(self._is_drained, "it is drained")
+
+    def accepts(self) -> None:
+        """Returns when an event is acknowledged: after an error a door may refuse for a moment."""
+        until(self._takes, "it accepts again")
+
+    def _takes(self) -> bool:
+        self.revive()
+        return self.site.hand.post() == 202
+
+    def _answer(self) -> bool:
+        self.revive()
+        return self.site.door_answers() and self.site.console_answers()
+
+    def _is_drained(self) -> Any:
+        self.revive()
+        return self.site.waiting() == 0
