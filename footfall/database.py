@@ -16,6 +16,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -23,8 +24,8 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection, Engine, MetaData, event, exc
 
+from footfall.damage import DATABASES
 from footfall.errors import Damaged, Misconfigured, Retryable
-from footfall.metrics import DAMAGED
 
 log = structlog.get_logger(__name__)
 
@@ -141,13 +142,24 @@ def _transact(engine: Engine, fn: Callable[[Connection], T]) -> T:
         if code in _PASSING:
             raise Retryable("the metadata database is busy or its disk has a problem") from error
         if code in _DAMAGE:
-            DAMAGED.set(1)
             file = engine.url.database
+            DATABASES.report(Path(str(file)))
             log.error("a database is damaged", file=file, problem=str(error.orig))  # noqa: TRY400 -- one line
             raise Damaged(
                 f"{file} cannot be used: {error.orig}; restore the data directory from a backup"
             ) from error
         raise
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every page of the file is what it should be. False also where it cannot be read now."""
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        ) as connection:
+            return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.Error:
+        return False
 
 
 def _prepare(connection: Any, _record: object) -> None:

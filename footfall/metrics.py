@@ -52,7 +52,7 @@ WORKER_NEWER = Gauge(
 WORKER_FULL = Gauge("footfall_worker_letters_full", "1 while the worker waits for room for dead letters.")
 STORE_UP = Gauge("footfall_store_up", "1 while the store takes inserts, 0 while its circuit breaker is open.")
 LOG_LOST = Gauge("footfall_log_lost_events", "Acknowledged events that were gone from the log at the start.")
-DAMAGED = Gauge("footfall_damaged", "1 once a database or a part of the store was found damaged.")
+DAMAGED = Gauge("footfall_damaged", "1 while a database or a part of the store is known to be damaged.")
 RECENT_IDS = Gauge("footfall_recent_ids", "Client-supplied ids remembered, by which resends are recognised.")
 RECENT_IDS_WINDOW_SECONDS = Gauge(
     "footfall_recent_ids_window_seconds", "How far back every client-supplied id is remembered."

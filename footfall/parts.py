@@ -4,6 +4,7 @@ Imported by the role that needs them, for the reason that `main.py` gives.
 """
 # ruff: noqa: PLC0415 -- see above
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from footfall import alerts, runfile
 from footfall.background import beside, every, troubles
-from footfall.database import Database
+from footfall.damage import DATABASES
+from footfall.database import Database, is_whole
 from footfall.errors import Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, EventLog
@@ -301,6 +303,8 @@ async def with_alerts(
     async def look() -> None:
         with suppress(Retryable):  # a full disk must not keep the alert about it from being seen
             await measure()
+        if DATABASES:
+            await asyncio.to_thread(DATABASES.look_again, is_whole)
         await conditions.look()
 
     async with every("alerts", alerts.EVERY, look):

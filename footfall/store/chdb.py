@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, TypeVar
@@ -19,6 +20,7 @@ import pyarrow as pa
 import structlog
 
 from footfall.background import Loop
+from footfall.damage import PARTS
 from footfall.errors import FootfallError, Misconfigured, Retryable, StoreDown
 from footfall.settings import Settings
 from footfall.store import migrate
@@ -122,17 +124,22 @@ class ChdbStore:
         self._looking.start()
 
     async def look(self) -> None:
-        """Look at what merges wrote since the last time. Raises StoreDown."""
+        """Look at what merges wrote since the last time, and at what was damaged. Raises StoreDown."""
         parts, checker = self._handles.parts, self._handles.checker
-        looking = self._in_thread(parts.broken_merges, checker)
+        if broken := await self._with_checker(partial(parts.broken_merges, checker)):
+            async with self._writing:
+                await self._take_out(broken)
+        if PARTS:
+            await self._with_checker(partial(PARTS.look_again, partial(parts.is_whole, checker)))
+
+    async def _with_checker(self, call: Callable[[], T]) -> T:
+        looking = self._in_thread(call)
         try:
             await asyncio.wait({looking})
         except asyncio.CancelledError:
-            await self._readers.end_of(checker, looking)
+            await self._readers.end_of(self._handles.checker, looking)
             raise
-        if broken := looking.result():
-            async with self._writing:
-                await self._take_out(broken)
+        return looking.result()
 
     async def _write(self, call: Callable[..., None], *arguments: Any) -> None:
         """Run what makes parts, to its end. Raises StoreDown also when they were not whole, and are gone."""

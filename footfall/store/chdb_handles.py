@@ -28,11 +28,11 @@ import pyarrow as pa
 import structlog
 from clickhouse_connect.driver.exceptions import Error
 
+from footfall.damage import PARTS
 from footfall.errors import FootfallError, Misconfigured, StoreDown
-from footfall.metrics import DAMAGED
 from footfall.settings import Settings
 from footfall.store.chdb_parts import Parts
-from footfall.store.failures import DAMAGE, brief, code_of, of_insert, of_query
+from footfall.store.failures import brief, damaged_part, of_insert, of_query
 from footfall.store.port import HOUSE_SECONDS, Lane
 
 log = structlog.get_logger(__name__)
@@ -102,6 +102,7 @@ class Handle:
 
     def __init__(self, name: str, path: Path, options: Values, database: str | None = DATABASE) -> None:
         self.name = name
+        self._path = path
         self._leftovers = False
         # The import of chdb behind this starts the engine's threads: no other process may do it.
         self._client: Any = clickhouse_connect.get_client(  # pyright: ignore[reportUnknownMemberType] - untyped **kwargs
@@ -142,12 +143,16 @@ class Handle:
             with suppress(StoreDown):  # then before the next statement
                 self._empty()
             if isinstance(error, Error):
-                if code_of(str(error)) in DAMAGE:
-                    DAMAGED.set(1)
-                    problem = brief(str(error))
-                    log.error("a part of the store is damaged", problem=problem)  # noqa: TRY400 -- one line
+                self._report(str(error))
                 raise of_query(str(error)) from error
             raise
+
+    def _report(self, message: str) -> None:
+        part = damaged_part(message)
+        if part is not None:
+            # Where the engine does not name it, it may be any part of the store.
+            PARTS.report(Path(part or self._path))
+            log.error("a part of the store is damaged", part=part or "not named", problem=brief(message))
 
     def _empty(self) -> None:
         """Take out what a failed statement left. Raises StoreDown."""

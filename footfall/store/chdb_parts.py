@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
+from footfall.damage import PARTS
 from footfall.errors import FootfallError, StoreDown
 
 log = structlog.get_logger(__name__)
@@ -88,6 +89,22 @@ class Parts:
         """All parts that are new, and broken; nothing may be inserted meanwhile. Raises StoreDown."""
         self.attach(handle)
         return self._broken(handle, inserts=True, others=True)
+
+    def is_whole(self, handle: Handle, path: Path) -> bool:
+        """Whether a part that was reported as damaged is whole again, or in use no more. Raises StoreDown.
+
+        Of the store's own directory: parts below it that are broken are reported by name instead.
+        """
+        try:
+            active = [Part(*row) for row in handle.rows(_ACTIVE)]
+            named = [part for part in active if Path(part.path) == path]
+            below = [part for part in active if path in Path(part.path).parents]
+            for part in below:
+                if not self._check(handle, part):
+                    PARTS.report(Path(part.path))
+            return all(self._check(handle, part) for part in named)
+        except (FootfallError, OSError) as error:
+            raise StoreDown(f"cannot look at a damaged part: {error}") from error
 
     def take_out(self, handle: Handle, broken: Sequence[Part]) -> None:
         """Without these parts, each table is what it was before them. No statement may be running on it.
@@ -167,6 +184,7 @@ class Parts:
                 rows, covered = rows + count, last
         if rows < part.rows:
             log.error("a part is damaged, and its sources are gone", table=part.table, part=part.name)
+            PARTS.report(Path(part.path))
             self._whole.add(part.path)
         return rows >= part.rows
 

@@ -18,8 +18,11 @@ _SIZE = {158, 191, 307, 396}  # too many rows or bytes, in all or in a set
 _SCHEMA = {16, 47, 60, 81}  # no such column, identifier, table, database
 # Answers to what a caller bound to a parameter: text that is no number, date, zone, pattern, ...
 _VALUE = {6, 26, 27, 36, 38, 41, 43, 53, 69, 70, 72, 117, 130, 131, 376, 407, 427, 457, 675, 676}
-DAMAGE = {40, 246, 271, 432}
-"""What is read is not what was written: checksum, corrupted data, cannot decompress, unknown codec."""
+# What is read is not what was written: checksum, corrupted data, cannot decompress, unknown codec.
+_DAMAGE = {40, 246, 271, 432}
+# Of a part: a file of it ends early, is gone, or has another size.
+_DAMAGE_OF_A_PART = {*_DAMAGE, 3, 33, 107, 228}
+_PART = re.compile(r"while reading from part (/.*?)/? in table")
 
 # Full, missing or broken files, too much at once, no answer.
 _INFRASTRUCTURE = {
@@ -32,6 +35,14 @@ def code_of(message: str) -> int:
     """The engine's error code in `message`, 0 when there is none."""
     found = _CODE.search(message)
     return int(found[1]) if found else 0
+
+
+def damaged_part(message: str) -> str | None:
+    """The directory of the part that is damaged; "" of one that is not named; None if none is."""
+    code, part = code_of(message), _PART.search(message)
+    if part and code in _DAMAGE_OF_A_PART:
+        return part[1]
+    return "" if code in _DAMAGE else None
 
 
 def brief(message: str) -> str:

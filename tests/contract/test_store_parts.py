@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from footfall import damage
 from footfall.errors import Retryable, StoreDown
 from footfall.metrics import DAMAGED
 from footfall.settings import Settings
@@ -201,19 +202,77 @@ async def merged(store):
     assert len(await parts(store)) == 1
 
 
-async def test_a_flipped_byte_is_told_by_the_alert_where_it_is_read(store):
-    DAMAGED.set(0)
-    await store.insert(rows(100), "flipped")
-    assert await count(store) == 100
-    assert DAMAGED._value.get() == 0
-    (path,) = (await parts(store)).values()
-    content = bytearray((path / "data.bin").read_bytes())
-    for at in range(len(content) // 4, len(content), 512):  # whatever column is read, some of it is hit
+def flip(path):
+    """Whatever column is read, some of it is hit. Returns how to undo it."""
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    for at in range(len(content) // 4, len(content), 512):
         content[at] ^= 0xFF
-    (path / "data.bin").write_bytes(content)
+    path.write_bytes(content)
+    return lambda: path.write_bytes(whole)
+
+
+def cut(path):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return lambda: path.write_bytes(whole)
+
+
+async def read_all(store):
     await command(store, "SYSTEM DROP MARK CACHE")
     await command(store, "SYSTEM DROP UNCOMPRESSED CACHE")
-    with pytest.raises(Retryable):
-        await store.query("SELECT sum(cityHash64(*)) FROM events")
-    assert DAMAGED._value.get() == 1
+    return await store.query("SELECT sum(cityHash64(*)) FROM events")
+
+
+def alert():
+    return DAMAGED._value.get()
+
+
+@pytest.fixture
+async def damaged(store, monkeypatch):
+    """A store of one part, and what a test calls to damage it."""
+    monkeypatch.setattr(damage, "_AGAIN", 0.0)
+    damage.PARTS._known.clear()
     DAMAGED.set(0)
+    await store.insert(rows(100), "flipped")
+    await read_all(store)
+    assert alert() == 0
+    (path,) = (await parts(store)).values()
+    yield lambda harm: harm(path / "data.bin")
+    damage.PARTS._known.clear()
+    DAMAGED.set(0)
+
+
+@pytest.mark.parametrize("harm", [flip, cut])
+async def test_damage_is_told_by_the_alert_where_it_is_read_and_until_it_is_repaired(store, damaged, harm):
+    repair = damaged(harm)
+    with pytest.raises(Retryable):
+        await read_all(store)
+    assert alert() == 1
+    await store.look()
+    assert alert() == 1
+    repair()
+    await store.look()
+    assert alert() == 0
+    await read_all(store)
+
+
+async def test_the_alert_ends_when_the_damaged_part_is_gone(store, damaged):
+    damaged(flip)
+    with pytest.raises(Retryable):
+        await read_all(store)
+    assert alert() == 1
+    await command(store, "TRUNCATE TABLE events")
+    await store.look()
+    assert alert() == 0
+
+
+async def test_a_part_that_the_engine_did_not_name_is_found(store, damaged):
+    repair = damaged(flip)
+    damage.PARTS.report(Path(store._lock.name).parent / "store")
+    for _ in range(2):
+        await store.look()
+        assert alert() == 1
+    repair()
+    await store.look()
+    assert alert() == 0

@@ -303,15 +303,19 @@ def test_damaged_pages_are_told_in_one_line(data, part):
     assert "damaged" in checked.stdout
 
 
-def test_when_the_books_are_damaged_under_a_server_it_pauses_with_an_alert(data):
+def test_when_the_books_are_damaged_under_a_server_it_pauses_with_an_alert_until_they_are_repaired(data):
     with serving(data) as server:
         worker = server.children()["worker"]
+        whole = (data / "state.db").read_bytes()
         damage(data / "state.db")
         server.send(3)  # the door goes on
         until(lambda: "damaged" in alerts(server), seconds=60)
         assert server.children()["worker"] == worker
         assert not ended(worker)
         assert "Traceback" not in server.output.read_text()
+        (data / "state.db").write_bytes(whole)
+        until(lambda: "damaged" not in alerts(server), seconds=120)
+        until(lambda: server.count() == 23)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=60) == 0
 
