@@ -10,14 +10,16 @@ the threshold is told once. A process looks at what it knows; a metric that is N
 """
 
 import asyncio
+import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.samples import Sample
 
 from footfall.metrics import ALERT, DISK_FREE_BYTES
 from footfall.settings import Settings
@@ -92,6 +94,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "there are too many dead letters, so the worker waits until some are retried or discarded",
     ),
     Condition(
+        "planned_missing",
+        "footfall_worker_planned_missing",
+        "above",
+        0,
+        "the log lacks records of a batch that was left open, so the worker waits for the log to be restored",
+    ),
+    Condition(
         "log_lost",
         "footfall_log_lost_events",
         "above",
@@ -152,6 +161,7 @@ WORKER = tuple(condition.name for condition in CONDITIONS)
 class _Held(NamedTuple):
     condition: Condition
     since: float  # Unix seconds
+    of: Mapping[str, str]  # which one it is, where there are several
 
 
 class Alerts:
@@ -179,9 +189,9 @@ class Alerts:
             DISK_FREE_BYTES.set(usage.free)
         values = self._values()
         for condition in self._conditions:
-            value = values.get(condition.metric)
-            if value is not None and value == value:  # noqa: PLR0124 -- NaN is what differs from itself
-                self._judge(condition, value)
+            worst = values.get(condition.metric)
+            if worst is not None and not math.isnan(worst.value):
+                self._judge(condition, worst.value, worst.labels)
 
     def health(self) -> dict[str, object]:
         """For /health/ready: `status` "ok", or "degraded" with the conditions that hold.
@@ -195,21 +205,21 @@ class Alerts:
                     "condition": name,
                     "meaning": held.condition.meaning,
                     "since": datetime.fromtimestamp(held.since, UTC).isoformat(timespec="seconds"),
+                    **held.of,
                 }
                 for name, held in self._held.items()
             ],
         }
 
-    def _judge(self, condition: Condition, value: float) -> None:
+    def _judge(self, condition: Condition, value: float, of: Mapping[str, str]) -> None:
         name, limit = condition.name, self._thresholds[condition.name]
         held = self._held.get(name)
         if held is None:
             self._looks[name] = self._looks[name] + 1 if _beyond(condition, value, limit) else 0
             if self._looks[name] >= _LOOKS:
-                self._held[name] = _Held(condition, self._clock())
-                log.error(
-                    "alert.begins", condition=name, value=value, threshold=limit, meaning=condition.meaning
-                )
+                self._held[name] = _Held(condition, self._clock(), of)
+                meaning = condition.meaning
+                log.error("alert.begins", condition=name, value=value, threshold=limit, meaning=meaning, **of)
         elif not _beyond(condition, value, _back(condition, limit)):
             del self._held[name]
             self._looks[name] = 0
@@ -217,14 +227,14 @@ class Alerts:
             log.warning("alert.ends", condition=name, value=value, threshold=limit, seconds=seconds)
         ALERT.labels(name).set(name in self._held)
 
-    def _values(self) -> dict[str, float]:
+    def _values(self) -> dict[str, Sample]:
         names = [condition.metric for condition in self._conditions]
         families = self._registry.restricted_registry(names).collect()
-        values: dict[str, float] = {}
+        worst: dict[str, Sample] = {}
         for sample in (sample for family in families for sample in family.samples):
             # With labels: the worst of them, which for those that have any is the highest.
-            values[sample.name] = max(sample.value, values.get(sample.name, sample.value))
-        return values
+            worst[sample.name] = max(worst.get(sample.name, sample), sample, key=lambda each: each.value)
+        return worst
 
 
 def threshold(condition: Condition, settings: Settings) -> float:

@@ -50,6 +50,11 @@ WORKER_NEWER = Gauge(
     "footfall_worker_newer_record", "1 while the worker waits at a record made by a newer version."
 )
 WORKER_FULL = Gauge("footfall_worker_letters_full", "1 while the worker waits for room for dead letters.")
+WORKER_PLANNED_MISSING = Gauge(
+    "footfall_worker_planned_missing",
+    "1 while the worker waits for records that were planned and are not in the log.",
+    ["shard"],
+)
 STORE_UP = Gauge("footfall_store_up", "1 while the store takes inserts, 0 while its circuit breaker is open.")
 LOG_LOST = Gauge("footfall_log_lost_events", "Acknowledged events that were gone from the log at the start.")
 DAMAGED = Gauge("footfall_damaged", "1 while a database or a part of the store is known to be damaged.")

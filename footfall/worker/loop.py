@@ -25,7 +25,7 @@ from footfall.background import set_within
 from footfall.errors import Retryable
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.settings import Settings
-from footfall.state.batches import Batches
+from footfall.state.batches import Batches, Range
 from footfall.state.dead_letters import DeadLetters
 from footfall.state.lease import Fence, Lease
 from footfall.state.letters import NEWER_FORMAT, DeadLetter
@@ -33,10 +33,17 @@ from footfall.store.port import Store
 from footfall.worker.exact import insert_exactly, present
 from footfall.worker.gone import book_gone
 from footfall.worker.marks import Marks
-from footfall.worker.obstacles import Obstacle, Pauses, made_by_a_newer_version, no_room, too_many
+from footfall.worker.obstacles import (
+    Obstacle,
+    Pauses,
+    made_by_a_newer_version,
+    no_room,
+    planned_missing,
+    too_many,
+)
 from footfall.worker.patience import Breaker, Patience, Stopped
 from footfall.worker.prepare import Prepared, Preparer
-from footfall.worker.reader import Batch, Reader, read_again
+from footfall.worker.reader import Batch, PlannedMissing, Reader, read_again
 from footfall.worker.recent_ids import RecentIds
 from footfall.worker.recent_ids_runs import Run, sort
 from footfall.worker.remembered import Memory
@@ -181,7 +188,7 @@ class Worker:
         await self._retries.finish()
         for plan in await until_done(self._batches.open_plans):
             log.warning("a batch was left open; its missing rows are inserted", batch=plan.id, rows=plan.rows)
-            batch = await until_done(lambda ranges=plan.ranges: read_again(self._log, ranges))
+            batch = await until_done(lambda ranges=plan.ranges: self._read_again(ranges))
             while obstacle := self._newer(batch):
                 await self._every_second()
                 await self._patience.pause(self._pauses.again(obstacle))
@@ -192,6 +199,13 @@ class Worker:
         await self._release(closed)
         self._reader = Reader(self._log, closed, self._settings)
         return self._reader
+
+    async def _read_again(self, ranges: Sequence[Range]) -> Batch:
+        try:
+            return await read_again(self._log, ranges)
+        except PlannedMissing as missing:
+            self._pauses.again(planned_missing(missing))
+            raise
 
     async def _release(self, closed: Mapping[int, int]) -> None:
         """Commit what is closed: a crash may have come in between, and a quiet shard has no further batch."""

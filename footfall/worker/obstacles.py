@@ -9,11 +9,11 @@ from typing import NamedTuple
 import structlog
 from prometheus_client import Gauge
 
-from footfall.metrics import WORKER_FULL, WORKER_NEWER, WORKER_PAUSED
+from footfall.metrics import WORKER_FULL, WORKER_NEWER, WORKER_PAUSED, WORKER_PLANNED_MISSING
 from footfall.model.record import NewerRecord, decode
 from footfall.state.letter_rows import Size
 from footfall.state.letters import format_position
-from footfall.worker.reader import Placed
+from footfall.worker.reader import Placed, PlannedMissing
 
 log = structlog.get_logger(__name__)
 
@@ -63,18 +63,30 @@ def no_room(kept: Size) -> Obstacle:
     return Obstacle(WORKER_FULL, message, {"letters": kept.letters, "bytes": kept.bytes})
 
 
+def planned_missing(missing: PlannedMissing) -> Obstacle:
+    """A batch was left open, and the log lacks an end of it."""
+    shard = f"{missing.shard:016x}"
+    message = (
+        f"a batch was left open and shard {shard} of the log lacks records of it: restore the log (if they"
+        " are lost for good, `footfall rebuild-state` goes on with what the store and the log have)"
+    )
+    return Obstacle(WORKER_PLANNED_MISSING.labels(shard), message, {"shard": shard, "problem": str(missing)})
+
+
 class Pauses:
     """The pauses of a worker: what it waits for now, and how often it has looked in vain."""
 
     def __init__(self) -> None:
         self._reason = ""
         self._in_a_row = 0
+        self._gauges = set(_GAUGES)
 
     def again(self, obstacle: Obstacle) -> int:
         """One more pause; returns how many failures its length should be that of. Told once."""
         if obstacle.message != self._reason:
             self.over()
             self._reason = obstacle.message
+            self._gauges.add(obstacle.gauge)
             obstacle.gauge.set(1)
             log.error("the worker pauses", why=obstacle.message, **obstacle.figures)
         self._in_a_row += 1
@@ -83,5 +95,5 @@ class Pauses:
     def over(self) -> None:
         """The worker goes on."""
         self._reason, self._in_a_row = "", 0
-        for gauge in _GAUGES:
+        for gauge in self._gauges:
             gauge.set(0)

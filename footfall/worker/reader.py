@@ -197,11 +197,20 @@ class Reader:
         return rows
 
 
+class PlannedMissing(Retryable):
+    """The log lacks records of a shard that were planned, and nobody knows that they are gone."""
+
+    def __init__(self, shard: int, message: str) -> None:
+        super().__init__(message)
+        self.shard = shard
+
+
 async def read_again(eventlog: EventLog, ranges: Sequence[Range]) -> Batch:
     """The records of a batch that was planned before, from the first to the last of each range.
 
     What is between them and left out was no record then. Raises Retryable when the log cannot
-    be read now, or an end of a range is missing and the log does not say that it is gone.
+    be read now, PlannedMissing (which is one) when an end of a range is missing and the log does
+    not say that it is gone.
     """
     records: list[Placed] = []
     for part in ranges:
@@ -229,8 +238,9 @@ async def _prove_complete(eventlog: EventLog, part: Range, records: Sequence[Pla
     unknown = [offset for offset in absent if not any(each.first <= offset <= each.last for each in gone)]
     which = f"records {part.first_offset} to {part.last_offset} of shard {part.shard:016x}"
     if unknown:
-        raise Retryable(
-            f"{which} were planned and {min(unknown)} is not in the log, nor known to be gone: not closed"
+        raise PlannedMissing(
+            part.shard,
+            f"{which} were planned and {min(unknown)} is not in the log, nor known to be gone: not closed",
         )
     log.error("a batch that was left open lacks records that are gone from the log", lacking=which)
 
