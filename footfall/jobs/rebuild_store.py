@@ -18,12 +18,11 @@ from footfall.eventlog.port import WORKER, EventLog, Stored
 from footfall.model.record import SEQ_PER_RECORD, decode
 from footfall.state import builds, ledger
 from footfall.state.ledger import LedgerCount, Outcome, closed_positions, hour_of, is_backfilled, received
+from footfall.state.lost import Range, mark_booked
 from footfall.state.tables import (
     dead_letters,
     discarded_letters,
-    insert,
     last_stored,
-    lost_records,
     plans,
     positions,
     rollup_building,
@@ -45,6 +44,13 @@ _Line = tuple[Outcome, str]  # with reason
 _Counts = Mapping[_Cell, Mapping[_Line, int]]
 
 
+class _Present(NamedTuple):
+    """Which closed records of a shard the log has: those behind `begin`, but not the `holes`."""
+
+    begin: int
+    holes: list[Range]
+
+
 class Again(NamedTuple):
     """Events that were stored, as far as the log has them, and those that it has no more."""
 
@@ -56,31 +62,41 @@ async def rebuild(log: EventLog, state: Database) -> Again:
     """Make `state` fit an empty store. Doing it again changes nothing. Raises Retryable."""
     closed = await state.read(closed_positions)
     counts: defaultdict[_Cell, Counter[_Line]] = defaultdict(Counter)
-    begins: dict[int, int] = {}
+    present: dict[int, _Present] = {}
     for shard, upto in closed.items():
-        begins[shard] = await _count(log, shard, upto, counts)
+        present[shard] = await _count(log, shard, upto, counts)
     # First the log keeps what is read again; only then may the state say that it is not stored.
     await log.drop_consumer(WORKER)
     for shard in await log.shards():
-        await log.commit(WORKER, shard, begins.get(shard, -1))
+        await log.commit(WORKER, shard, present[shard].begin if shard in present else -1)
     waiting = sum(lines["received", ""] for lines in counts.values())
-    lost = await state.run(lambda connection: _write(connection, begins, counts))
+    lost = await state.run(lambda connection: _write(connection, present, counts))
     return Again(waiting, lost)
 
 
-async def _count(log: EventLog, shard: int, upto: int, counts: defaultdict[_Cell, Counter[_Line]]) -> int:
-    """Count the records up to the offset `upto` that the log has; returns behind which offset they begin."""
+async def _count(
+    log: EventLog, shard: int, upto: int, counts: defaultdict[_Cell, Counter[_Line]]
+) -> _Present:
+    """Count the records up to the offset `upto` that the log has."""
     begin, after = upto, -1
+    holes: list[Range] = []
     while after < upto:
         chunk = await log.read(shard, after, _CHUNK_RECORDS, _CHUNK_BYTES)
         if not chunk:
             break
-        begin = min(begin, chunk[0].offset - 1)
-        after = chunk[-1].offset
         for entry in chunk:
-            if entry.offset <= upto:
-                _count_record(entry, counts)
-    return begin
+            if entry.offset > upto:
+                break
+            begin = min(begin, entry.offset - 1)
+            if begin <= after < entry.offset - 1:
+                holes.append((after + 1, entry.offset - 1))
+            _count_record(entry, counts)
+            after = entry.offset
+        if chunk[-1].offset > upto:
+            break
+    if begin <= after < upto:
+        holes.append((after + 1, upto))
+    return _Present(begin, holes)
 
 
 def _count_record(entry: Stored, counts: defaultdict[_Cell, Counter[_Line]]) -> None:
@@ -96,19 +112,19 @@ def _count_record(entry: Stored, counts: defaultdict[_Cell, Counter[_Line]]) -> 
         counts[record.workspace_id, site, hour, backfilled][outcome, reason] += count
 
 
-def _write(connection: Connection, begins: Mapping[int, int], counts: _Counts) -> int:
+def _write(connection: Connection, present: Mapping[int, _Present], counts: _Counts) -> int:
     connection.execute(plans.delete())
     for table in _IN_STORE:
         connection.execute(table.delete())
     builds.changed(connection)
-    for shard, offset in closed_positions(connection).items():
-        name, begin = f"{shard:016x}", begins[shard]
+    for shard in closed_positions(connection):
+        name, (begin, holes) = f"{shard:016x}", present[shard]
         for table in (dead_letters, discarded_letters):  # they are read again
             again = sa.and_(table.c.shard == name, table.c.seq >= (begin + 1) * SEQ_PER_RECORD)
             connection.execute(table.delete().where(again))
         connection.execute(positions.update().where(positions.c.shard == name).values(offset=begin))
-        if begin < offset:
-            _mark_booked(connection, name, offset)
+        # What the log lacks there was stored once, and is lost by the ledger of whose it was.
+        mark_booked(connection, shard, holes)
     before, after = _cells(connection), _letters(connection)
     changes: list[LedgerCount] = []
     lost = 0
@@ -137,15 +153,6 @@ def _left(lines: Mapping[_Line, int], taken: Mapping[_Line, int], letters: int) 
             room -= left[line]
     left["lost", ""] += room
     return left
-
-
-def _mark_booked(connection: Connection, shard: str, offset: int) -> None:
-    """What is gone from the log up to there was stored once, and is lost by the ledger of whose it was."""
-    row = insert(connection, lost_records).values(shard=shard, offset=offset)
-    known = sa.func.max(lost_records.c.offset, offset)
-    connection.execute(
-        row.on_conflict_do_update(index_elements=[lost_records.c.shard], set_={"offset": known})
-    )
 
 
 def _cells(connection: Connection) -> dict[_Cell, dict[_Line, int]]:

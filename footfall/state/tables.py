@@ -21,12 +21,13 @@ positions = sa.Table(
     sa.Column("offset", sa.BigInteger, nullable=False),
 )
 
-# Up to which record of a shard what is gone from the log was booked as lost.
-lost_records = sa.Table(
-    "lost_records",
+# Ranges of a shard's offsets, both ends included: what of them is gone from the log was booked as lost.
+lost_ranges = sa.Table(
+    "lost_ranges",
     METADATA,
     sa.Column("shard", sa.String(16), primary_key=True),
-    sa.Column("offset", sa.BigInteger, nullable=False),
+    sa.Column("first", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
 )
 
 # One row: where the newest row (by occurred_at, ms) of the last batch is that stored any. See stored_row.py.

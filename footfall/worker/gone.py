@@ -19,7 +19,7 @@ async def book_gone(eventlog: EventLog, batches: Batches, positions: Mapping[int
     Raises Retryable, Conflict.
     """
     gone = await eventlog.gone(positions)
-    lost = [Lost(each.shard, each.last, each.events, each.at) for each in gone]
+    lost = [Lost(each.shard, each.first, each.last, each.events, each.at) for each in gone]
     if not lost or not await batches.book_lost(DEFAULT_WORKSPACE, lost):
         return
     LOG_LOST.set(sum(each.events for each in gone))

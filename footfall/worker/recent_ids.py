@@ -7,12 +7,14 @@ certain an answer is, docs/decisions/0007 for why it is built this way.
 The ids are spread over partitions by the first bits of their key. Each partition is a large
 sorted run and a small one, into which new ids are merged until it is merged into the large
 one. Ids are forgotten by generation, a quarter of an hour or one in 64 of the limit at once: from
-then on they count for nothing, and the next merge drops them.
+then on they count for nothing, and the next merge drops them. By age they are forgotten no faster than
+the process has lived, whatever its clock says: a wall clock that stands days ahead for a while takes no id.
 """
 
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +34,9 @@ _SMALL_SHARE = 24
 # A generation ends at this share of the limit or of the window.
 _LIMIT_SHARE = 64
 _WINDOW_SHARE = 96
+
+# By age one generation is forgotten in this share of the time that fills one, at most: enough to keep up.
+_PACE = 0.9
 
 # Generations are numbered in 8 bits, of which 255 means none of them; fewer are remembered at once.
 _MOST_GENERATIONS = 224
@@ -74,9 +79,17 @@ class Snapshot(NamedTuple):
 class RecentIds:
     """Which ids were counted lately. Its methods may be called from different threads."""
 
-    def __init__(self, limit: int = 10_000_000, window: float = 86400) -> None:
+    def __init__(
+        self,
+        limit: int = 10_000_000,
+        window: float = 86400,
+        uptime: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`limit` ids, `window` seconds. `uptime`: seconds that nobody sets, since whenever."""
         self._limit = limit
         self._window = window
+        self._uptime = uptime
+        self._forgets_from = float("-inf")  # by the uptime
         self._lock = threading.Lock()
         self._keys = Keys()
         self._partitions = [Partition()] * PARTITIONS
@@ -161,12 +174,17 @@ class RecentIds:
         """Forget what is older than the window. To be called about once a second.
 
         `now`: Unix time of receipt up to which every event was closed, not the clock: a resend
-        that waits in the log is still recognised. One generation is forgotten at a time, so
-        that a clock that jumps ahead for a minute does not empty the index.
+        that waits in the log is still recognised.
         """
         with self._lock:
-            if self._generations and self._generations[0].newest < now - self._window:
+            uptime = self._uptime()
+            if (
+                self._generations
+                and self._generations[0].newest < now - self._window
+                and uptime >= self._forgets_from
+            ):
                 self._forget()
+                self._forgets_from = uptime + _PACE * self._window / _WINDOW_SHARE
             held = sum(large.size + small.size for large, small in self._partitions)
             if held - self._count > self._limit // 8:
                 for number in range(PARTITIONS):

@@ -56,9 +56,10 @@ class Memory:
             self._recent.restore(snapshot)
             known = snapshot.positions
         through = await _closed_through(eventlog, closed)
+        newest = await _newest_closed(eventlog, closed, through)
         size = max(_CHUNK_BYTES // max(len(closed), 1), _LEAST_BYTES)
         tails = [
-            _Tail(eventlog, shard, (known.get(shard, -1), upto), through - self._window, size)
+            _Tail(eventlog, shard, (known.get(shard, -1), upto), newest - self._window, size)
             for shard, upto in closed.items()
         ]
         async for records in _by_time(tails):
@@ -195,3 +196,18 @@ async def _closed_through(eventlog: EventLog, closed: Mapping[int, int]) -> floa
         for waiting in await eventlog.read(shard, closed.get(shard, -1), 1, 1):
             through = min(through, waiting.appended_at)
     return through
+
+
+async def _newest_closed(eventlog: EventLog, closed: Mapping[int, int], through: float) -> float:
+    """When the newest closed record was appended (Unix seconds), `through` at most.
+
+    From there the tail counts: after days of rest, or with a clock that stands days ahead, the last
+    ids are remembered all the same.
+    """
+    times = [
+        last.appended_at
+        for shard, upto in closed.items()
+        for last in await eventlog.read(shard, upto - 1, 1, 1)
+        if last.offset <= upto
+    ]
+    return min(max(times, default=through), through)

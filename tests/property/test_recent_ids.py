@@ -1,5 +1,6 @@
 """The recent-id index against a list of dicts: any order of checks, closes, expiry, saves and loads."""
 
+import itertools
 import tempfile
 from collections import deque
 from pathlib import Path
@@ -46,7 +47,7 @@ class RecentIdsModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.index = RecentIds(LIMIT, WINDOW)
+        self.index = RecentIds(LIMIT, WINDOW, itertools.count(step=WINDOW).__next__)
         self.closed: deque[tuple[float, dict[tuple[int, int], int]]] = deque()
         self.pending: deque[tuple[Ids, np.ndarray, dict[tuple[int, int], int]]] = deque()
         self.now = 100_000.0
@@ -104,7 +105,7 @@ class RecentIdsModel(RuleBasedStateMachine):
             snapshot = load(Path(directory) / "ids")
         assert snapshot
         assert snapshot.positions == {1: 2}
-        self.index = RecentIds(LIMIT, WINDOW)
+        self.index = RecentIds(LIMIT, WINDOW, itertools.count(step=WINDOW).__next__)
         self.index.restore(snapshot)
         self.pending.clear()
 

@@ -18,6 +18,7 @@ from footfall.metrics import LOG_LOST
 from footfall.model.record import Record as LogRecord
 from footfall.model.record import Tally, count_events, encode
 from footfall.settings import Settings
+from footfall.worker.gone import book_gone
 from tests.contract.installation import NOW, drain, event, new_world, record
 from tests.e2e.serving import ROOT, environment
 
@@ -30,10 +31,11 @@ sys.path.insert(0, sys.argv[2])
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.settings import Settings
+from footfall.worker.gone import book_gone
 from tests.contract.installation import event, record
 
 async def main():
-    log = await open_log(Settings(data=Path(sys.argv[1])))
+    log = await open_log(Settings(data=Path(sys.argv[1]), log_segment=int(sys.argv[4])))
     for _ in range(int(sys.argv[3])):
         await log.append(Entry("key", record([event() for _ in range(5)])))
     os._exit(9)
@@ -50,10 +52,9 @@ def log(tmp_path):
     return tmp_path / "log"
 
 
-def write(data, records):
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(data), str(ROOT), str(records)], env=environment(), check=False
-    )
+def write(data, records, log_segment=64 << 20):
+    arguments = [str(data), str(ROOT), str(records), str(log_segment)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], env=environment(), check=False)
     assert done.returncode == 9
 
 
@@ -105,6 +106,29 @@ async def test_what_is_gone_is_lost_in_the_ledger(tmp_path, store, log, harm):
         assert LOG_LOST._value.get() == lost
         await drain(world)  # and once only
         assert await world.outcomes() == found
+
+
+def removed(segment):
+    for each in segment.path.parent.glob(f"{segment.path.name}*"):
+        each.unlink()
+
+
+async def test_a_loss_below_one_that_was_booked_is_booked_too(tmp_path, store):
+    write(tmp_path, 600, log_segment=64 << 10)
+    log = tmp_path / "log"
+    (shard,) = list_shards(log)
+    segments = list_segments(shard_directory(log, shard))
+    assert len(segments) > 3
+    removed(segments[-1])
+    async with new_world("sqlite", tmp_path, store) as world:
+        await book_gone(world.reading, world.batches, await world.batches.positions())
+        first = await world.outcomes()
+        assert first["lost"] == first["received"]
+        removed(segments[0])
+        stored = await drain(world)
+        found = await world.outcomes()
+        assert found == {"received": 5 * 600, "stored": stored, "lost": 5 * 600 - stored}
+        assert found["lost"] > first["lost"]
 
 
 async def test_what_is_only_damaged_is_a_dead_letter_and_not_lost(tmp_path, store, log):

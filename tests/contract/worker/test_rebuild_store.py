@@ -99,6 +99,19 @@ async def test_what_was_stored_and_is_gone_from_the_end_of_the_log_is_lost_once(
     await settled(world, rows=13, received=18, stored=13, lost=5)
 
 
+async def test_what_goes_before_it_is_read_again_is_lost_as_well(world):
+    await world.append(3, 4, writer=0)
+    await world.append(5, writer=1)
+    await drain(world)
+    stored = await world.store.query("SELECT shard, count() FROM events GROUP BY shard")
+    (shard,) = [shard for shard, count in stored if count == 5]
+    assert (await lose_the_store(world)).waiting == 12
+    await forget_records_of(world, shard)
+    await drain(world)
+    await drain(world)
+    await settled(world, rows=7, received=12, stored=7, lost=5)
+
+
 async def test_letters_of_what_is_read_again_are_made_again_or_not_needed(world):
     await world.append_raw(record([event(), poison()]))
     with fault():

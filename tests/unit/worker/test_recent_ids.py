@@ -2,7 +2,8 @@
 
 import os
 import threading
-from itertools import pairwise
+from collections.abc import Callable
+from itertools import count, pairwise
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,11 @@ from footfall.worker.recent_ids_runs import ID_BYTES, sort
 
 DAY = 86_400
 NOW = 1_763_700_000.0
+
+
+def ages() -> Callable[[], float]:
+    """An uptime in which a day passes at each look: nothing is remembered because time was too short."""
+    return count(step=DAY).__next__
 
 
 def number(value: int) -> bytes:
@@ -165,7 +171,7 @@ def test_a_batch_larger_than_the_limit_is_remembered_whole():
 
 
 def test_after_the_window_an_id_is_forgotten():
-    index = RecentIds(limit=50, window=DAY)
+    index = RecentIds(limit=50, window=DAY, uptime=ages())
     enter(index, number(1), at=NOW)
     enter(index, number(2), at=NOW + 1000)
     for _ in range(3):
@@ -177,18 +183,24 @@ def test_after_the_window_an_id_is_forgotten():
 
 
 def test_a_clock_that_jumps_ahead_does_not_empty_the_index():
-    index = RecentIds(limit=50, window=DAY)
+    uptime = 0.0
+    index = RecentIds(limit=96, window=DAY, uptime=lambda: uptime)
     for value in range(20):
         enter(index, number(value), at=NOW + 1000 * value)
-    for _ in range(5):
+    for _ in range(300):  # five minutes
+        uptime += 1
         index.expire(NOW + 10 * DAY)
     index.expire(NOW + 20_000)
-    assert sum(seen(index, *map(number, range(20)))) == 15
+    assert sum(seen(index, *map(number, range(20)))) == 19
+    for _ in range(300):  # five hours: now the clock is believed
+        uptime += 60
+        index.expire(NOW + 10 * DAY)
+    assert len(index) == 0
 
 
 @pytest.mark.parametrize("limit", [50, 1_000_000])
 def test_what_was_received_earlier_than_the_last_is_remembered_at_least_as_long_as_it_should_be(limit: int):
-    index = RecentIds(limit=limit, window=DAY)
+    index = RecentIds(limit=limit, window=DAY, uptime=ages())
     enter(index, number(1), at=NOW)
     enter(index, number(2), at=NOW - 2 * DAY)  # of a shard that lags behind
     for _ in range(3):
@@ -228,7 +240,7 @@ def test_many_more_generations_than_there_are_numbers():
 
 
 def test_numbers_run_out_just_when_everything_is_forgotten():
-    index = RecentIds(limit=5, window=DAY)
+    index = RecentIds(limit=5, window=DAY, uptime=ages())
     for value in range(600):
         now = NOW + 2 * DAY * value
         enter(index, number(value), at=now)
@@ -247,7 +259,7 @@ def test_years_in_which_nothing_expires_end_at_the_most_generations():
 
 
 def test_room_for_forgotten_ids_stays_small():
-    index = RecentIds(limit=64_000, window=DAY)
+    index = RecentIds(limit=64_000, window=DAY, uptime=ages())
     for batch in range(60):
         enter(index, *[os.urandom(16) for _ in range(4000)], at=NOW + batch)
         held = sum(run.size for partition in index.snapshot({}).partitions for run in partition)
