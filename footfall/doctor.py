@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from footfall import installation, runfile
+from footfall import installation, open_files, runfile
 from footfall.enrich.geo import GeoReader
 from footfall.errors import FootfallError, Misconfigured
 from footfall.ports import is_free
@@ -155,10 +155,11 @@ def _memory(settings: Settings) -> Check:
 
 
 def _files() -> Check:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = soft != resource.RLIM_INFINITY and soft < _FEW_FILES
-    hint = f"; a busy door wants {_FEW_FILES} or more (ulimit -n)" if few else ""
-    return Check("open files", "warn" if few else "ok", f"{soft}{hint}")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # to which every process raises its own
+    most = open_files.WANTED if hard == resource.RLIM_INFINITY else hard
+    few = most < _FEW_FILES
+    hint = f"; a busy door wants {_FEW_FILES} or more (ulimit -Hn)" if few else ""
+    return Check("open files", "warn" if few else "ok", f"{most}{hint}")
 
 
 def _engine() -> Check:

@@ -28,4 +28,18 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     # Libraries that log through the standard library: warnings and above.
-    logging.basicConfig(level=max(number, logging.WARNING), format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[_ToStructlog()], force=True)
+    logging.captureWarnings(capture=True)
+
+
+class _ToStructlog(logging.Handler):
+    """What libraries log, as our own lines are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # its arguments do not fit
+            message = str(record.msg)
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
+        structlog.get_logger().log(level, message, logger=record.name, exc_info=record.exc_info or None)

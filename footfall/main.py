@@ -122,6 +122,7 @@ async def run_collect(settings: Settings) -> None:
     from footfall.collect.tally import Tallies
     from footfall.collect.visits import Visitors
     from footfall.enrich.geo import GeoReader
+    from footfall.http_limits import limits_of
     from footfall.server import serve_http
 
     logs.configure(settings.log_level)
@@ -152,11 +153,19 @@ async def run_collect(settings: Settings) -> None:
             wait_for_log=settings.redirect_mode == "durable",
         )
         await stack.enter_async_context(watched())
-        await serve_http(create_app(door), settings.host, settings.port, stop, grace=_DOOR_GRACE)
+        await serve_http(
+            create_app(door),
+            settings.host,
+            settings.port,
+            stop,
+            limits=limits_of(settings),
+            grace=_DOOR_GRACE,
+        )
 
 
 async def run_work(settings: Settings, *, with_query: bool) -> None:
     """The worker; with the console, where the store is embedded and has one owner."""
+    from footfall.http_limits import limits_of
     from footfall.server import serve_http
 
     logs.configure(settings.log_level)
@@ -174,12 +183,13 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
             await worker.run(stop)
             return
         app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, worker, rollups))
-        serving = serve_http(app, settings.host, settings.console_port, stop)
+        serving = serve_http(app, settings.host, settings.console_port, stop, limits=limits_of(settings))
         await first_to_end((worker.run(stop), serving), stop)
 
 
 async def run_query(settings: Settings) -> None:
     """The console alone."""
+    from footfall.http_limits import limits_of
     from footfall.server import serve_http
 
     logs.configure(settings.log_level)
@@ -190,7 +200,7 @@ async def run_query(settings: Settings) -> None:
         store = await stack.enter_async_context(parts.with_current_store(settings))
         app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, None, None))
         await stack.enter_async_context(watched())
-        await serve_http(app, settings.host, settings.console_port, stop)
+        await serve_http(app, settings.host, settings.console_port, stop, limits=limits_of(settings))
 
 
 @asynccontextmanager

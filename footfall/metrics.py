@@ -16,6 +16,15 @@ CLICKS_PENDING = Counter("footfall_clicks_pending", "Redirects sent before their
 CLICKS_WAITING = Gauge("footfall_clicks_waiting", "Clicks in memory that the log has not taken yet.")
 CLICKS_UNLOGGED = Counter("footfall_clicks_unlogged", "Clicks that were really lost.")
 
+# The HTTP of the door and the console
+HTTP_CONNECTIONS = Gauge("footfall_http_connections", "Connections that are open.")
+HTTP_HELD_BYTES = Gauge("footfall_http_held_bytes", "Bytes of requests that are not answered yet.")
+HTTP_REFUSED = Counter(
+    "footfall_http_refused",
+    "Requests and connections refused before the application saw them, or given up.",
+    ["reason"],
+)
+
 # The log
 LOG_COMMIT_SECONDS = Histogram("footfall_log_commit_seconds", "One group commit.", buckets=_FAST)
 LOG_RECORDS = Counter("footfall_log_records", "Records appended.")

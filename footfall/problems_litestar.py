@@ -42,6 +42,7 @@ _IN_JSON = {
     "datetime": "a time",
     "null": "null",
 }
+_HUNG_UP = "client disconnected prematurely"  # Litestar's words; nobody reads the answer
 _OWN_WORDS = {
     404: "there is nothing at this path",
     405: "this path does not know this method; the header Allow lists those it knows",
@@ -76,7 +77,10 @@ async def strict_body(request: Request[Any, Any, Any]) -> None:
     """
     data = request.route_handler.parsed_data_field
     if data is not None:
-        _decode(await request.body(), data.annotation)
+        body = await request.body()
+        # It may have taken its time, and the key was revoked meanwhile.
+        await cast("Any", request.route_handler).authorize_connection(request)
+        _decode(body, data.annotation)
 
 
 def _decode(body: bytes, kind: Any) -> None:
@@ -121,7 +125,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[s
         headers = {}
     else:
         body, headers = problems.problem(error, instance), problems.headers_of(error)
-        if body["status"] == 500:
+        if body["status"] == 500 and getattr(error, "detail", "") != _HUNG_UP:
             # As text: some renderers of exc_info show local variables, and one of them holds the key.
             trace = "".join(traceback.format_exception(error))
             _log.error("unexpected error", method=request.method, path=instance, trace=trace)

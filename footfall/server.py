@@ -1,74 +1,81 @@
-"""One HTTP server in this process: uvicorn with uvloop and httptools, stopped by an event.
+"""One HTTP server in this process, on uvloop and httptools, stopped by an event.
 
-uvicorn handles signals itself and ends the process with the signal's status; here main owns
-the signals, so that a clean stop ends with status 0.
+main owns the signals, so that a clean stop ends with status 0.
 """
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Generator
-from typing import Any
+import time
+from typing import cast
 
-import uvicorn
+from footfall.background import every
+from footfall.http_connection import Connection, Service
+from footfall.http_exchange import App
+from footfall.http_limits import Limits, Room, give_memory_back
 
-from footfall.background import beside
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
+_BACKLOG = 4096
+_DEFAULT = Limits()
 
 
 async def serve_http(
-    app: Any, host: str, port: int, stop: asyncio.Event, *, lifespan: bool = False, grace: int = 10
+    app: App, host: str, port: int, stop: asyncio.Event, *, limits: Limits = _DEFAULT, grace: float = 10
 ) -> None:
     """Serve `app` until `stop` is set; then finish running requests (`grace` seconds at most) and return.
 
     Raises OSError when the address cannot be had.
     """
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="on" if lifespan else "off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=65,
-        timeout_graceful_shutdown=grace,
-        backlog=4096,
-    )
-    server = _Server(config)
-    stopper = beside("stopper", _stop_with(server, stop))
-    try:
-        await server.serve(sockets=[_listen(config)])
-    finally:
-        stopper.cancel()
+    service = Service(app, Room(limits))
+    listening = _listen(host, port)
+    server = await service.loop.create_server(lambda: Connection(service), sock=listening, backlog=_BACKLOG)
+    async with every("connections", 1.0, _Watch(service).look):
+        await stop.wait()
+        server.close()
+        await _finish(service, grace)
+        await server.wait_closed()
 
 
-def _listen(config: uvicorn.Config) -> Any:
-    """Bind here: uvicorn would log a failure and exit the process with status 1."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+class _Watch:
+    """Once a second: whose time is up, what was refused."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._last = time.monotonic()
+
+    async def look(self) -> None:
+        now = time.monotonic()
+        # Where this process itself stood still, the clients are not to blame.
+        passed, self._last = min(now - self._last, 2.0), now
+        room = self._service.room
+        for connection in cast("set[Connection]", room.connections).copy():
+            connection.tick(passed)
+        room.tell()
+        if room.was_full():
+            await asyncio.to_thread(give_memory_back)
+
+
+async def _finish(service: Service, grace: float) -> None:
+    by = service.loop.time() + grace
+    connections = cast("set[Connection]", service.room.connections)
+    for connection in connections.copy():
+        connection.shut_down()
+    while (connections or service.tasks) and service.loop.time() < by:  # noqa: ASYNC110 -- a thousand ends
+        await asyncio.sleep(0.02)
+    for task in service.tasks:
+        task.cancel()
+    for connection in connections.copy():
+        connection.abort()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named: only then does the loop set TCP_NODELAY on what it accepts, without
     # which an answer in two writes waits 40 ms for the client's delayed acknowledgement.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((config.host, config.port))
+        sock.bind((host, port))
     except OSError:
         sock.close()
         raise
     sock.set_inheritable(False)
     return sock
-
-
-async def _stop_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
-    await stop.wait()
-    server.should_exit = True

@@ -142,6 +142,22 @@ class Settings(BaseSettings):
     max_future: Annotated[float, _time(0)] = Field(
         default=300, description="Events further ahead become received_at."
     )
+    connections: int = Field(
+        default=10_000,
+        ge=16,
+        description="Connections of a door or console, at most half of the files it may open; beyond, those "
+        "that it has waited for longest are closed.",
+    )
+    address_connections: int = Field(
+        default=1000,
+        ge=8,
+        description="The same of one client address (IPv6: /64); trusted_proxies are not limited.",
+    )
+    request_memory: Annotated[int, _size(1 << 20)] = Field(
+        default=64 << 20,
+        description="Bytes of requests that are not answered yet; beyond, those that began to arrive first "
+        "and are not whole get 503.",
+    )
     cache_links: int = Field(default=100_000, ge=1, description="Links kept in memory at a door.")
     cache_memory: Annotated[int, _size(1 << 20)] = Field(
         default=128 << 20, description="Memory for them, about: fewer are kept if their targets are long."

@@ -17,6 +17,7 @@ from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally
 from footfall.tenants.auth import authenticate
+from footfall.tenants.directory import POLL_SECONDS
 from footfall.tenants.model import Key, Site, Workspace
 
 Verdict = dict[str, Any]
@@ -38,7 +39,10 @@ async def post_events(door: Door, scope: Scope, receive: Receive, send: Send) ->
             workspace_id = key.workspace_id
             if not key.may("ingest"):
                 raise Denied("this key may not write events: it needs the scope ingest", known=True)
+        began = time.monotonic()
         body = await read_body(scope, receive, door.settings.max_body)
+        if key is not None and time.monotonic() - began > POLL_SECONDS:
+            key = await authenticate(scope["headers"], door.directory)  # it may have been revoked meanwhile
         encoding = header(scope, b"content-encoding").decode("latin-1").strip().lower()
         body = inflate(body, encoding, door.settings.max_inflated)
         batch = decode(

@@ -30,7 +30,7 @@ _LONGEST_CODE = 64
 async def get_code(door: Door, scope: Scope, send: Send, code: str) -> None:
     """Answer 302 with the click queued (and durable, if it says `Footfall-Logged: yes`), 404 or 410."""
     caller = read_caller(scope, door.proxies)
-    domain = caller.host if door.directory.domain_workspace(caller.host) is not None else ""
+    domain = door.directory.short_domain(caller.host)
     link = door.directory.cached_link(domain, code) if len(code) <= _LONGEST_CODE else None
     if link is UNKNOWN:
         link = await door.directory.link(domain, code)

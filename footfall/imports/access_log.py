@@ -132,8 +132,7 @@ class AccessLogs:
 
     def _domain(self, host: str, origin: str) -> str:
         """The short domain of a line: that of its host, if it is one; else the installation's own."""
-        host = host or origin.partition("://")[2]
-        return host if self._directory.domain_workspace(host) is not None else ""
+        return self._directory.short_domain(host or origin.partition("://")[2])
 
     async def _there(
         self, workspace_id: str, site_id: str, found: Sequence[Found], live_days: frozenset[int]

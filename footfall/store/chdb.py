@@ -6,7 +6,6 @@ One process per data directory, and one directory per process.
 import asyncio
 import fcntl
 import os
-import resource
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import IO, Any, TypeVar
 import pyarrow as pa
 import structlog
 
+from footfall import open_files
 from footfall.background import Loop
 from footfall.damage import PARTS
 from footfall.errors import FootfallError, Misconfigured, Retryable, StoreDown
@@ -31,7 +31,6 @@ from footfall.store.port import Lane
 
 log = structlog.get_logger(__name__)
 
-_OPEN_FILES = 65_536  # merging wide parts opens thousands
 _LONGEST_LOOK = 600.0  # seconds, before the sources of what it looks at are gone
 _LOOK_EVERY = 10.0  # seconds between looks at what merges wrote; their sources are kept for much longer
 
@@ -216,7 +215,7 @@ def _open(settings: Settings) -> ChdbStore:
     except OSError as error:
         raise Misconfigured(f"data: cannot write to {path.parent}: {error.strerror}") from error
     try:
-        _raise_file_limit()
+        open_files.raise_limit()  # merging wide parts opens thousands
         _without_pandas()
         return ChdbStore(open_handles(settings, path), lock, settings.query_timeout)
     except BaseException:
@@ -254,13 +253,6 @@ def _take_lock(path: Path) -> IO[str]:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
-
-
-def _raise_file_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _to_its_end(running: "asyncio.Future[T]") -> T:

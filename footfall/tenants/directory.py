@@ -112,6 +112,22 @@ class Directory:
         """The workspace whose short domain `host` (as in a Host header, lower case) is. No I/O."""
         return self._domains.get(host)
 
+    def short_domain(self, host: str) -> str:
+        """The short domain that `host` (lower case) names, with or without a port and a dot at its end.
+
+        "" for the installation's own. No I/O.
+        """
+        if host in self._domains or not self._domains:
+            return host if self._domains else ""
+        name, colon, port = host.rpartition(":")
+        if not colon or (port and not port.isdigit()):
+            name, port = host, ""
+        name = name.removesuffix(".")
+        for domain in (f"{name}:{port}", name):
+            if domain in self._domains:
+                return domain
+        return ""
+
     def _applied(self) -> int:
         return self._version
 

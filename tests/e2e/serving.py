@@ -52,15 +52,16 @@ def ended(pid):
 
 
 class Server:
-    def __init__(self, data, *options):
+    def __init__(self, data, *options, prefix=(), **settings):
+        """`prefix`: a command that runs the server; `settings`: more FOOTFALL_* variables."""
         self.data = data
         self.port, self.console_port = free_port("127.0.0.1"), free_port("127.0.0.1")
         self.output = data.parent / f"{data.name}.log"
         with self.output.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "footfall", "serve", *options, *self.options()],
+                [*prefix, sys.executable, "-m", "footfall", "serve", *options, *self.options()],
                 cwd=data.parent,
-                env=environment(FOOTFALL_ADMIN_KEY=KEY),
+                env=environment(FOOTFALL_ADMIN_KEY=KEY, **settings),
                 stdout=log,
                 stderr=log,
             )
@@ -124,9 +125,9 @@ def _parent(process):
 
 
 @contextmanager
-def serving(data):
+def serving(data, **more):
     """A server on `data`, up and answering."""
-    server = Server(data)
+    server = Server(data, **more)
     try:
         server.wait()
         yield server
