@@ -225,15 +225,15 @@ class Settings(BaseSettings):
         default=30, description="How long one question may take."
     )
     query_memory: Annotated[int, _size(64 << 20)] = Field(
-        default=1 << 30,
+        default=512 << 20,
         description="Memory one question may use, at most half of store_memory; beyond half of that, large "
-        "groupings go to disk.",
+        "groupings go to disk. A workspace has query_concurrency times as much.",
     )
     query_rows: int = Field(
         default=0, ge=0, description="Rows one question may read; 0: as many as it can in query_timeout."
     )
     query_concurrency: int = Field(
-        default=8, ge=1, description="Questions of one key answered at once; others wait, then get 429."
+        default=3, ge=1, description="Questions of one workspace answered at once; others wait, then get 429."
     )
     export_concurrency: int = Field(default=2, ge=1, description="The same of exports.")
     query_cache: int = Field(default=500, ge=0, description="Answers that are remembered.")

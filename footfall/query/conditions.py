@@ -56,9 +56,15 @@ class Conditions:
         if where.operator in ("contains", "contains_not"):
             if "" in values:  # ClickHouse does not find it in every text, among others
                 return "1"
-            search = "multiSearchAny" if where.case_sensitive else "multiSearchAnyCaseInsensitiveUTF8"
             parts = [values[at : at + _MOST_SEARCHED] for at in range(0, len(values), _MOST_SEARCHED)]
-            return " OR ".join(f"{search}({field}, {add(part, 'Array(String)')})" for part in parts)
+            texts = [add(part, "Array(String)") for part in parts]
+            if not where.case_sensitive:
+                # Not multiSearchAnyCaseInsensitiveUTF8: 250 texts that are alike take it 8 s, without an end.
+                field, texts = (
+                    f"lowerUTF8({field})",
+                    [f"arrayMap(x -> lowerUTF8(x), {text})" for text in texts],
+                )
+            return " OR ".join(f"multiSearchAny({field}, {text})" for text in texts)
         if where.operator in ("matches", "matches_not"):
             return " OR ".join(f"match({field}, {add(each, 'String')})" for each in patterns_of(where))
         if kind == "number":

@@ -19,6 +19,7 @@ from footfall.query.export_formats import FORMATS, Format
 log = structlog.get_logger(__name__)
 
 _CHUNK = 256 << 10
+_STALLED = 60.0  # seconds for one of these: who reads more slowly keeps a turn and two pages from others
 _GZIP_LEVEL = 4
 _ZSTD_LEVEL = 3
 
@@ -134,7 +135,10 @@ async def _ahead(pages: AsyncGenerator[pa.Table]) -> AsyncGenerator[pa.Table]:
 
 async def _send_all(send: Send, data: bytes) -> None:
     for start in range(0, len(data), _CHUNK):
-        await send({"type": "http.response.body", "body": data[start : start + _CHUNK], "more_body": True})
+        async with asyncio.timeout(_STALLED):
+            await send(
+                {"type": "http.response.body", "body": data[start : start + _CHUNK], "more_body": True}
+            )
 
 
 def _weights(accept: str) -> dict[str, float]:

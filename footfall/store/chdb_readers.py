@@ -11,6 +11,7 @@ import structlog
 
 from footfall.background import beside, describe
 from footfall.errors import FootfallError, Invalid, StoreDown
+from footfall.fair import ASKER, Asker, Fair
 from footfall.store.chdb_handles import Handle, Reader
 from footfall.store.failures import of_house
 from footfall.store.port import HOUSE_SECONDS, Lane
@@ -33,12 +34,8 @@ class Readers:
         self._threads = threads
         self._longest: dict[Lane, float] = dict.fromkeys(("house", "worker"), HOUSE_SECONDS)
         self._longest["callers"] = query_timeout
-        self._idle: Mapping[Lane, asyncio.Queue[Reader]] = {lane: asyncio.Queue() for lane in self._longest}
-        # Turns: who gives a reader back and asks again comes after who waits.
-        self._taking: Mapping[Lane, asyncio.Lock] = {lane: asyncio.Lock() for lane in self._longest}
-        self._asking: set[Reader] = set()
-        for reader in readers:
-            self._give_back(reader)
+        self._idle: Mapping[Lane, Fair[Reader]] = {lane: _lane_of(readers, lane) for lane in self._longest}
+        self._asking: dict[Reader, Asker] = {}
 
     async def ask(self, call: Callable[[Reader], T], given: float | None, lane: Lane) -> T:
         """What `call` finds with a reader of the lane, within `given` seconds. Raises as `Store.query`."""
@@ -64,12 +61,12 @@ class Readers:
             taking.cancel()
             await asyncio.wait({taking})
             for reader in taken:
-                self._give_back(reader)
+                self._idle[reader.lane].give_back(reader)
 
     async def all_idle(self) -> None:
         """Returns when every question has its answer; nobody may ask from here on."""
         for reader in self._readers:
-            await self._idle[reader.lane].get()
+            await self._idle[reader.lane].take_before_all()
 
     async def end_of(self, handle: Handle, running: "asyncio.Future[Any]") -> None:
         """Kill what `handle` runs, and wait for its end."""
@@ -83,7 +80,6 @@ class Readers:
         until = time.monotonic() + limit
         reader = await self._take(lane, limit)
         running = asyncio.get_running_loop().run_in_executor(self._threads, call, reader)
-        self._asking.add(reader)
         try:
             await asyncio.wait({running}, timeout=max(0.0, until - time.monotonic()))
         except asyncio.CancelledError:
@@ -96,21 +92,21 @@ class Readers:
         return running.result()
 
     async def _take(self, lane: Lane, limit: float) -> Reader:
+        asker = ASKER.get()
         try:
-            async with asyncio.timeout(limit), self._taking[lane]:
-                return await self._idle[lane].get()
+            async with asyncio.timeout(limit):
+                reader = await self._idle[lane].take(asker)
         except TimeoutError:
             raise StoreDown("the store is busy with other questions") from None
+        self._asking[reader] = asker
+        return reader
 
     async def _take_all(self, taken: list[Reader]) -> None:
-        for lane, taking in self._taking.items():
-            async with taking:
-                for _ in [reader for reader in self._readers if reader.lane == lane]:
-                    taken.append(await self._idle[lane].get())  # noqa: PERF401 -- what was taken goes back, also if this is cancelled
+        for reader in self._readers:
+            taken.append(await self._idle[reader.lane].take_before_all())  # noqa: PERF401 -- what was taken goes back, also if this is cancelled
 
     def _give_back(self, reader: Reader) -> None:
-        self._asking.discard(reader)
-        self._idle[reader.lane].put_nowait(reader)
+        self._idle[reader.lane].give_back(reader, self._asking.pop(reader))
 
     def _end(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
         """Kill what `reader` runs, then give it back; nobody waits for that."""
@@ -126,3 +122,9 @@ class Readers:
             await running
         except Exception as error:  # noqa: BLE001 -- max_execution_time of a reader ends it in any case
             log.warning("a question could not be killed", problem=describe(error))
+
+
+def _lane_of(readers: Sequence[Reader], lane: Lane) -> Fair[Reader]:
+    """A lane's readers. Of the callers', one is always left to other workspaces."""
+    found = [reader for reader in readers if reader.lane == lane]
+    return Fair(found, max(1, len(found) - 1) if lane == "callers" else len(found))

@@ -8,6 +8,7 @@ import pytest
 from footfall.errors import TooMany
 from footfall.metrics import HANG_UPS
 from footfall.query.limits import Limiter
+from footfall.tenants.model import Key
 from tests.console import Console
 from tests.contract.acme import assert_problem
 from tests.contract.slow import Breaks, Gate, HeldExports, Slow, asked, running, served, until
@@ -139,7 +140,7 @@ async def _three(gate):
 def test_who_waits_for_a_turn_longer_than_a_question_may_take_is_told_so():
     async def check():
         limiter = Limiter(1, 0.001)
-        async with limiter.turn("a"):
+        async with limiter.turn(key("a")):
             with pytest.raises(TooMany) as refused:
                 await _turn(limiter)
             assert refused.value.retry_after == 1
@@ -147,10 +148,10 @@ def test_who_waits_for_a_turn_longer_than_a_question_may_take_is_told_so():
     asyncio.run(check())
 
 
-def test_a_limiter_forgets_keys_that_ask_nothing_and_bounds_those_that_wait():
+def test_a_limiter_forgets_workspaces_that_ask_nothing_and_bounds_those_that_wait():
     async def check():
         limiter = Limiter(1, 500)
-        async with limiter.turn("a"), limiter.turn("b"):
+        async with limiter.turn(key("a")), limiter.turn(key("b")):
             waiting = [asyncio.create_task(_turn(limiter)) for _ in range(10)]
             await asyncio.sleep(0)
             with pytest.raises(TooMany, match="at once") as refused:
@@ -159,13 +160,17 @@ def test_a_limiter_forgets_keys_that_ask_nothing_and_bounds_those_that_wait():
             waiting[0].cancel()
             await asyncio.wait({waiting[0]})
         await asyncio.gather(*waiting[1:])
-        assert not limiter._keys
+        assert not limiter._asking
 
     asyncio.run(check())
 
 
+def key(workspace, name="key"):
+    return Key(name, workspace, "", ("read",))
+
+
 async def _turn(limiter):
-    async with limiter.turn("a"):
+    async with limiter.turn(key("a")):
         pass
 
 
