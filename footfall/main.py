@@ -15,6 +15,7 @@ of the embedded store may load the engine.
 # ruff: noqa: PLC0415 -- see the last paragraph above
 
 import asyncio
+import gc
 import os
 import shutil
 from collections.abc import AsyncGenerator, Sequence
@@ -153,6 +154,9 @@ async def run_collect(settings: Settings) -> None:
             wait_for_log=settings.redirect_mode == "durable",
         )
         await stack.enter_async_context(watched())
+        # What is loaded stays: the collector need not look at it again and again while requests wait.
+        gc.collect()
+        gc.freeze()
         await serve_http(
             create_app(door),
             settings.host,

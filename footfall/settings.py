@@ -132,7 +132,12 @@ class Settings(BaseSettings):
     )
     max_events: int = Field(default=1000, ge=1, le=4096)
     max_body: Annotated[int, _size(1024)] = 1 << 20
-    max_inflated: Annotated[int, _size(1024)] = 10 << 20
+    max_inflated: Annotated[int, _size(1024)] = Field(
+        default=10 << 20, description="What a compressed body may inflate to."
+    )
+    max_inflated_public: Annotated[int, _size(1024)] = Field(
+        default=1 << 20, description="The same without a key: anybody may send it."
+    )
     max_event: Annotated[int, _size(1024)] = Field(
         default=64 << 10, description="Largest single event, encoded."
     )

@@ -48,7 +48,7 @@ class Sender(Struct):
     caller: Caller
     received_at: int
     sites: Mapping[str, bool]  # of the site ids that the events name: is it this workspace's?
-    links: Mapping[str, Link | None]  # by short code of the default domain
+    links: Mapping[str, Link]  # by short code of the default domain
 
 
 class Acceptor:

@@ -6,18 +6,26 @@ r"""From the bytes of a request to its events: gzip, and the four shapes of a bo
     {...}                  a single event
 
 A body that cannot be read at all is refused whole; an event that cannot be read is refused
-alone.
+alone. What may take long is done in steps (see `turns.py`): only what is small and in our own
+spelling is decoded in one go.
 """
 
 import re
 import zlib
 from collections.abc import Sequence
+from io import BytesIO
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from footfall.collect.incoming import Envelope, Incoming, RawEnvelope, decode_event
+from footfall.collect.mend import SURROGATES, mend
+from footfall.collect.split import split
+from footfall.collect.turns import Steps, at_once
 from footfall.errors import Invalid, TooLarge
+
+T = TypeVar("T")
 
 
 class Batch(Struct):
@@ -28,137 +36,302 @@ class Batch(Struct):
     queue_id: str = ""
 
 
+class Limits(Struct, frozen=True):
+    """What one request may hold: so many events, each of `event` bytes once it is encoded again."""
+
+    events: int
+    event: int = 64 << 10
+
+
 _envelope = msgspec.json.Decoder(Envelope)
 _array = msgspec.json.Decoder(list[Incoming])
 _raw_envelope = msgspec.json.Decoder(RawEnvelope)
+_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_array = msgspec.json.Decoder(list[msgspec.Raw])
 
-# Decoding builds objects many times larger than their text: above this size the body is first
-# held against how many values its events could have, and each event is decoded alone.
+# What one call may decode without holding up others: so many bytes into objects; or into bytes, if it
+# is not many values. A float with a long mantissa or exponent takes a hundred times as long as any other.
+_SMALL = 32 << 10
+_SMALL_RAW = 1 << 20
+_FEW_VALUES = 20_000
+
+# Decoding builds objects many times larger than their text: above a size the body is first held
+# against how many values its events could have.
 _LARGE = 1 << 20
 _VALUES = 300
+
+# Lists and objects of one event; those of all events that have more than a few. While many live, the
+# collector of garbage takes its time.
+_CONTAINERS_OF_ONE = 5000
+_FEW_CONTAINERS = 50
+_CONTAINERS = 20_000
+
+_SHORT = 16 << 10  # bytes of an event that needs no look at what it may hold
+_ESCAPED = 8  # times as long may an event be as it is once it is encoded again: \u0041 for A
+_HARD_NUMBER = re.compile(rb"[0-9.]{20}[0-9]|[0-9][eE][-+]?(?:[2-9][0-9]|[0-9]{3})")
+_HARD_NUMBERS = 500
+_WINDOW = 64 << 10  # bytes that are searched in one step
+_START = 4096  # bytes in which a body must begin, behind spaces
+_MEMBERS = 1000  # of an envelope, or of an event that stands alone
 
 # UnicodeDecodeError is a ValueError.
 _BROKEN = (msgspec.DecodeError, ValueError, RecursionError)
 _LINES = ("ndjson", "jsonl", "jsonlines", "json-seq")
+_BESIDE = frozenset({b"site_id", b"site", b"queue_id"})
+_NAME = re.compile(rb'\s*+"(\w{1,20})"\s*+:\s*+')
+_INFLATED = 256 << 10  # bytes in one step
+
+
+UNCOMPRESSED = ("", "identity")
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     """Undo the Content-Encoding. Raises TooLarge above `limit` bytes, Invalid for anything broken."""
-    if encoding in ("", "identity"):
+    return at_once(inflate_in_steps(body, encoding, limit))
+
+
+def inflate_in_steps(body: bytes, encoding: str, limit: int) -> Steps[bytes]:
+    """The same in steps."""
+    if encoding in UNCOMPRESSED:
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise Invalid(
             f"Content-Encoding {encoding[:40]!r}: send gzip, or no encoding", field="Content-Encoding"
         )
     inflater = zlib.decompressobj(wbits=31)
+    parts: list[bytes] = []
+    left, size = body, 0
     try:
-        data = inflater.decompress(body, limit + 1)
+        while left and not inflater.eof and size <= limit:
+            parts.append(inflater.decompress(left, min(_INFLATED, limit + 1 - size)))
+            size += len(parts[-1])
+            left = inflater.unconsumed_tail
+            yield
     except zlib.error:
         raise Invalid(
             "the body is not gzip, though Content-Encoding says so", field="Content-Encoding"
         ) from None
-    if len(data) > limit:
+    if size > limit:
         raise TooLarge(f"the body inflates to more than {limit} bytes")
     if not inflater.eof:
         raise Invalid("the gzip body breaks off", field="Content-Encoding")
-    return data
+    return b"".join(parts)
 
 
 def decode(body: bytes, content_type: str, max_events: int) -> Batch:
     """Decode a body of any shape. Raises Invalid when it has none of them, TooLarge for too many events."""
-    if any(word in content_type for word in _LINES):
-        return _lines(_ESCAPE.sub(_mend, body), max_events)
-    start = body.lstrip()[:1]
-    large = len(body) > _LARGE
-    if large and body.count(b",") > max_events * _VALUES:
-        raise TooLarge(f"the body holds more values than {max_events} events can have")
-    if not large:
-        try:
-            if start == b"[":
-                return _limited(Batch(_array.decode(body)), max_events)
-            if start == b"{":
-                envelope = _envelope.decode(body)
-                return _limited(
-                    Batch(envelope.events, envelope.site_id or "", envelope.queue_id or ""), max_events
-                )
-        except _BROKEN:
-            pass  # not all in our own spelling, or broken: the slow way says which
-    body = _ESCAPE.sub(_mend, body)
+    limits = Limits(max_events)
+    return decode_small(body, content_type, limits) or at_once(decode_in_steps(body, content_type, limits))
+
+
+def decode_small(body: bytes, content_type: str, limits: Limits) -> Batch | None:
+    """A small body whose events are all in our own spelling, in one go; None if it is another.
+
+    Raises TooLarge for too many events.
+    """
+    if len(body) > _SMALL or _says_lines(content_type):
+        return None
+    start = body[:_START].lstrip()[:1]
+    try:
+        if start == b"[":
+            return _limited(Batch(_array.decode(body)), limits)
+        if start == b"{":
+            envelope = _envelope.decode(body)
+            return _limited(Batch(envelope.events, envelope.site_id or "", envelope.queue_id or ""), limits)
+    except _BROKEN:
+        pass  # not all in our own spelling, or broken: the slow way says which
+    return None
+
+
+def decode_in_steps(body: bytes, content_type: str, limits: Limits) -> Steps[Batch]:
+    """Any body. Raises Invalid when it is none, TooLarge for too many events."""
+    if _says_lines(content_type):
+        return (yield from _lines(body, limits))
+    yield from _check_amount(body, limits)
+    yield
+    start = body[:_START].lstrip()[:1]
     if start == b"[":
-        return _slow_array(body, max_events)
+        return Batch((yield from _array_of(body, limits)))
     if start == b"{":
-        return _slow_object(body, max_events)
+        return (yield from _object(body, limits))
     raise Invalid('the body must be JSON: {"events": [...]}, an array of events, or one event a line')
 
 
-# Every escape in turn, so that the second half of an escaped backslash is never taken for one.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|u[dD][c-fC-F][0-9a-fA-F]{2}|.)"
-)
+def _check_amount(body: bytes, limits: Limits) -> Steps[None]:
+    if len(body) > _LARGE:
+        many = limits.events * _VALUES
+        too_many = body.count(b",") > many
+        yield
+        if too_many or _containers(body) > many:
+            raise TooLarge(f"the body holds more values than {limits.events} events can have")
 
 
-def _mend(match: re.Match[bytes]) -> bytes:
-    """Half an emoji, as a script that cuts strings sends it: U+FFFD, as a browser would encode it."""
-    whole = match["low"] or len(match.group()) == 2
-    return match.group() if whole else rb"\ufffd"
+def _containers(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
 
 
-def _limited(batch: Batch, max_events: int) -> Batch:
-    if len(batch.events) > max_events:
-        raise TooLarge(f"{len(batch.events)} events in one request; at most {max_events} are allowed")
+def _says_lines(content_type: str) -> bool:
+    return any(word in content_type for word in _LINES)
+
+
+def _limited(batch: Batch, limits: Limits) -> Batch:
+    if len(batch.events) > limits.events:
+        raise _too_many(len(batch.events), limits)
     return batch
 
 
-def _one(data: bytes | memoryview) -> Incoming | Invalid:
+def _too_many(count: int, limits: Limits) -> TooLarge:
+    return TooLarge(f"{count} events in one request; at most {limits.events} are allowed")
+
+
+def _array_of(body: bytes, limits: Limits) -> Steps[list[Incoming | Invalid]]:
+    raws = _take_apart(_raw_array, body)
+    if raws is None:
+        return (yield from _split_events(body, body.index(b"["), limits))
+    return (yield from _each(raws, limits))
+
+
+def _object(body: bytes, limits: Limits) -> Steps[Batch]:
+    if (yield from _is_lines(body)):
+        return (yield from _lines(body, limits))
     try:
-        return decode_event(data)
-    except Invalid as error:
-        return error
-
-
-def _each(raws: Sequence[msgspec.Raw], max_events: int) -> list[Incoming | Invalid]:
-    if len(raws) > max_events:
-        raise TooLarge(f"{len(raws)} events in one request; at most {max_events} are allowed")
-    return [_one(memoryview(raw)) for raw in raws]
-
-
-def _slow_array(body: bytes, max_events: int) -> Batch:
-    try:
-        return Batch(_each(_raw_array.decode(body), max_events))
-    except _BROKEN as error:
-        raise Invalid(f"the body is not valid JSON: {error}") from None
-
-
-def _slow_object(body: bytes, max_events: int) -> Batch:
-    if _is_lines(body):
-        return _lines(body, max_events)
-    try:
-        envelope = _raw_envelope.decode(body)
+        envelope = _take_apart(_raw_envelope, body)
     except msgspec.ValidationError:
-        return Batch([_one(body)])  # an object without a list of events: a single event
+        return Batch([(yield from _one(body, limits))])  # an object without a list of events: a single event
+    if envelope is None:
+        return (yield from _split_envelope(body, limits))
+    events = yield from _each(envelope.events, limits)
+    return Batch(events, envelope.site_id or envelope.site or "", envelope.queue_id or "")
+
+
+def _take_apart(decoder: msgspec.json.Decoder[T], text: bytes) -> T | None:
+    """What `decoder` makes of it in one call.
+
+    None where that would take long, or one event would cost the others: nested too deeply, or half an
+    emoji. Raises Invalid for what is no JSON.
+    """
+    if len(text) > _SMALL_RAW or text.count(b",") > _FEW_VALUES or _containers(text) > _FEW_VALUES:
+        return None
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        return None
+    except msgspec.ValidationError:
+        raise
+    except ValueError as error:
+        if SURROGATES.search(text):
+            return None
+        raise _not_json(error) from None
+
+
+def _split_events(
+    body: bytes, start: int, limits: Limits, *, last: bool = True
+) -> Steps[list[Incoming | Invalid]]:
+    """The events of the array that begins at `start`; `last`: nothing may follow it."""
+    members, end = yield from split(body, start, limits.events)
+    if last and body[end:].strip():
+        raise _not_json("something follows its end")
+    return (yield from _each([body[begin:stop] for begin, stop in members], limits))
+
+
+def _split_envelope(body: bytes, limits: Limits) -> Steps[Batch]:
+    members, end = yield from split(body, body.index(b"{"), _MEMBERS)
+    if body[end:].strip():
+        raise _not_json("something follows its end")
+    values = {
+        name[1]: (name.end(), stop)
+        for begin, stop in members
+        if (name := _NAME.match(body, begin, stop)) is not None
+    }
+    start, _ = values.get(b"events", (0, 0))
+    if not body.startswith(b"[", start):
+        return Batch([(yield from _one(body, limits))])
+    beside = b",".join(
+        b'"%s":%s' % (name, body[begin:stop])
+        for name, (begin, stop) in values.items()
+        if name in _BESIDE and stop - begin <= _MEMBERS
+    )
+    try:
+        envelope = _raw_envelope.decode(b'{"events":[]%s%s}' % (b"," if beside else b"", beside))
     except _BROKEN as error:
-        raise Invalid(f"the body is not valid JSON: {error}") from None
-    site = envelope.site_id or envelope.site or ""
-    return Batch(_each(envelope.events, max_events), site, envelope.queue_id or "")
+        raise _not_json(error) from None
+    events = yield from _split_events(body, start, limits, last=False)
+    return Batch(events, envelope.site_id or envelope.site or "", envelope.queue_id or "")
 
 
-def _is_lines(body: bytes) -> bool:
+def _not_json(why: object) -> Invalid:
+    return Invalid(f"the body is not valid JSON: {why}")
+
+
+def _is_lines(body: bytes) -> Steps[bool]:
     """Whether the first line is a whole object and more follows: NDJSON that does not say so."""
     first, _, rest = body.strip().partition(b"\n")
     if not rest:
         return False
     try:
-        msgspec.json.decode(first, type=dict[str, msgspec.Raw])
-    except _BROKEN:
+        if _take_apart(_raw_object, first) is not None:
+            return True
+        _, end = yield from split(first, 0, 0)
+    except (Invalid, msgspec.ValidationError):
         return False
-    return True
+    return not first[end:].strip()
 
 
-def _lines(body: bytes, max_events: int) -> Batch:
-    if body.count(b"\n") + body.count(b"\r") > 2 * max_events:
-        raise TooLarge(f"more than {max_events} lines in one request")
-    lines = [line for line in body.splitlines() if line.strip()]
-    if len(lines) > max_events:
-        raise TooLarge(f"{len(lines)} lines in one request; at most {max_events} are allowed")
-    return Batch([_one(line) for line in lines])
+def _lines(body: bytes, limits: Limits) -> Steps[Batch]:
+    if b"\r" in body:
+        body = body.replace(b"\r", b"\n")
+        yield
+    if body.count(b"\n") > 2 * limits.events:
+        raise TooLarge(f"more than {limits.events} lines in one request")
+    lines: list[bytes] = []
+    for line in BytesIO(body):
+        if text := line.strip():
+            lines.append(text)
+        yield
+    return Batch((yield from _each(lines, limits)))
+
+
+def _each(texts: Sequence[bytes | msgspec.Raw], limits: Limits) -> Steps[list[Incoming | Invalid]]:
+    if len(texts) > limits.events:
+        raise _too_many(len(texts), limits)
+    events: list[Incoming | Invalid] = []
+    containers = 0
+    for text in map(bytes, texts):
+        yield
+        if (its := _containers(text)) > _FEW_CONTAINERS:
+            containers += its
+        if containers > _CONTAINERS and its > _FEW_CONTAINERS:
+            events.append(TooLarge("the events of this request have too many lists and objects; send fewer"))
+        else:
+            events.append((yield from _one(text, limits)))
+    return events
+
+
+def _one(text: bytes, limits: Limits) -> Steps[Incoming | Invalid]:
+    """One event, or why it is none."""
+    if _containers(text) > _CONTAINERS_OF_ONE or (
+        len(text) > _SHORT and (yield from _is_too_much(text, limits))
+    ):
+        return TooLarge(f"the event is too large: {limits.event} bytes are allowed")
+    try:
+        return decode_event(text)
+    except Invalid as error:
+        mended = yield from mend(text)
+        if mended is text:
+            return error
+    try:
+        return decode_event(mended)
+    except Invalid as error:
+        return error
+
+
+def _is_too_much(text: bytes, limits: Limits) -> Steps[bool]:
+    """Whether it cannot become an event that is small enough, or would take long to decode."""
+    # What separates values is kept with them.
+    if len(text) > _ESCAPED * limits.event or text.count(b",") > limits.event:
+        return True
+    hard = 0
+    for start in range(0, len(text), _WINDOW):
+        yield
+        hard += len(_HARD_NUMBER.findall(text, start, start + _WINDOW))
+    return hard > _HARD_NUMBERS

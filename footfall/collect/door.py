@@ -1,8 +1,9 @@
 """What the handlers of the door share: made once by main, read by all."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from footfall.collect.clicks import Clicks
 from footfall.collect.client import Proxies
@@ -14,7 +15,11 @@ from footfall.tenants.directory import Directory
 
 
 class Door(Struct, frozen=True):
-    """The door's parts. `ready` raises Retryable when it cannot take events now."""
+    """The door's parts.
+
+    `ready` raises Retryable when it cannot take events now. Who has the `lane`
+    may do what is long (see `turns.py`).
+    """
 
     settings: Settings
     log: EventLog
@@ -25,3 +30,4 @@ class Door(Struct, frozen=True):
     tallies: Tallies
     ready: Callable[[], Awaitable[dict[str, object]]]
     wait_for_log: bool
+    lane: asyncio.Lock = field(default_factory=asyncio.Lock)

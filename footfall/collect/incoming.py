@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from footfall.collect.spellings import respell
-from footfall.errors import Invalid
+from footfall.errors import Invalid, TooLarge
 from footfall.model.kinds import KINDS
 
 Id = Annotated[str, Meta(max_length=200)]
@@ -76,6 +76,8 @@ class RawEnvelope(Struct):
     queue_id: str | None = None
 
 
+_MOST_FIELDS = 1000  # far more than could be kept
+
 FIELDS = frozenset(Incoming.__struct_fields__)
 
 _event = msgspec.json.Decoder(Incoming)
@@ -99,6 +101,8 @@ def _convert(data: bytes | memoryview) -> Incoming:
         raise Invalid(f"the event is not valid JSON: {error}") from None
     if not isinstance(plain, dict):
         raise Invalid("an event must be a JSON object")
+    if len(plain) > _MOST_FIELDS:  # pyright: ignore[reportUnknownArgumentType] -- a JSON object
+        raise TooLarge(f"the event has more than {_MOST_FIELDS} fields")
     event = respell(plain)  # pyright: ignore[reportUnknownArgumentType] -- JSON objects have str keys
     kind = event.get("event_type")
     if kind is None or kind == "":
@@ -112,6 +116,8 @@ def _convert(data: bytes | memoryview) -> Incoming:
         return msgspec.convert(event, Incoming)
     except msgspec.ValidationError as error:
         raise explain(error) from None
+    except RecursionError:
+        raise Invalid("the event is nested too deeply") from None
 
 
 def _keep_unknown(event: dict[str, Any], unknown: list[str], kind: object) -> None:

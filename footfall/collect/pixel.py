@@ -15,11 +15,11 @@ from footfall.collect.accept import Acceptor, Sender
 from footfall.collect.append import append
 from footfall.collect.client import read_caller
 from footfall.collect.door import Door
-from footfall.collect.events import public_site, workspace_of
 from footfall.collect.http import NO_STORE, Scope, Send, header, respond
 from footfall.collect.incoming import Incoming
 from footfall.collect.pages import PIXEL
 from footfall.collect.reasons import reason_of
+from footfall.collect.sender import public_site, workspace_of
 from footfall.errors import Denied, Invalid, LogFull, Retryable
 from footfall.metrics import EVENTS_ACCEPTED
 from footfall.model.record import FORMAT_VERSION, Record

@@ -18,6 +18,8 @@ def event_reason(error: Invalid) -> Reason:
     """Why one event could not be decoded."""
     if isinstance(error, MissingEventType):
         return Reason.MISSING_EVENT_TYPE
+    if isinstance(error, TooLarge):
+        return Reason.EVENT_TOO_LARGE
     return Reason.INVALID_FIELD if error.field else Reason.NOT_AN_EVENT
 
 

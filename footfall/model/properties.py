@@ -107,7 +107,20 @@ class _Checker:
             raise TooLarge(f"{path} is nested deeper than {MAX_DEPTH} levels", field=path)
         if isinstance(value, dict):
             return self.properties(cast("dict[Any, Any]", value), path, depth)
-        return [self.value(item, path, depth + 1) for item in cast("list[Any]", value)]
+        return [
+            item if _is_plain(item) else self.value(item, path, depth + 1)
+            for item in cast("list[Any]", value)
+        ]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it may be kept as it is, at the cost of a look: there may be thousands in a list."""
+    kind: Any = value.__class__
+    return (
+        (kind is int and MIN_INTEGER <= value <= MAX_INTEGER)
+        or (kind is str and len(value) <= MAX_TEXT)
+        or (kind is float and isfinite(value))
+    )
 
 
 def _check_scalar(value: Any, path: str) -> None:

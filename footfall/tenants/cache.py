@@ -6,7 +6,7 @@ the other.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -70,13 +70,36 @@ class Cache(Generic[K, V]):
         found = self.cached(name)
         if found is not UNKNOWN:
             return found
+        # Shielded: others may wait for the same thing.
+        return await asyncio.shield(self._want(name))
+
+    async def get_all(self, names: Iterable[K]) -> dict[K, V]:
+        """Those of `names` that exist, with one look-up for all that the cache cannot tell.
+
+        Raises Retryable when the database does not answer.
+        """
+        found: dict[K, V] = {}
+        wanted: dict[K, asyncio.Future[V | None]] = {}
+        for name in names:
+            value = self.cached(name)
+            if value is UNKNOWN:
+                wanted[name] = self._want(name)
+            elif value is not None:
+                found[name] = value
+        if wanted:
+            await asyncio.wait(wanted.values())  # cancels none of them, as others may wait, too
+            found |= {
+                name: value for name, future in wanted.items() if (value := future.result()) is not None
+            }
+        return found
+
+    def _want(self, name: K) -> asyncio.Future[V | None]:
         future = self._wanted.get(name)
         if future is None:
             future = self._wanted[name] = asyncio.get_running_loop().create_future()
         if self._loading is None:
             self._loading = beside("lookup", self._load())
-        # Shielded: others may wait for the same thing.
-        return await asyncio.shield(future)
+        return future
 
     def forget(self, name: K) -> None:
         """It has changed."""

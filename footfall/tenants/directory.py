@@ -6,7 +6,7 @@ When the database does not answer, what is cached stays good.
 """
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -86,9 +86,18 @@ class Directory:
         """The link at that place (domain "" for the installation's own). Raises Retryable."""
         return await self._links.get((domain, code)) if len(code) <= _LONGEST_NAME else None
 
+    async def links(self, domain: str, codes: Iterable[str]) -> dict[str, Link]:
+        """Those links that exist of the domain, by code, with one look-up. Raises Retryable."""
+        places = [(domain, code) for code in codes if len(code) <= _LONGEST_NAME]
+        return {code: link for (_, code), link in (await self._links.get_all(places)).items()}
+
     async def site(self, site_id: str) -> Site | None:
         """The site with that public id. Raises Retryable."""
         return await self._sites.get(site_id) if len(site_id) <= _LONGEST_NAME else None
+
+    async def sites(self, site_ids: Iterable[str]) -> dict[str, Site]:
+        """Those sites that exist, by id, with one look-up. Raises Retryable."""
+        return await self._sites.get_all(name for name in site_ids if len(name) <= _LONGEST_NAME)
 
     async def key(self, token: str) -> Key | None:
         """The key whose secret is `token`. Raises Retryable.

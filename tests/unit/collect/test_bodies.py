@@ -133,10 +133,16 @@ def test_half_an_emoji_costs_neither_its_event_nor_the_neighbours(sent, kept, sh
     assert first.page_url == kept
 
 
-def test_deep_nesting_is_refused():
-    body = b'[{"event_type":"a","properties":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}]"
-    with pytest.raises(Invalid, match="recursion"):
-        decode(body, JSON, 10)
+@pytest.mark.parametrize(
+    "shape", ["[%s,%s,%s]", '{"meta":[[%s]],"events":[%s,%s]}', '{"events":[%s,%s,%s]}', "%s\n%s\n%s"]
+)
+@pytest.mark.parametrize("depth", [900, 1100, 20_000])
+def test_an_event_that_is_nested_too_deeply_costs_itself_alone(shape, depth):
+    good = json.dumps(EVENT)
+    deep = '{"event_type":"a","properties":{"a":' + "[" * depth + "]" * depth + "}}"
+    kinds = types((shape % (deep, good, good)).encode())
+    assert kinds[-2:] == ["page_view", "page_view"]
+    assert len(kinds) == shape.count("%s") - shape.count("meta")
 
 
 def test_other_spellings_are_understood():
