@@ -138,10 +138,10 @@ def _transact(engine: Engine, fn: Callable[[Connection], T]) -> T:
         with engine.begin() as connection:
             return fn(connection)
     except exc.DatabaseError as error:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if code in _PASSING:
+        codes = _codes(error)
+        if codes & _PASSING:
             raise Retryable("the metadata database is busy or its disk has a problem") from error
-        if code in _DAMAGE:
+        if codes & _DAMAGE:
             file = engine.url.database
             DATABASES.report(Path(str(file)))
             log.error("a database is damaged", file=file, problem=str(error.orig))  # noqa: TRY400 -- one line
@@ -149,6 +149,18 @@ def _transact(engine: Engine, fn: Callable[[Connection], T]) -> T:
                 f"{file} cannot be used: {error.orig}; restore the data directory from a backup"
             ) from error
         raise
+
+
+def _codes(error: BaseException | None) -> set[int]:
+    """SQLite's codes of the error and of what it came of.
+
+    On a full disk SQLite undoes the transaction by itself: what is seen then may be that a savepoint is gone.
+    """
+    codes: set[int] = set()
+    while error is not None:
+        codes.add(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        error = error.__context__
+    return codes
 
 
 def is_whole(path: Path) -> bool:

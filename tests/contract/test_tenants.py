@@ -598,3 +598,24 @@ async def test_a_local_token_is_worth_an_admin_key(settings: Settings, tenants: 
     assert (key.workspace_id, key.may("admin")) == (OURS, True)
     with pytest.raises(Denied):
         await authenticate(bearer("local-tokem"), directory)
+
+
+async def test_a_link_on_a_full_disk_is_not_now(settings: Settings) -> None:
+    """SQLite undoes the transaction by itself then, and the savepoint within it is gone."""
+    database = open_metadata(settings.data / "full.db")
+    tenants = Tenants(database, settings)
+    await tenants.bootstrap()
+
+    def fill(connection: Any) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    await database.run(fill)
+
+    async def make_many() -> None:
+        for number in range(200):
+            await tenants.create_link(OURS, f"https://example.com/{number}/{'x' * 4000}")
+
+    with pytest.raises(Retryable):
+        await make_many()
+    await database.close()
