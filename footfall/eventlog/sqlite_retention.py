@@ -45,25 +45,38 @@ class Retention:
         trouble: Retryable | OSError | None = None
         for shard in list_shards(self._root):
             try:
-                deleted += self._retain(shard, older_than, own=shard == own)
+                deleted += self._retain(shard, older_than, own=shard == own)[0]
             except (Retryable, OSError) as error:
                 trouble = error
         if trouble is not None:
             raise trouble
         return deleted
 
-    def _retain(self, shard: int, older_than: float, *, own: bool) -> int:
+    def make_room(self, own: int, enough: float) -> None:
+        """Delete what no consumer needs, however young, until `enough` bytes are free.
+
+        First in the own shard, then in those that nobody writes any more.
+        """
+        for shard in sorted(list_shards(self._root), key=lambda shard: shard != own):
+            if enough <= 0:
+                return
+            with suppress(Retryable, OSError):  # what cannot be read now is not deleted
+                enough -= self._retain(shard, float("inf"), own=shard == own, enough=enough)[1]
+
+    def _retain(
+        self, shard: int, older_than: float, *, own: bool, enough: float = float("inf")
+    ) -> tuple[int, int]:
         directory = shard_directory(self._root, shard)
         if own:
-            return self.trim(shard, list_segments(directory)[:-1], older_than)[0]
+            return self.trim(shard, list_segments(directory)[:-1], older_than, enough)
         lock = try_lock(directory)
         if lock is None:
-            return 0
+            return 0, 0
         try:
             self._reader.forget(shard)
             heal_shard(directory)
             released = self._consumers.released(shard)
-            deleted = self.trim(shard, list_segments(directory), older_than)[0]
+            deleted = self.trim(shard, list_segments(directory), older_than, enough)
             if not list_segments(directory):
                 forget_ends(self._root, shard, released)
                 self._consumers.forget_shard(shard)
@@ -144,13 +157,11 @@ class Room:
         self._measure()
         if self._size + size > self._limit:
             # Age is a wish, the limit is not: what every consumer has committed goes early.
-            directory = shard_directory(self._root, self._shard)
             excess = self._size + size - self._limit + self._limit // 16
-            with suppress(Retryable):  # what cannot be read now is not deleted
-                self._retention.trim(self._shard, list_segments(directory)[:-1], float("inf"), excess)
+            self._retention.make_room(self._shard, excess)
             self._measure()
             if self._overflow and self._size + size > self._limit:
-                self._overflow.drop(directory, self._shard, excess)
+                self._overflow.drop(shard_directory(self._root, self._shard), self._shard, excess)
                 self._measure()
         if self._size + size > self._limit:
             return "the log has reached its size limit (log_max)"

@@ -302,6 +302,16 @@ async def append_until_refused(log: EventLog) -> int:
     return 10_000
 
 
+async def append_once_there_is_room(log: EventLog) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return await append(log, b"again")
+        except LogFull:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+
 async def test_a_full_log_refuses_and_keeps_nothing_of_what_it_refused(settings):
     small = settings.model_copy(update={"log_max": 1 << 20})
     async with opened(small) as log:
@@ -312,15 +322,24 @@ async def test_a_full_log_refuses_and_keeps_nothing_of_what_it_refused(settings)
         assert [record.data for record in stored] == [body(number) for number in range(accepted)]
         # What the only consumer has committed makes room, however young it is.
         await log.commit("worker", shard, stored[-1].offset)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                await append(log, b"again")
-                break
-            except LogFull:
-                assert time.monotonic() < deadline
-                await asyncio.sleep(0.05)
+        await append_once_there_is_room(log)
         assert (await log.read(shard, stored[-1].offset, ALL, ALL))[-1].data == b"again"
+
+
+@outliving
+async def test_what_is_committed_makes_room_in_the_shard_of_a_door_that_is_gone(settings):
+    """Whichever of the two shards is written from now on: the other one has more than is allowed."""
+    async with opened(settings) as log, opened(settings) as other:
+        for number in range(2000):
+            await append(log, body(number))
+            await append(other, body(number))
+    small = settings.model_copy(update={"log_max": 1 << 20})
+    async with opened(small) as log:
+        assert await append_until_refused(log) < 10_000
+        for shard in await log.shards():
+            records = await log.read(shard, -1, ALL, ALL)
+            await log.commit("worker", shard, records[-1].offset)
+        await append_once_there_is_room(log)
 
 
 @outliving
