@@ -3,10 +3,13 @@
 import time
 from datetime import datetime
 
+from tests.faults.harness.bench import Bench
+from tests.faults.harness.installation import until
 from tests.faults.harness.judge import judge
 from tests.faults.harness.shim import Shim
 
 HOUR = 3600.0
+DAY = 24 * HOUR
 
 
 def seconds_to(text):
@@ -34,3 +37,55 @@ def test_clock_jumps(install, check, library, chance):
         oracle.sent(at_least=100)
     oracle.stop()
     check(judge("clock jumps, DST, clients' times far away", len(jumps), site))
+
+
+YEARS = (3.0, -56.0, 30.0, -5.0, 0.3, -0.3, 100 / 365, 1.0)
+"""How far off; 56 years ago a clock that nobody set begins."""
+
+JUMP, START, KILL = "jump", "start", "kill"
+"""It happens while both run, between two runs, or after they were killed."""
+
+
+def test_clocks_years_off(install, check, library, rounds, chance):
+    """They are off for a moment, another night seems to come, and they are right again or off elsewhere."""
+    # Long enough ago for whoever believes the clock.
+    site = install(settings={"raw_retention": "2d", "rollup_retention": "40d", "log_retention": "1d"})
+    bench = Bench(site, library, program="tests.faults.harness.keen", TICK="0.2")
+
+    def shift(seconds, how):
+        if how == START:
+            bench.leave()
+        elif how == KILL:
+            for role in bench.processes:
+                bench.end(role)
+        for shim in bench.shims.values():
+            shim.shift_clock(seconds)
+        if how != JUMP:
+            for role in bench.processes:
+                bench.start_again(role)
+        bench.wait()
+
+    def send():
+        site.hand.post()
+        known = site.hand.tokens(5)
+        for _ in range(2):
+            until(lambda: site.hand.send(known, named=True) == 202, "it accepts")
+        bench.drained()
+        return known
+
+    send()
+    repeats = max(1, rounds // 10)
+    for number in range(repeats):
+        years, how = YEARS[number % len(YEARS)], chance.choice((JUMP, START, KILL))
+        site.hand.phase(f"{number}-{how}-{years:g}-years")
+        shift(years * 365 * DAY, how)
+        send()
+        shift(years * 365 * DAY + 1.1 * DAY, JUMP)
+        time.sleep(1)  # a few looks whether it is night
+        known = send()
+        if chance.random() < 0.5:
+            shift(0, chance.choice((JUMP, START, KILL)))
+            until(lambda known=known: site.hand.send(known, named=True) == 202, "it accepts")
+    shift(0, START)
+    send()
+    check(judge("clocks years off, nights that never were", repeats, site))

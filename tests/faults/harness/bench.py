@@ -14,20 +14,23 @@ ROLES = ("collect", "work")
 class Bench:
     """The two processes on `site`; what an error ends is started again, as their supervisor would do."""
 
-    def __init__(self, site: Installation, library: Path, **more: str) -> None:
-        """`more` goes into the environment of both."""
+    def __init__(self, site: Installation, library: Path, program: str = "footfall", **more: str) -> None:
+        """`program` is what both run; `more` goes into the environment."""
         self.site = site
         self.shims = {role: Shim(library, site.directory / f"{role}.control") for role in ROLES}
         self.ended = 0  # processes that an error brought down
+        self._program = program
         self._more = more
+        self.settings: dict[str, str] = {}  # FOOTFALL_* variables of the next starts
         site.prepare()
         self.processes = {role: self.start(role) for role in ROLES}
         self.wait()
 
-    def start(self, role: str) -> "subprocess.Popen[bytes]":
-        """A process in this role."""
+    def start(self, role: str, port: int = 0) -> "subprocess.Popen[bytes]":
+        """One more process in this role."""
         options = ["--with-query"] if role == "work" else []
-        return self.site.start(role, *options, **self.shims[role].environment | self._more)
+        variables = self.shims[role].environment | self._more | self.settings
+        return self.site.start(role, *options, port=port, program=self._program, **variables)
 
     def start_again(self, role: str) -> None:
         """Instead of the one that has ended."""
@@ -56,9 +59,14 @@ class Bench:
         self.site.terminate(self.processes[role])
         self.start_again(role)
 
+    def leave(self) -> None:
+        """SIGTERM to both, without a new start."""
+        for process in self.processes.values():
+            self.site.terminate(process)
+
     def wait(self) -> None:
         """Returns when both answer."""
-        until(self._answer, "door and console answer")
+        until(self.answers, "door and console answer")
         self.site.wait(self.processes["work"])
 
     def revive(self) -> None:
@@ -80,7 +88,8 @@ class Bench:
         self.revive()
         return self.site.hand.post() == 202
 
-    def _answer(self) -> bool:
+    def answers(self) -> bool:
+        """Whether both do."""
         self.revive()
         return self.site.door_answers() and self.site.console_answers()
 

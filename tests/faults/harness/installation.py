@@ -100,6 +100,7 @@ class Installation:
         }
         self._processes: list[subprocess.Popen[bytes]] = []
         self._oracles: list[Oracle] = []
+        self.doors = [self.port]
         self.hand = Hand(directory / "book-of-the-hand", self.port)
 
     def __enter__(self) -> Self:
@@ -184,6 +185,11 @@ class Installation:
         """The end of what the processes said."""
         return self.output.read_text(errors="replace")[-4000:]
 
+    def ports(self, count: int) -> list[int]:
+        """Ports for so many doors beside the first."""
+        self.doors = [self.port, *(free_port(HOST) for _ in range(count))]
+        return self.doors[1:]
+
     # Load
 
     def oracle(self, **options: Any) -> Oracle:
@@ -238,7 +244,7 @@ class Installation:
 
     def ledger_balanced(self) -> bool | None:
         """What the ledger says of itself; None while there is no such endpoint."""
-        query = "start_date=2020-01-01&end_date=2037-12-31"
+        query = "start_date=1970-01-01&end_date=2095-12-31"
         status, answer = http(self.console_port, "GET", f"/api/v1/ledger?{query}")
         if status == 404:
             return None

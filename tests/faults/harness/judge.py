@@ -73,7 +73,7 @@ def stored(installation: Installation) -> tuple[list[Row], list[str]]:
         str(installation.data),
     ]
     done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+        command, env=environment(), capture_output=True, text=True, timeout=4 * PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     return parse(done.stdout)

@@ -24,7 +24,14 @@ class Witness:
 
     def ask(self) -> None:
         """Everything once, at the same time."""
-        asked = (self._redirected, self._taken, self._counted, self._balanced, self._listed)
+        asked = (
+            self._redirected,
+            self._taken,
+            self._counted,
+            self._balanced,
+            self._listed,
+            self._made,
+        )
         with ThreadPoolExecutor(len(asked)) as threads:
             for answer in [threads.submit(each) for each in asked]:
                 answer.result()
@@ -47,6 +54,12 @@ class Witness:
     def _listed(self) -> None:
         status, answer = self._get("/api/v1/links?limit=1")
         self._note(f"links: {answer}", status, truth=(find(answer, "total") or 0) >= self._links)
+
+    def _made(self) -> None:
+        """A further link."""
+        body = json.dumps({"url": "https://example.com/"}).encode()
+        status, answer = http(self._site.console_port, "POST", "/api/v1/links", body)
+        self._note(f"a new link: {answer}", status, truth=status == 201)
 
     def _counted(self) -> None:
         question = {
