@@ -93,6 +93,7 @@ class Worker:
         self._started = False
         self._reader: Reader | None = None
         self._stored = 0
+        self._refused = 0  # by the store, of the last batch
         self._looked = 0.0
         self._retry_from = 0.0
 
@@ -224,6 +225,8 @@ class Worker:
 
         Before the plan, because a batch that is inserted has to be closed, with all its letters.
         """
+        if self._refused:  # what was left out as a duplicate of one of these is none
+            prepared = await self._prepared(prepared.batch)
         while obstacle := await self._obstacle(prepared):
             await self._pause(obstacle)
             prepared = await self._prepared(prepared.batch)
@@ -274,6 +277,7 @@ class Worker:
             uncertain=uncertain,
         )
         stored = prepared.rows.num_rows - refused.num_rows
+        self._refused = refused.num_rows
         if refused.num_rows:
             places = set(zip(*(np.asarray(refused[name]).tolist() for name in ("shard", "seq")), strict=True))
             prepared = await in_thread(self._preparer.set_aside, prepared, places)

@@ -7,7 +7,7 @@ ids of closed batches only, so a batch that is prepared again after a crash come
 import threading
 import time
 import uuid
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import compress
 from typing import NamedTuple
@@ -44,6 +44,9 @@ _CONTRADICTION = (IndexError, TypeError, ValueError)
 
 Position = tuple[int, int]
 """Of an event: shard and seq."""
+
+Why = tuple[str, str]
+"""Of a dead letter: reason and detail."""
 
 
 class FirstCopies(NamedTuple):
@@ -131,9 +134,8 @@ class Preparer:
         rows, events, dead = _unpack(records)
         copies = copies or self._first_copies(rows, events, pending, present)
         ids, keep = copies
-        if not keep.all():
-            books.count(_pick(rows, ~keep), "duplicate")
-            rows = _pick(rows, keep)
+        again = None if keep.all() else _pick(rows, ~keep)
+        rows = firsts = _pick(rows, keep)
         if refused:
             dead |= dict.fromkeys(refused, ("refused_by_store", ""))
             rows, ids = _set_aside(rows, ids, dead)
@@ -144,6 +146,10 @@ class Preparer:
             rows, ids = _set_aside(rows, ids, dead)
             arrow = self._table(rows)
         books.count(rows, "stored")
+        if again:
+            copies_of_dead = _copies_of_dead(again, firsts, dead)
+            dead |= copies_of_dead
+            books.count(_pick(again, _alive(again, copies_of_dead)), "duplicate")
 
         letters = [letter_of_record(placed, now) for placed in records if placed.record is None]
         letters += letters_of_events(records, dead, now)
@@ -246,10 +252,10 @@ class Preparer:
         return []
 
 
-def _unpack(records: Sequence[Placed]) -> tuple[Columns, list[RawEvent], dict[Position, tuple[str, str]]]:
+def _unpack(records: Sequence[Placed]) -> tuple[Columns, list[RawEvent], dict[Position, Why]]:
     """The events of all readable records, as columns and as they are; and those that contradict theirs."""
     whole = [(placed.shard, placed.offset, placed.record) for placed in records if placed.record is not None]
-    dead: dict[Position, tuple[str, str]] = {}
+    dead: dict[Position, Why] = {}
     try:
         rows = _columns(whole)
     except _CONTRADICTION:
@@ -310,9 +316,24 @@ def _newest(rows: Columns) -> StoredRow | None:
 
 def _set_aside(rows: Columns, ids: Ids, dead: Container[Position]) -> tuple[Columns, Ids]:
     """The rows, and the ids sent with them, without the dead ones."""
-    alive = np.array([place not in dead for place in zip(rows["shard"], rows["seq"], strict=True)], np.bool_)
+    alive = _alive(rows, dead)
     kept = alive[np.flatnonzero(np.array(rows["client_id"], np.bool_))]
     return _pick(rows, alive), Ids(ids.key[kept], ids.rest[kept])
+
+
+def _alive(rows: Columns, dead: Container[Position]) -> Mask:
+    return np.array([place not in dead for place in zip(rows["shard"], rows["seq"], strict=True)], np.bool_)
+
+
+def _copies_of_dead(again: Columns, firsts: Columns, dead: Mapping[Position, Why]) -> dict[Position, Why]:
+    """The duplicates whose first copy is dead: they go with it, since a letter may be discarded."""
+
+    def named(rows: Columns) -> Iterable[tuple[Position, tuple[str, bytes]]]:
+        places = zip(rows["shard"], rows["seq"], strict=True)
+        return zip(places, zip(rows["workspace_id"], rows["event_id"], strict=True), strict=True)
+
+    why = {name: dead[place] for place, name in named(firsts) if place in dead} if dead else {}
+    return {place: why[name] for place, name in named(again) if name in why} if why else {}
 
 
 def _are_in(rows: Columns, chosen: Sequence[int], places: Container[Position]) -> Mask:

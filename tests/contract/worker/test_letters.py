@@ -174,6 +174,29 @@ async def test_rows_that_the_store_refuses_are_found_and_set_aside(world):
     assert await world.outcomes() == {"received": 1000, "stored": 1000}
 
 
+async def test_a_copy_of_a_refused_event_is_stored_though_it_was_prepared_before_that_was_known(world):
+    one, both = uuid7(), asyncio.Event()
+    for _ in range(2):
+        await world.append_raw(record([event(event_id=one, client_id=True)]))
+    worker = await world.worker(batch_rows=1)
+    prepare, refuse = worker._prepared, refusing(world, 0)
+
+    async def prepared(batch, pending=()):
+        found = await prepare(batch, pending)
+        if pending:  # the other one is being inserted
+            assert found.rows.num_rows == 0
+            both.set()
+        return found
+
+    async def before(rows, query_id):
+        await both.wait()
+        await refuse(rows, query_id)
+
+    worker._prepared, world.store.before = prepared, before
+    assert await worker.drain() == 1
+    assert await world.outcomes() == {"received": 2, "stored": 1, "dead_lettered": 1}
+
+
 async def test_a_store_that_fails_while_a_refused_row_is_looked_for(world, monkeypatch):
     await world.append(64)
     refuse, down, calls = refusing(world, 13), False, 0

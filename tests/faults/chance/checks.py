@@ -193,7 +193,11 @@ async def letters_of(world: World) -> set[bytes]:
                 whole = await world.letters.show(workspace, letter.shard, letter.seq)
                 if letter.reason not in _OF_EVENTS:
                     continue
-                found |= {event.event_id for event in whole.record().events}
+                for event in whole.record().events:
+                    sent = world.truth.sent[workspace, event.event_id]
+                    if not any(copy.bad for copy in sent.copies):
+                        raise Wrong(f"a LETTER of an event that nothing was wrong with: {sent}, {letter}")
+                    found.add(event.event_id)
     return found
 
 

@@ -22,6 +22,7 @@ from footfall.jobs.rollups import Rollups
 from footfall.query.engine import Engine
 from footfall.settings import Settings
 from footfall.state.batches import Batches
+from footfall.state.days_seen import DaysSeen
 from footfall.state.dead_letters import DeadLetters
 from footfall.state.imported_files import ImportedFiles
 from footfall.state.lease import Lease
@@ -63,6 +64,7 @@ class World:
         self.trusted = True  # the clock was never wrong
         self.policies = [(settings.raw_retention, clock.true())]
         self.importing: EventLog | None = None
+        self.days = DaysSeen(self.state, clock.shown, clock.true)
 
     # The worker
 
@@ -75,6 +77,7 @@ class World:
             await lease.release(self._fence)
         self._fence = await lease.acquire(WORKER, "test", LEASE_SECONDS)
         self.life = life = Life()
+        self.days = DaysSeen(self.state, self.clock.shown, self.clock.true)
         state = Through(self.state, "state", life)
         self.worker = Worker(
             Through(self.reading, "log", life),  # type: ignore[arg-type] - a stand-in
@@ -169,7 +172,11 @@ class World:
         """The door ends and another one starts; its segment is sealed."""
         door %= len(self.doors)
         await self.doors[door].close()
-        self.doors[door] = await open_log(self.settings)
+        try:
+            self.doors[door] = await open_log(self.settings)
+        except Retryable:  # a segment is held: it starts when that is over
+            self.release()
+            self.doors[door] = await open_log(self.settings)
 
     def segments(self) -> list[Segment]:
         root = self.data / "log"
@@ -212,10 +219,7 @@ class World:
         state, store = Through(self.state, "state", life), Through(self.store, "store", life)
         rollups = self.rollups(life)
 
-        async def now() -> float:
-            return self.clock.shown()
-
-        return Retention(store, state, self.settings, rollups, None, now, 0)  # type: ignore[arg-type] - stand-ins
+        return Retention(store, state, self.settings, rollups, None, self.days.now, 0)  # type: ignore[arg-type] - stand-ins
 
     def importer(self) -> Importer:
         """A console that imports; each is a new process."""

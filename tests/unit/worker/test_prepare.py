@@ -145,6 +145,28 @@ def test_refused_events_are_set_aside_and_nothing_else_is_decided_anew(preparer,
     }
 
 
+def test_the_duplicates_of_what_becomes_a_letter_are_letters_too(preparer):
+    """Whoever gives the first one up has not given up the copy that was acknowledged as well."""
+    first = preparer.prepare(
+        batch(record(event(1, page_url=BAD), event(2), event(3)), record(event(1), event(2)))
+    )
+    assert seqs(first) == [1, 2]
+    letters = [(each.seq, each.reason, each.detail) for each in first.closing.dead_letters]
+    assert letters == [
+        (0, "unprocessable", "OverflowError"),
+        (SEQ_PER_RECORD, "unprocessable", "OverflowError"),
+    ]
+    again = preparer.set_aside(first, {(SHARD, 1)})
+    assert seqs(again) == [2]
+    assert books(again) == {
+        ("received", ""): 5,
+        ("stored", ""): 1,
+        ("dead_lettered", "unprocessable"): 2,
+        ("dead_lettered", "refused_by_store"): 2,
+    }
+    assert preparer.prepare(first.batch, (), first.plan, {(SHARD, 1)}).dead == 2
+
+
 def test_letters_keep_their_positions_and_those_that_fail_cost_no_others(preparer):
     first = preparer.prepare(batch(record(event(1)), record(*(event(n, page_url=BAD) for n in range(2, 9)))))
     letters = first.closing.dead_letters
