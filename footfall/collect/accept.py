@@ -13,7 +13,7 @@ from msgspec import Struct
 from footfall.collect.client import Caller, clean
 from footfall.collect.incoming import Incoming, explain
 from footfall.collect.visits import Visitors
-from footfall.enrich.visitor import DAY_MS, client_session, client_visitor
+from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
 from footfall.errors import Invalid, TooLarge
 from footfall.model.ids import parse_event_id, uuid7
 from footfall.model.kinds import KINDS
@@ -26,6 +26,9 @@ _LONG = 2048  # page_url, referrer, destination_url
 _SHORT = 200
 _MS = 100_000_000_000  # a number above this is milliseconds, below it seconds
 _FIRST, _LAST = 0, 4_102_444_800_000  # 1970 and 2100: what occurred_at may be at all
+
+# What the door itself records of its links: figures that no stranger may make up.
+_KEYED_KINDS = frozenset({"click", "orphan_click"})
 
 # Kinds whose properties have types to check.
 _TYPED = {kind.name: kind for kind in KINDS.values() if kind.properties.__struct_fields__}
@@ -75,6 +78,8 @@ class Acceptor:
         kind = event.event_type
         if not kind.isprintable() or kind.isspace():
             raise Refused(Reason.INVALID_FIELD, "event_type: printable characters only", "event_type")
+        if sender.key is None:
+            _check_public(event)
         given = event.occurred_at
         at = sender.received_at if given is None else _milliseconds(given)
         original = 0
@@ -93,7 +98,7 @@ class Acceptor:
         if event.short_code and not link_id and (link := sender.links.get(event.short_code)):
             link_id, destination = link.id, destination or link.url
         return RawEvent(
-            event_id=_id(event.event_id, "event_id") if event.event_id else uuid7(sender.received_at),
+            event_id=self._event_id(event.event_id, site) if event.event_id else uuid7(sender.received_at),
             event_type=kind,
             occurred_at=at,
             visit=visit,
@@ -116,6 +121,12 @@ class Acceptor:
             utm=_utm(event),
             previous_device=previous,
         )
+
+    def _event_id(self, text: str, site_id: str) -> bytes:
+        """The client's id; without a key one of a space of its own, where it meets no id that a key sent."""
+        sender = self._sender
+        event_id = _id(text, "event_id")
+        return event_id if sender.key else public_event_id(sender.workspace.secret, site_id, event_id)
 
     def _check_site(self, site_id: str) -> None:
         sender = self._sender
@@ -185,6 +196,27 @@ class Acceptor:
                 "properties",
             )
         return text
+
+
+def _check_public(event: Incoming) -> None:
+    """What a site's public id may say: whoever reads a page's source could say it a million times.
+
+    Raises Refused for what only a key may say.
+    """
+    if event.event_type in _KEYED_KINDS:
+        raise _needs_key("event_type", f"events of type {event.event_type}")
+    if event.link_id:
+        raise _needs_key("link_id", "events of a link")
+    if event.short_code:
+        raise _needs_key("short_code", "events of a link")
+    if event.sample_weight != 1:
+        raise _needs_key("sample_weight", "a weight other than 1")
+    if event.event_version != 1:
+        raise _needs_key("event_version", "a version other than 1")
+
+
+def _needs_key(field: str, what: str) -> Refused:
+    return Refused(Reason.FORBIDDEN, f"{field}: {what} may be sent with a key only", field)
 
 
 def _milliseconds(given: datetime | float) -> int:

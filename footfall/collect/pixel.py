@@ -1,8 +1,9 @@
 """`GET /v1/pixel.gif?site_id=...`: a page view (or another event) without a script.
 
-Query: `site_id`; `event_type` (default `page_view`); `url` (default: the Referer, which is
-the page the image is on); `referrer`; `visitor_id`. The image is sent whatever happens, so that no page
-shows a broken one; `Footfall-Logged` and the counters say what became of the event.
+Query: `site_id`; `event_type` (default `page_view`); `url` (default: the Referer, which is the page
+the image is on; without one, `url` must be a page of the site); `referrer`; `visitor_id`. The image is sent
+whatever happens, so that no page shows a broken one; `Footfall-Logged` and the counters say what became
+of the event.
 """
 
 import time
@@ -50,10 +51,12 @@ async def _record(door: Door, scope: Scope) -> None:
         query = {name: values[0] for name, values in parse_qs(raw, max_num_fields=50).items()}
     except ValueError:
         raise Invalid("too many query parameters") from None
-    page = header(scope, b"referer").decode("latin-1")
+    referer = header(scope, b"referer").decode("latin-1")
+    # A browser may keep the page to itself: then the page that the image is said to be on must be the site's.
+    page = referer or query.get("url", "")
     site = await public_site(door, query.get("site_id") or query.get("site") or "", page, required=False)
     caller = read_caller(scope, door.proxies)
-    fields = {"event_type": "page_view", "page_url": page} | {
+    fields = {"event_type": "page_view", "page_url": referer} | {
         ours: query[name] for name, ours in _FIELDS.items() if name in query
     }
     try:

@@ -92,8 +92,11 @@ async def public_site(door: Door, site_id: str, page: str, *, required: bool) ->
 
 def _allowed(page: str, origins: tuple[str, ...]) -> bool:
     try:
-        host = (urlsplit(page).hostname or "").lower()
+        parts = urlsplit(page)
+        host = (parts.hostname or "").lower()
     except ValueError:
+        return False
+    if parts.scheme not in ("http", "https"):
         return False
     return any(
         host == origin or (origin.startswith("*.") and host.endswith(origin[1:]))

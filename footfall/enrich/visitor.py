@@ -30,6 +30,16 @@ def client_session(secret: bytes, session: str) -> int:
     return _hash(secret, b"session", session)
 
 
+def public_event_id(secret: bytes, site_id: str, event_id: bytes) -> bytes:
+    """The id under which an event is kept that came without a key.
+
+    Anybody may choose any id. Under the workspace's secret none of them becomes one that somebody with a
+    key sends, or another site; the same one stays the same.
+    """
+    data = site_id.encode("utf-8", "surrogatepass") + b"\0" + event_id
+    return blake2b(data, digest_size=16, key=secret, person=b"event").digest()
+
+
 def session_id(visitor: int, started_ms: int) -> int:
     """A session made here: of this visitor, started at this time (ms since 1970)."""
     return _hash(b"", b"started", str(visitor), str(started_ms))
