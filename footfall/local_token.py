@@ -1,6 +1,6 @@
 """The local token of run.json is worth an admin key, but only to callers on this machine."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -9,6 +9,14 @@ from footfall.runfile import TOKEN_PREFIX
 _App = Callable[[Any, Any, Any], Awaitable[None]]
 
 _PREFIX = TOKEN_PREFIX.encode()
+_FORWARDED = {
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
+    b"x-real-ip",
+    b"via",
+}
 
 
 def only_from_here(app: _App) -> _App:
@@ -27,6 +35,13 @@ def only_from_here(app: _App) -> _App:
         await app(scope, receive, send)
 
     return checked
+
+
+def came_from_here(scope: Mapping[str, Any]) -> bool:
+    """Whether a request comes from this machine, and not through a proxy on it that says so."""
+    client = scope.get("client")
+    names = {name for name, _ in scope["headers"]}
+    return bool(client and _is_loopback(client[0])) and not names & _FORWARDED
 
 
 def _is_loopback(address: str) -> bool:

@@ -8,7 +8,17 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
-from footfall.errors import Conflict, Denied, Invalid, Misconfigured, NotFound, Retryable, TooLarge, TooMany
+from footfall.errors import (
+    Conflict,
+    Damaged,
+    Denied,
+    Invalid,
+    Misconfigured,
+    NotFound,
+    Retryable,
+    TooLarge,
+    TooMany,
+)
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST_DETAIL = 1000  # a detail may quote what the caller sent
@@ -44,6 +54,8 @@ def problem(error: BaseException, instance: str = "") -> dict[str, Any]:
     wrong installation, the caller learns only that it happened: the rest is for the log.
     """
     status = status_of(error)
+    if isinstance(error, Damaged):  # its message names a file
+        return document(status, "what is asked for cannot be read now", instance=instance)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         wrong = "is misconfigured" if isinstance(error, Misconfigured) else "failed"
         return document(status, f"the server {wrong}; its log says why", instance=instance)

@@ -19,17 +19,16 @@ from footfall.collect.http import (
     Receive,
     Scope,
     Send,
-    header,
     respond,
     respond_json,
     respond_problem,
     respond_status,
 )
-from footfall.collect.pages import HOME, HTML, ROBOTS
+from footfall.collect.pages import HEADERS, HOME, HTML, POLICY, ROBOTS
 from footfall.collect.pixel import get_pixel
 from footfall.collect.redirect import get_code
-from footfall.errors import Denied, FootfallError, LogFull
-from footfall.tenants.auth import authenticate
+from footfall.errors import FootfallError, LogFull
+from footfall.tenants.auth import authenticate, require_operator, told_to
 
 log = structlog.get_logger(__name__)
 
@@ -75,8 +74,7 @@ async def _route(door: Door, scope: Scope, receive: Receive, send: Send) -> None
     elif "/" not in path[1:] and path[1:] not in _RESERVED:
         await get_code(door, scope, send, path[1:])
     else:
-        detail = f"the door only takes events and clicks; questions go to {door.settings.console}"
-        await respond_status(send, 404, detail, scope)
+        await respond_status(send, 404, "the door only takes events and clicks", scope)
 
 
 async def _events(_door: Door, scope: Scope, send: Send) -> None:
@@ -84,23 +82,22 @@ async def _events(_door: Door, scope: Scope, send: Send) -> None:
 
 
 async def _home(_door: Door, _scope: Scope, send: Send) -> None:
-    await respond(send, 200, HOME, HTML)
+    await respond(send, 200, HOME, HTML, HEADERS, POLICY)
 
 
 async def _live(_door: Door, _scope: Scope, send: Send) -> None:
     await respond_json(send, 200, {"status": "ok"}, [NO_STORE])
 
 
-async def _ready(door: Door, _scope: Scope, send: Send) -> None:
-    await respond_json(send, 200, {"status": "ok"} | await door.ready(), [NO_STORE])
+async def _ready(door: Door, scope: Scope, send: Send) -> None:
+    state = await told_to(scope, door.directory, door.ready)
+    await respond_json(send, 200, state, [NO_STORE])
 
 
 async def _metrics(door: Door, scope: Scope, send: Send) -> None:
-    """Prometheus text, for an admin key: the door is public."""
-    key = await authenticate(scope["headers"], door.directory) if header(scope, b"authorization") else None
-    if key is None or not key.may("admin"):
-        raise Denied("metrics need a key with the scope admin", known=key is not None)
-    await respond(send, 200, generate_latest(), CONTENT_TYPE_LATEST.encode())
+    """Prometheus text: of the whole installation, so for its operator only."""
+    require_operator(await authenticate(scope["headers"], door.directory))
+    await respond(send, 200, generate_latest(), CONTENT_TYPE_LATEST.encode(), [NO_STORE])
 
 
 async def _robots(_door: Door, _scope: Scope, send: Send) -> None:

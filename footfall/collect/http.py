@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from footfall.answer_headers import NO_CONTENT, NOSNIFF
 from footfall.errors import Invalid, TooLarge
 from footfall.problems import MEDIA_TYPE, document, headers_of, problem, status_of
 
@@ -22,6 +23,7 @@ PREFLIGHT: HeaderList = [
     (b"access-control-max-age", b"86400"),
 ]
 NO_STORE = (b"cache-control", b"no-store")
+_NOSNIFF = (b"x-content-type-options", NOSNIFF.encode())
 
 
 class Gone(Exception):
@@ -74,9 +76,15 @@ async def respond(
     body: bytes = b"",
     content_type: bytes = b"",
     headers: Iterable[tuple[bytes, bytes]] = (),
+    policy: bytes = NO_CONTENT.encode(),
 ) -> None:
-    """Send one whole answer."""
-    head: HeaderList = [(b"content-length", b"%d" % len(body)), *headers]
+    """Send one whole answer. `policy`: what a browser may do with it."""
+    head: HeaderList = [
+        (b"content-length", b"%d" % len(body)),
+        _NOSNIFF,
+        (b"content-security-policy", policy),
+        *headers,
+    ]
     if content_type:
         head.append((b"content-type", content_type))
     await send({"type": "http.response.start", "status": status, "headers": head})

@@ -1,6 +1,21 @@
 """The few pages that visitors may see at the door. Constant bytes: nothing of a request is in them."""
 
+from base64 import b64encode
+from hashlib import sha256
+
+from footfall.answer_headers import NO_CONTENT, NO_REFERRER
+
 HTML = b"text/html; charset=utf-8"
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto;padding:0 1rem;"
+    "color:#222;background:#fff}@media(prefers-color-scheme:dark){body{color:#ddd;background:#151515}}"
+)
+POLICY = f"{NO_CONTENT}; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'".encode()
+"""The content policy of the pages: their own style and nothing else."""
+
+HEADERS = [(b"cache-control", b"no-store"), (b"referrer-policy", NO_REFERRER.encode())]
+"""What else is sent with a page."""
 
 
 def _page(title: str, text: str) -> bytes:
@@ -8,9 +23,7 @@ def _page(title: str, text: str) -> bytes:
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'><meta name=robots content=noindex>"
         f"<title>{title}</title>"
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto;padding:0 1rem;"
-        "color:#222;background:#fff}@media(prefers-color-scheme:dark){body{color:#ddd;background:#151515}}"
-        f"</style><h1>{title}</h1><p>{text}</p></html>"
+        f"<style>{_STYLE}</style><h1>{title}</h1><p>{text}</p></html>"
     ).encode()
 
 

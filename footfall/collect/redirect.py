@@ -10,7 +10,7 @@ from functools import lru_cache
 from footfall.collect.client import Caller, read_caller
 from footfall.collect.door import Door
 from footfall.collect.http import NO_STORE, Scope, Send, header, respond
-from footfall.collect.pages import EXPIRED, HTML, NOT_FOUND
+from footfall.collect.pages import EXPIRED, HEADERS, HTML, NOT_FOUND, POLICY
 from footfall.enrich.page import parse_page
 from footfall.enrich.visitor import DAY_MS
 from footfall.metrics import CLICKS_PENDING, REDIRECTS
@@ -41,11 +41,11 @@ async def get_code(door: Door, scope: Scope, send: Send, code: str) -> None:
             owner = door.directory.domain_workspace(domain) or DEFAULT_WORKSPACE
             click = _click(door, scope, caller, None, code, owner)
             door.clicks.add(owner, click, door.visitors.visit(caller))
-        await respond(send, 404, NOT_FOUND, HTML, [NO_STORE])
+        await respond(send, 404, NOT_FOUND, HTML, HEADERS, POLICY)
         return
     if link.expires_at and link.expires_at <= time.time() * 1000:
         _EXPIRED.inc()
-        await respond(send, 410, EXPIRED, HTML, [NO_STORE])
+        await respond(send, 410, EXPIRED, HTML, HEADERS, POLICY)
         return
     location = (b"location", link.url.encode("ascii"))
     if not counted:

@@ -1,10 +1,14 @@
 """Whether the console runs, and whether it can answer: for monitors, without a key."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from litestar import get, head
+from litestar import Request, get, head
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
+
+from footfall.tenants.auth import told_to
+from footfall.tenants.directory import Directory
 
 
 class Health(Struct, frozen=True):
@@ -13,7 +17,9 @@ class Health(Struct, frozen=True):
     status: str
 
 
-def health_routes(ready: Callable[[], Awaitable[dict[str, object]]]) -> Sequence[HTTPRouteHandler]:
+def health_routes(
+    ready: Callable[[], Awaitable[dict[str, object]]], directory: Directory
+) -> Sequence[HTTPRouteHandler]:
     """The routes, which many monitors ask with HEAD. `ready` raises StoreDown or Retryable when it is not."""
 
     @get("/health/live", tags=["Health"], operation_id="health_live", summary="Whether the process runs")
@@ -26,15 +32,15 @@ def health_routes(ready: Callable[[], Awaitable[dict[str, object]]]) -> Sequence
         operation_id="health_ready",
         summary="Whether it can answer questions",
     )
-    async def is_ready() -> dict[str, object]:
-        return {"status": "ok"} | await ready()
+    async def is_ready(request: Request[Any, Any, Any]) -> dict[str, object]:
+        return await told_to(request.scope, directory, ready)
 
     @head("/health/live", include_in_schema=False)
     async def head_live() -> None:
         pass
 
     @head("/health/ready", include_in_schema=False)
-    async def head_ready() -> None:
-        await ready()
+    async def head_ready(request: Request[Any, Any, Any]) -> None:
+        await told_to(request.scope, directory, ready)
 
     return live, is_ready, head_live, head_ready

@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router, get, post
+from litestar.datastructures import MutableScopeHeaders
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Middleware
+from litestar.types import Message, Middleware
+from litestar.types import Scope as AsgiScope
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from footfall import metrics
+from footfall.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
 from footfall.errors import NotFound
 from footfall.problems_litestar import exception_handlers, strict_body
 from footfall.query import docs_page, documented
@@ -30,7 +33,7 @@ from footfall.query.report import Context, FindLink, Report
 from footfall.query.reports import REPORTS
 from footfall.settings import Settings
 from footfall.store.port import Store
-from footfall.tenants.auth import authenticate, require
+from footfall.tenants.auth import authenticate, require, require_operator
 from footfall.tenants.directory import Directory
 from footfall.tenants.model import Key, Scope
 
@@ -40,6 +43,22 @@ Ready = Callable[[], Awaitable[dict[str, object]]]
 Through = Callable[[], Awaitable[datetime | None]]
 """Everything acknowledged before this time is stored; None as long as that is not known."""
 
+
+async def safe_headers(message: Message, _scope: AsgiScope) -> None:
+    """For `before_send`: what every answer has, unless it says otherwise itself. Nothing is kept."""
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in _SAFE.items():
+            if name not in headers:
+                headers[name] = value
+
+
+_SAFE = {
+    "X-Content-Type-Options": NOSNIFF,
+    "Content-Security-Policy": NO_CONTENT,
+    "Referrer-Policy": NO_REFERRER,
+    "Cache-Control": "no-store",
+}
 
 _NO_DEFAULTS: Mapping[str, str] = {}
 
@@ -108,7 +127,7 @@ def create_app(
 
     @get("/metrics", include_in_schema=False, middleware=[managing])
     async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
-        await allowed(request, "admin")
+        require_operator(await authenticate(request.scope["headers"], directory))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @post("/v1/events", include_in_schema=False)
@@ -118,7 +137,7 @@ def create_app(
     return Litestar(
         route_handlers=[
             *(_route(report, answer, asking) for report in REPORTS),
-            *health_routes(ready),
+            *health_routes(ready, directory),
             scrape,
             events_elsewhere,
             query_routes(queries, reader, asking),
@@ -129,6 +148,7 @@ def create_app(
         ],
         exception_handlers=exception_handlers,
         before_request=strict_body,
+        before_send=[safe_headers],
         openapi_config=docs_page.openapi_config(documented.COMPONENTS),
         logging_config=None,
     )

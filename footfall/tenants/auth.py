@@ -1,10 +1,12 @@
 """Who is asking: the key of a request. For the door and the console alike (plain ASGI headers)."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
-from footfall.errors import Denied
+from footfall.errors import Denied, FootfallError, Retryable
+from footfall.local_token import came_from_here
 from footfall.tenants.directory import Directory
-from footfall.tenants.model import Key, Scope
+from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Scope
 
 _HOW = "send a key: Authorization: Bearer ff_..."
 
@@ -33,3 +35,34 @@ def require(key: Key, *scopes: Scope) -> None:
             f"this needs a key with the scope {' or '.join(scopes)}; this one has {', '.join(key.scopes)}",
             known=True,
         )
+
+
+def require_operator(key: Key) -> None:
+    """Raises Denied unless the key may see what is of the whole installation, as its metrics are."""
+    require(key, "metrics")
+    if key.workspace_id != DEFAULT_WORKSPACE:
+        raise Denied("this needs a key of the first workspace of the installation", known=True)
+
+
+async def told_to(
+    scope: Mapping[str, Any], directory: Directory, ready: Callable[[], Awaitable[Mapping[str, object]]]
+) -> dict[str, object]:
+    """What `ready` says, and a `status`, which is all that strangers are told. Raises Retryable, too."""
+    try:
+        state = {"status": "ok"} | dict(await ready())
+    except Retryable as error:
+        if await _may_see_inside(scope, directory):
+            raise
+        raise Retryable("not ready", retry_after=error.retry_after) from error
+    return state if await _may_see_inside(scope, directory) else {"status": state["status"]}
+
+
+async def _may_see_inside(scope: Mapping[str, Any], directory: Directory) -> bool:
+    """Whether it comes from this machine itself, or from who may see the metrics."""
+    if came_from_here(scope):
+        return True
+    try:
+        require_operator(await authenticate(scope["headers"], directory))
+    except FootfallError:  # health answers strangers, too, and when keys cannot be looked up
+        return False
+    return True

@@ -8,8 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-Scope = Literal["ingest", "read", "links", "admin"]
-SCOPES: tuple[Scope, ...] = ("ingest", "read", "links", "admin")
+Scope = Literal["ingest", "read", "links", "metrics", "admin"]
+SCOPES: tuple[Scope, ...] = ("ingest", "read", "links", "metrics", "admin")
 
 DEFAULT_WORKSPACE = "default"
 

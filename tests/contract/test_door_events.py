@@ -276,4 +276,4 @@ async def test_other_paths(tmp_path, method, path, status):
         assert await rig.events() == []
     assert answer.status_code == status
     if path.startswith("/api"):
-        assert "http://localhost:8001" in answer.json()["detail"]
+        assert "8001" not in answer.text

@@ -247,7 +247,10 @@ def test_a_key_is_shown_once(api: Api):
 @pytest.mark.parametrize("scopes", [[], ["write"], ["read", "root"]])
 def test_wrong_scopes_are_refused_naming_the_allowed(api: Api, scopes: list[str]):
     refused(
-        api("POST", KEYS, json={"name": "x", "scopes": scopes}), 400, "scopes", "ingest, read, links, admin"
+        api("POST", KEYS, json={"name": "x", "scopes": scopes}),
+        400,
+        "scopes",
+        "ingest, read, links, metrics, admin",
     )
 
 
