@@ -181,20 +181,21 @@ def _first_start(settings: Settings, *, new: bool = False) -> str | None:
 
 @contextmanager
 def _announced(settings: Settings) -> Generator[None]:
-    """`run.json` is there as long as the server runs."""
-    runfile.write(
-        settings.data,
-        runfile.Run(
-            pid=os.getpid(),
-            identity=runfile.identity(os.getpid()),
-            host=settings.host,
-            port=settings.port,
-            console_port=settings.console_port,
-            door_url=settings.door_url,
-            console_url=settings.console,
-            token=runfile.new_token(),
-        ),
+    """`run.json` is there as long as the server runs; on a full disk it runs without."""
+    run = runfile.Run(
+        pid=os.getpid(),
+        identity=runfile.identity(os.getpid()),
+        host=settings.host,
+        port=settings.port,
+        console_port=settings.console_port,
+        door_url=settings.door_url,
+        console_url=settings.console,
+        token=runfile.new_token(),
     )
+    try:
+        runfile.write(settings.data, run)
+    except OSError as error:
+        warn(f"run.json could not be written ({error.strerror}): commands will not find this server")
     try:
         yield
     finally:

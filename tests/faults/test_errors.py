@@ -1,0 +1,108 @@
+"""Reads that end with EIO, and disks that are full, for a moment: from any call on, of any file and process.
+
+While it lasts what needs the file waits or is refused; afterwards all goes on by itself, and nothing was
+taken for gone, empty or damaged meanwhile.
+"""
+
+import time
+from typing import NamedTuple
+
+import pytest
+
+from tests.faults.harness.bench import Bench
+from tests.faults.harness.installation import until
+from tests.faults.harness.judge import judge
+from tests.faults.harness.shim import EIO, ENOSPC, NAMES, READS, WRITES
+from tests.faults.harness.witness import Witness
+from tests.faults.test_held import SMALL_SEGMENTS
+
+LASTS = 1.5  # seconds
+
+
+class Place(NamedTuple):
+    """Whose calls on which files; `at_start`: they are made when the process starts."""
+
+    role: str
+    files: str
+    at_start: bool = False
+
+
+PLACES = {
+    EIO: [
+        Place("work", "/data/log/", at_start=True),
+        Place("collect", "/data/meta.db"),
+        Place("work", "/data/state.db", at_start=True),
+        Place("collect", "/data/log/", at_start=True),
+        Place("work", "/data/recent-ids", at_start=True),
+        Place("collect", "/data/state.db", at_start=True),
+        Place("work", "/data/log/"),
+        Place("work", "/data/meta.db"),
+        Place("work", "/data/state.db"),
+        Place("collect", "/data/meta.db", at_start=True),
+        Place("collect", "/data/log-ends/", at_start=True),
+        Place("work", "/data/installation", at_start=True),
+    ],
+    ENOSPC: [
+        Place("work", "/data/.run-", at_start=True),
+        Place("work", "/data/state.db"),
+        Place("collect", "/data/log/"),
+        Place("work", "/data/log/consumers/"),
+        Place("work", "/data/store/"),
+        Place("collect", "/data/", at_start=True),
+        Place("work", "recent-ids"),
+        Place("work", "/data/", at_start=True),
+        Place("collect", "/data/log-ends/"),
+        Place("work", "/data/meta.db"),
+        Place("collect", "/data/state.db", at_start=True),
+        Place("work", "/data/state.db", at_start=True),
+        Place("work", "/data/"),
+    ],
+}
+KINDS = {EIO: READS, ENOSPC: WRITES}
+FIRST = (1, 1, 2, 3, 5, 8, 13, 21)  # calls
+
+
+@pytest.mark.parametrize("action", PLACES, ids=NAMES.get)
+def test_errors_that_pass(install, check, library, rounds, chance, action):
+    site = install(settings=SMALL_SEGMENTS)
+    bench = Bench(site, library)
+    problems, hits = [], 0
+    repeats = max(2, rounds // 5)
+    for number in range(repeats):
+        place = PLACES[action][number % len(PLACES[action])]
+        # The first ones surely come.
+        first, lasting = chance.choice(FIRST) if number > 1 else 1, chance.random() < 0.7
+        what = f"{number}-{place.role}{place.files}-from-{first}-{'on' if lasting else 'once'}"
+        site.hand.phase(what)
+        witness, shim = Witness(site), bench.shims[place.role]
+        shim.watch(place.files, KINDS[action])
+        if place.at_start:
+            bench.freeze("work")
+            for _ in range(5):
+                site.hand.post(count=20)
+            bench.end(place.role)
+        shim.arm(first, action, lasting=lasting)
+        if place.at_start:
+            bench.start_again(place.role)
+            bench.thaw("work")
+            until(lambda shim=shim: shim.fired or bench.answers(), "the fault or the end of the start")
+        deadline = time.monotonic() + LASTS
+        while time.monotonic() < deadline:
+            bench.revive()
+            witness.ask()
+            site.hand.post()
+        hits += shim.fired
+        shim.disarm()
+        bench.wait()
+        witness.ask()
+        bench.accepts()
+        bench.drained()
+        problems += [f"{what}: {problem}" for problem in witness.problems]
+    verdict = judge(f"{NAMES[action]} for a moment, anywhere", repeats, site)
+    verdict.problems += problems
+    if "Traceback" in site.output.read_text(errors="replace"):
+        verdict.problems.append("tracebacks in the output")
+    if not hits:
+        verdict.problems.append("nothing was hit: the test shows nothing")
+    verdict.notes.append(f"{hits} of them came; processes ended {bench.ended} times")
+    check(verdict)
