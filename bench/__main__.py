@@ -10,6 +10,7 @@ NAMES = (
     "log",
     "accept",
     "redirect",
+    "hostile",
     "drain",
     "recent_ids",
     "freshness",

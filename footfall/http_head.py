@@ -10,6 +10,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _LONGEST_HOST = 300
+_LONGEST_PATH = 4096
 
 
 class Wrong(Exception):
@@ -37,17 +38,26 @@ def read_target(url: bytes) -> tuple[str, bytes, bytes, bytes]:
         path = raw.decode("ascii")
     except UnicodeDecodeError:
         raise Wrong from None
-    return unquote(path) if "%" in path else path, raw, query, host
+    # A longer one is nobody's, and to spell it out takes long.
+    return unquote(path) if "%" in path and len(path) <= _LONGEST_PATH else path, raw, query, host
 
 
-def check_host(headers: Headers, version: str) -> None:
-    """Raises WrongHost. Only HTTP/1.0 may do without."""
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) != 1:
-        if hosts or version != "1.0":
-            raise WrongHost
-    elif len(hosts[0]) > _LONGEST_HOST or not _is_host(hosts[0]):
+def check_headers(headers: Headers, version: str) -> bool:
+    """Whether the client waits for a word before it sends the body.
+
+    Raises WrongHost. Only HTTP/1.0 may do without a host.
+    """
+    hosts, expects = 0, False
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+            if len(value) > _LONGEST_HOST or not _is_host(value):
+                raise WrongHost
+        elif name == b"expect":
+            expects = value.lower() == b"100-continue"
+    if hosts != 1 and (hosts or version != "1.0"):
         raise WrongHost
+    return expects
 
 
 @lru_cache(1024)
@@ -58,11 +68,6 @@ def _is_host(value: bytes) -> bool:
 def with_host(headers: Headers, host: bytes) -> Headers:
     """The host of the target counts, not that of the header."""
     return [(name, host if name == b"host" else value) for name, value in headers]
-
-
-def expects_continue(headers: Headers) -> bool:
-    """Whether the client waits for a word before it sends the body."""
-    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
 def framing(headers: Headers) -> bytes:

@@ -10,8 +10,7 @@ from footfall.http_head import (
     Headers,
     Wrong,
     WrongHost,
-    check_host,
-    expects_continue,
+    check_headers,
     framing,
     read_target,
     size_of,
@@ -81,20 +80,27 @@ class Requests:
         """Take apart what came. Raises Refused and Enough."""
         self._overhead += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # Not taken up, so the body is a body. The parser does not see it as one: another reads it.
-            if self._framing:
-                self._parser = httptools.HttpRequestParser(_BodyOf(self))
-                self._parser.feed_data(self._framing)
-                self._framing = b""
-                self.take(data[upgrade.args[0] :])
+            self._feed(data)
         except httptools.HttpParserError as error:
             raise self._cause_of(error) from None
         if self._overhead > limits.HEAD_BYTES or len(self._headers) > limits.HEADER_LINES:
             raise Refused(limits.HEAD_TOO_LARGE)
         if self.in_head:
             self._spans = True
+
+    def _feed(self, data: memoryview) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+        else:
+            return
+        if self._framing:
+            # Nothing is upgraded, so the body is a body. That parser sees none: another one reads it.
+            self._parser = httptools.HttpRequestParser(_BodyOf(self))
+            self._parser.feed_data(self._framing)
+            self._framing = b""
+            self._parser.feed_data(rest)
 
     def _cause_of(self, error: httptools.HttpParserError) -> BaseException:
         if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
@@ -137,7 +143,7 @@ class Requests:
         method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
         try:
-            check_host(headers, version)
+            expects_continue = check_headers(headers, version)
             path, raw_path, query, host = read_target(self._url)
         except WrongHost:
             raise Refused(limits.BAD_HOST) from None
@@ -165,9 +171,7 @@ class Requests:
             "headers": with_host(headers, host) if host else headers,
             "state": {},
         }
-        return Exchange(
-            self._taker, scope, keep_alive=not self.is_last, expects_continue=expects_continue(headers)
-        )
+        return Exchange(self._taker, scope, keep_alive=not self.is_last, expects_continue=expects_continue)
 
     def on_body(self, data: bytes) -> None:
         """A part of the body. Of a request that is answered nobody wants to know it."""
@@ -194,3 +198,10 @@ class _BodyOf:
     def __init__(self, requests: Requests) -> None:
         self.on_body = requests.on_body
         self.on_message_complete = requests.on_message_complete
+        self._begun = False
+
+    def on_message_begin(self) -> None:
+        """Of what follows the body nothing is taken."""
+        if self._begun:
+            raise Enough
+        self._begun = True

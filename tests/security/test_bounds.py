@@ -15,6 +15,7 @@ from tests.security.wire import (
     connect,
     forget_peak,
     is_closed,
+    memory,
     peak,
     push,
     rest,
@@ -42,18 +43,18 @@ def pid(server, port):
 
 @pytest.mark.parametrize("name", PIPELINED)
 @pytest.mark.parametrize("reads", [False, True])
-def test_a_pipeline_does_not_grow_the_process(port, pid, name, reads):
+def test_a_pipeline_does_not_grow_the_process(server, port, pid, name, reads):
     requests = PIPELINED[name] * (1 + 20 * MB // len(PIPELINED[name]))
     with connect(port) as sock:
-        if reads:
-            sock.setblocking(False)
         forget_peak(pid)
         before = peak(pid)
         if reads:
+            sock.setblocking(False)
             _send_and_read(sock, requests)
         else:
             push(sock, requests)
-        assert peak(pid) < before + 60
+        # The worker has its engine beside the console; a door is small.
+        assert peak(pid) < (200 if port == server.port else before + 60)
 
 
 def _send_and_read(sock, requests):
@@ -189,6 +190,19 @@ def test_more_than_the_last_request_is_not_answered_but_does_no_harm(port):
         push(sock, b"GET /health/live HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n" + b"\0" * MB)
         assert statuses(rest(sock)) in ([200], [])
     assert statuses(ask(port, b"GET /health/live HTTP/1.1\r\n" + HOST + CLOSE + b"\r\n")) == [200]
+
+
+def test_memory_is_given_back(server):
+    """After many unfinished bodies, once their senders are gone."""
+    door = server.children()["door"]
+    before = memory(door)
+    head = b"POST /v1/events HTTP/1.1\r\n" + HOST + b"Content-Length: 1048576\r\n\r\n"
+    connections = [connect(server.port, f"127.0.0.{2 + number % 4}") for number in range(100)]
+    for sock in connections:
+        push(sock, head + b"x" * 900_000)
+    for sock in connections:
+        sock.close()
+    until(lambda: memory(door) < before + 25)
 
 
 def test_a_client_that_goes_in_the_middle_is_forgotten(server):

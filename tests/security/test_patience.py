@@ -89,6 +89,17 @@ def test_dripping_does_not_help(server):
         assert not open_
 
 
+def test_an_answer_that_is_never_read_is_given_up(server):
+    """After a minute in which the client took nothing."""
+    request = b"GET /openapi.json HTTP/1.1\r\n" + HOST + b"\r\n"
+    counted = 'footfall_http_refused_total{reason="unread"}'
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            sock = stack.enter_context(connect(server.console_port))
+            push(sock, request * 17)
+        until(lambda: counted in server.console.get("/metrics").text, PATIENCE)
+
+
 def test_a_body_that_comes_slowly_but_steadily_is_taken(server):
     """Longer than the deadline would allow, at a rate that a poor connection has."""
     body = b'{"events":[{"event_type":"slow","properties":{"a":"%b"}}]}' % (b"x" * 30_000)

@@ -85,5 +85,14 @@ def forget_peak(pid):
 
 def peak(pid):
     """The most memory that the process had since `forget_peak`, in MB."""
+    return _megabytes(pid, "VmHWM")
+
+
+def memory(pid):
+    """What it has now, in MB."""
+    return _megabytes(pid, "VmRSS")
+
+
+def _megabytes(pid, name):
     status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) // 1024
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name)) // 1024
