@@ -73,8 +73,9 @@ class Requests:
         return self.in_head or self._overhead > 0
 
     def close(self) -> None:
-        """The connection is gone."""
+        """The connection is gone. Nothing refers to itself in a circle then, so it goes at once."""
         self._parser = self.reading = None
+        del self._taker
 
     def take(self, data: memoryview) -> None:
         """Take apart what came. Raises Refused and Enough."""
