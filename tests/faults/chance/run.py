@@ -92,7 +92,7 @@ def chosen(data: Path, rng: Random, groups: set[str], truth: Truth) -> Settings:
     changes: dict[str, Any] = {
         "log_segment": 1 << 16,
         "batch_age": 0.01,
-        "slice_rows": rng.choice([1, 50, 1000]),
+        "slice_rows": rng.choice([7, 50, 1000]),
         "raw_retention": rng.choice([FOREVER, 10.0 * DAY, 90.0 * DAY]) if "retention" in groups else FOREVER,
         "rollup_retention": rng.choice([FOREVER, 20.0 * DAY, 60.0 * DAY, 200.0 * DAY])
         if "retention" in groups
