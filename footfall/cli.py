@@ -4,6 +4,7 @@ Exit status: 0 done, 1 failed, 2 called or set up wrongly, 130 interrupted. A pr
 in one line, without a stack trace.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -69,4 +70,5 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The entry point `footfall`."""
+    os.umask(0o077)  # whatever is written is its owner's: events, keys, exports
     sys.exit(run(sys.argv[1:]))

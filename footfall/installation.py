@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from footfall import stamps
 from footfall.errors import Invalid, Misconfigured, Retryable
+from footfall.private import make_private
 from footfall.settings import Settings
 from footfall.stamps import Found, Stamp
 from footfall.state.tables import open_state
@@ -295,6 +296,7 @@ def _turn(data: Path) -> Generator[None]:
     """One process at a time compares and stamps."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(data)
         descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise Misconfigured(f"the data directory {data} cannot be used: {error.strerror}") from error

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from footfall.errors import Conflict, Misconfigured
+from footfall.private import make_private
 
 TOKEN_PREFIX = "fflocal_"  # noqa: S105 - what every local token starts with, no secret
 
@@ -174,6 +175,7 @@ class DataLock:
         """
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(data)
             descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Misconfigured(f"the data directory {data} cannot be used: {error.strerror}") from None

@@ -7,9 +7,10 @@ Nothing else in Footfall reads the environment or a configuration file.
 
 import difflib
 import tomllib
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -33,12 +34,29 @@ from footfall.units import DAY, FOREVER, parse_size, parse_time, spell_size, spe
 _CENTURY = 36_500 * DAY
 
 
-def _split(value: object) -> object:
+def _networks(value: object) -> object:
     """FOOTFALL_TRUSTED_PROXIES=10.0.0.0/8,::1 as well as a TOML array."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError("write a list of networks")  # noqa: TRY004 -- pydantic wants a ValueError
+    texts = [str(each).strip() for each in cast("Sequence[object]", given)]
+    return tuple(_network(text) for text in texts if text)
 
 
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{text} is no network: write addresses or networks with commas between them, as in "
+            "192.0.2.1, 10.0.0.0/8, fd00::/8"
+        ) from None
+    if str(network) != text and "/" in text and ip_interface(text).ip != network.network_address:
+        raise ValueError(f"{text} has bits behind its prefix: write {network}, or the address alone")
+    return network
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
 def _time(least: float, most: float = _CENTURY) -> BeforeValidator:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
-from footfall.collect.client import Caller, clean
+from footfall.collect.client import Caller, clean, is_address
 from footfall.collect.incoming import Incoming, explain
 from footfall.collect.visits import Visitors
 from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
@@ -259,9 +259,12 @@ def _utm(event: Incoming) -> tuple[str, str, str, str, str] | None:
 
 
 def _override(caller: Caller, event: Incoming) -> Caller:
-    """The caller that a keyed sender speaks for."""
+    """The caller that a keyed sender speaks for. Raises Refused for what is no address."""
+    address = None if event.ip_address is None else event.ip_address.strip()
+    if address and not is_address(address):
+        raise Refused(Reason.INVALID_FIELD, "ip_address: an IPv4 or an IPv6 address", "ip_address")
     return Caller(
-        ip=caller.ip if event.ip_address is None else event.ip_address.strip(),
+        ip=caller.ip if address is None else address,
         user_agent=caller.user_agent if event.user_agent is None else _text(event.user_agent, 1000),
         client_hints=caller.client_hints if event.user_agent is None else "",
         language=caller.language,

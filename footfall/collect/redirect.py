@@ -22,6 +22,7 @@ from footfall.tenants.model import DEFAULT_WORKSPACE, Link
 _FOUND = REDIRECTS.labels("found")
 _EXPIRED = REDIRECTS.labels("expired")
 _ORPHAN = REDIRECTS.labels("orphan")
+_LOOP = REDIRECTS.labels("loop")
 _UNCOUNTED = REDIRECTS.labels("uncounted")
 
 _LONGEST_CODE = 64
@@ -46,6 +47,10 @@ async def get_code(door: Door, scope: Scope, send: Send, code: str) -> None:
     if link.expires_at and link.expires_at <= time.time() * 1000:
         _EXPIRED.inc()
         await respond(send, 410, EXPIRED, HTML, HEADERS, POLICY)
+        return
+    if door.directory.leads_back(link):
+        _LOOP.inc()
+        await respond(send, 404, NOT_FOUND, HTML, [NO_STORE])
         return
     location = (b"location", link.url.encode("ascii"))
     if not counted:

@@ -22,6 +22,7 @@ from footfall import open_files
 from footfall.background import Loop
 from footfall.damage import PARTS
 from footfall.errors import FootfallError, Misconfigured, Retryable, StoreDown
+from footfall.private import make_private
 from footfall.settings import Settings
 from footfall.store import migrate
 from footfall.store.chdb_handles import Handles, open_handles
@@ -210,7 +211,8 @@ def _open(settings: Settings) -> ChdbStore:
     if "?" in str(path):
         raise Misconfigured(f'data: a path with "?" is not possible: {path.parent}')
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
         lock = _take_lock(path.parent / "store.lock")
     except OSError as error:
         raise Misconfigured(f"data: cannot write to {path.parent}: {error.strerror}") from error

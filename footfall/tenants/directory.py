@@ -19,6 +19,7 @@ from footfall.tenants.cache import UNKNOWN, Cache, Unknown
 from footfall.tenants.keys import hash_of
 from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Link, Site, Workspace
 from footfall.tenants.tables import changes, current_version, domains
+from footfall.tenants.targets import names_of
 from footfall.tenants.tenants import Tenants
 
 __all__ = ["UNKNOWN", "Directory", "Unknown"]
@@ -57,6 +58,7 @@ class Directory:
         """`is_local` knows the token of commands on this machine, which is worth an admin key."""
         self._is_local = is_local
         database = tenants.database
+        self._own = tenants.own
         self._database = database
         self._version = 0  # the last change that was applied here
         self._domains: dict[str, str] = {}
@@ -136,6 +138,16 @@ class Directory:
             if domain in self._domains:
                 return domain
         return ""
+
+    def leads_back(self, link: Link) -> bool:
+        """Whether a link leads to this door again: browsers would come round until they give up. No I/O.
+
+        Such a link cannot be made; but its host may have become the workspace's short domain since.
+        """
+        names = names_of(link.url)
+        return not self._own.isdisjoint(names) or (
+            bool(self._domains) and any(self._domains.get(name) == link.workspace_id for name in names)
+        )
 
     def _applied(self) -> int:
         return self._version

@@ -7,6 +7,7 @@ for the parts, the WHATWG URL standard for what browsers make of the rest, UTS 4
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import quote, urlsplit
 
@@ -15,7 +16,7 @@ from footfall.errors import Invalid
 MAX_URL = 8192
 MAX_HOST = 253
 
-# Paths of the door. They are refused on every domain.
+# Paths of the door. They are refused on every domain, in upper and lower case.
 RESERVED = frozenset({
     "favicon.ico", "robots.txt", ".well-known", "v1", "v2", "api", "health", "metrics", "docs", "openapi",
 })  # fmt: skip
@@ -58,14 +59,42 @@ def check_target(url: str, own: Collection[str]) -> str:
     return location
 
 
-def names_of(location: str) -> tuple[str, str]:
+@lru_cache(10_000)  # asked at every redirect
+def names_of(location: str) -> tuple[str, ...]:
     """The names under which a checked target's host is compared with hosts of ours.
 
-    The host alone (which stands for all its ports), and with its port. 80 and 443 count as none.
+    The host alone (which stands for all its ports), and with its port; 80 and 443 count as none. And the
+    same as `localhost` where it is another name or address of the machine itself.
     """
+    host, port = _host_and_port(location)
+    names = (host, with_port(host, port))
+    same = own_name(host)
+    return names if same == host else (*names, same, with_port(same, port))
+
+
+def host_of(location: str) -> str:
+    """The host of a checked target as it stands in a Host header."""
+    return with_port(*_host_and_port(location))
+
+
+def _host_and_port(location: str) -> tuple[str, int | None]:
     parts = urlsplit(location)
-    host = parts.netloc.removesuffix(f":{parts.port}")
-    return host, with_port(host, parts.port)
+    return parts.netloc.removesuffix(f":{parts.port}"), parts.port
+
+
+def own_name(host: str) -> str:
+    """`localhost` for all names and addresses of the machine itself; an IPv4 address in IPv6 as IPv4."""
+    if host == "localhost" or host.endswith((".localhost", "localhost.localdomain")):
+        return "localhost"
+    if host.startswith("["):
+        inner = IPv6Address(host[1:-1])
+        mapped = inner.ipv4_mapped or inner.sixtofour
+        if mapped is None:
+            return "localhost" if inner.is_loopback or inner.is_unspecified else host
+        host = str(mapped)
+    if _is_address(host) and (IPv4Address(host).is_loopback or host.startswith("0.")):
+        return "localhost"
+    return host
 
 
 def with_port(host: str, port: int | None) -> str:
@@ -75,12 +104,12 @@ def with_port(host: str, port: int | None) -> str:
 
 def loop_error(location: str) -> Invalid:
     """The error for a target on one of our own hosts."""
-    return Invalid(f"url must not point back at this installation ({names_of(location)[1]})", field="url")
+    return Invalid(f"url must not point back at this installation ({host_of(location)})", field="url")
 
 
 def check_code(code: str) -> str:
     """`code`, if a link may have it. Raises Invalid with field `code`."""
-    if code in RESERVED:
+    if code.lower() in RESERVED:
         raise Invalid(
             f"code {code!r} is reserved; also reserved: {', '.join(sorted(RESERVED))}", field="code"
         )

@@ -4,6 +4,7 @@ Everything takes the workspace: what belongs to another does not exist for it. A
 durable on return, and every process's Directory knows of it within 1 s.
 """
 
+import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
@@ -17,7 +18,7 @@ from footfall.settings import Settings
 from footfall.tenants import keys, links, rows, tables, workspaces
 from footfall.tenants.fields import Page
 from footfall.tenants.model import Key, Link, Site, Workspace
-from footfall.tenants.targets import check_target, names_of, with_port
+from footfall.tenants.targets import check_target, host_of, names_of, own_name, with_port
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,7 +33,7 @@ class Tenants:
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
         self._door_url = settings.door_url
-        self.default_domain, self._own = _own_hosts(settings)
+        self.default_domain, self.own = _own_hosts(settings)
 
     async def bootstrap(self, admin_key: str = "") -> str | None:
         """Give an empty database the workspace `default`, a site and an admin key.
@@ -123,7 +124,7 @@ class Tenants:
         now = int(time.time() * 1000)
         place = domain or "", code or ""
         wanted = Link(short_id("link"), workspace_id, *place, url, title, tuple(tags), expires_at, now)
-        return await self._write(links.create, wanted, self._own)
+        return await self._write(links.create, wanted, self.own)
 
     async def ensure_links(
         self, workspace_id: str, wanted: Sequence[tuple[str, str, str]]
@@ -134,7 +135,7 @@ class Tenants:
         What the rules refuse (a target that is no web address, a reserved code) is left out.
         Raises Conflict when a domain or a link belongs to another workspace; then none is made.
         """
-        return await self._write(links.ensure, workspace_id, wanted, self._own)
+        return await self._write(links.ensure, workspace_id, wanted, self.own)
 
     async def links(
         self,
@@ -146,7 +147,7 @@ class Tenants:
         search: str = "",
     ) -> Page[Link]:
         """Newest first; on `domain` only, with `search` in code, URL or title only. Raises Invalid."""
-        return await self._read(links.page, workspace_id, self._own, domain, search, limit, offset)
+        return await self._read(links.page, workspace_id, self.own, domain, search, limit, offset)
 
     async def tagged_links(
         self, workspace_id: str, tags: Collection[str] | None = None
@@ -187,7 +188,7 @@ class Tenants:
         expires_at: int | None = None,
     ) -> Link:
         """Change what is not None; domain and code never change. Raises NotFound, Invalid."""
-        return await self._write(links.update, workspace_id, link_id, self._own, url, title, tags, expires_at)
+        return await self._write(links.update, workspace_id, link_id, self.own, url, title, tags, expires_at)
 
     async def delete_link(self, workspace_id: str, link_id: str) -> None:
         """Its clicks stay; its code is free again. Raises NotFound."""
@@ -228,8 +229,10 @@ def _own_hosts(settings: Settings) -> tuple[str, frozenset[str]]:
     No link may point there; a link "on" one of them is on the default domain.
     """
     try:
-        default = names_of(check_target(settings.door_url, ()))[1]
+        location = check_target(settings.door_url, ())
     except Invalid as error:
         raise Misconfigured(f"public_url: {error}") from None
-    local = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", settings.host)  # noqa: S104 -- compared, not bound
-    return default, frozenset({default, *(with_port(host, settings.port) for host in local)})
+    local = ("localhost", settings.host, own_name(settings.host), socket.gethostname().lower())
+    return host_of(location), frozenset(
+        {*names_of(location)[1::2], *(with_port(host, settings.port) for host in local)}
+    )
