@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 from rich.console import Console as Terminal
@@ -50,8 +50,8 @@ def verify(
 ) -> int:
     """Compare the store with the ledger and the log, over the hours in which events were received.
 
-    Exit status 1 when something breaks a promise, 130 when it was stopped (Ctrl-C): then it says what it
-    has found by then. Times without an offset are UTC. Asks the server that
+    Exit status 1 when something breaks a promise, or the server stops answering, 130 when it was stopped
+    (Ctrl-C): then it says what it has found by then. Times without an offset are UTC. Asks the server that
     runs on the data directory, or at --url; where none runs, it opens the data itself.
     """
     first, last = resolve(start, end, datetime.now(UTC))
@@ -63,13 +63,14 @@ async def _verify(
 ) -> int:
     async with console(load(data=data), url, key) as server:
         answers: list[dict[str, Any]] = []
-        stopped = await _compare(server, first, last, answers)
-        rebuilt = await _repair(server, answers) if repair and not stopped else []
+        stop = await _compare(server, first, last, answers)
+        rebuilt = await _repair(server, answers) if repair and stop is None else []
     terminal = Terminal()
     through = f"{iso(first)} to {answers[-1]['meta']['end'] if answers else iso(first)}"
-    terminal.print(f"received {through if stopped else f'{iso(first)} to {iso(last)}'}", highlight=False)
-    if stopped:
-        terminal.print(f"stopped: what follows is of {through} only, not up to {iso(last)}", highlight=False)
+    terminal.print(f"received {through if stop else f'{iso(first)} to {iso(last)}'}", highlight=False)
+    if stop:
+        said = f"{stop.why}: what follows is of {through} only, not up to {iso(last)}"
+        terminal.print(said, markup=False, highlight=False)
     terminal.print(_sites(answers))
     findings = [each for answer in answers for each in answer["data"]["findings"]]
     total = sum(answer["data"]["total"] for answer in answers)
@@ -85,15 +86,25 @@ async def _verify(
     for line in rebuilt:
         terminal.print(line, markup=False, highlight=False)
     ok = all(answer["data"]["ok"] for answer in answers)
-    if stopped and ok:
+    if stop and ok:
         terminal.print("what was compared adds up")
-        return _STOPPED
+        return stop.status
     terminal.print("all of it adds up" if ok else "it does NOT add up")
     return 0 if ok else 1
 
 
-async def _compare(server: Console, first: int, last: int, answers: list[dict[str, Any]]) -> bool:
-    """Ask for one piece after the other, each of which answers soon. Returns whether it was stopped."""
+class _Stop(NamedTuple):
+    """Why not all was compared, and the exit status for that."""
+
+    why: str
+    status: int
+
+
+async def _compare(server: Console, first: int, last: int, answers: list[dict[str, Any]]) -> _Stop | None:
+    """Ask for one piece after the other, each of which answers soon; None if all of it was compared.
+
+    Raises what the first question raises; after an answer there is something to tell.
+    """
     shown = Terminal(stderr=True)
     with Progress(console=shown, transient=True, disable=not shown.is_terminal) as progress:
         bar = progress.add_task("comparing", total=None)
@@ -103,12 +114,18 @@ async def _compare(server: Console, first: int, last: int, answers: list[dict[st
             for each in found["data"]:
                 progress.update(bar, description=each["start"])
                 answers.append(await server.get("/api/v1/verify", start=each["start"], end=each["end"]))
+                if answers[-1]["meta"]["end"] != each["end"]:
+                    return _Stop("the server was stopped", 1)
                 progress.update(bar, advance=each["rows"])
         except asyncio.CancelledError:  # Ctrl-C
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
-            return True
-    return False
+            return _Stop("stopped", _STOPPED)
+        except FootfallError as error:
+            if not answers:
+                raise
+            return _Stop(f"stopped, {error}", 1)
+    return None
 
 
 async def _repair(server: Console, answers: list[dict[str, Any]]) -> list[str]:

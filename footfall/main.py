@@ -186,7 +186,9 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
         if not with_query:
             await worker.run(stop)
             return
-        app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, worker, rollups))
+        app = await stack.enter_async_context(
+            parts.with_console(settings, store, eventlog, worker, rollups, stop=stop)
+        )
         serving = serve_http(app, settings.host, settings.console_port, stop, limits=limits_of(settings))
         await first_to_end((worker.run(stop), serving), stop)
 
@@ -202,7 +204,9 @@ async def run_query(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(parts.with_current_store(settings))
-        app = await stack.enter_async_context(parts.with_console(settings, store, eventlog, None, None))
+        app = await stack.enter_async_context(
+            parts.with_console(settings, store, eventlog, None, None, stop=stop)
+        )
         await stack.enter_async_context(watched())
         await serve_http(app, settings.host, settings.console_port, stop, limits=limits_of(settings))
 

@@ -210,8 +210,12 @@ async def with_console(
     worker: "Worker | None",
     rollups: "Rollups | None",
     token: str = "",
+    stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[Any]:
-    """The console's application. Imports append to a shard of their own, claimed by the first one."""
+    """The console's application; what may take long is cut short once `stop` is set.
+
+    Imports append to a shard of their own, claimed by the first one.
+    """
     from footfall.imports.open import open_imports
     from footfall.jobs.measure import measure_books
     from footfall.jobs.nightly import nightly_verify
@@ -286,7 +290,7 @@ async def with_console(
                 imports,
                 ledger_routes(Ledger(state), directory, InFlightCounter(eventlog), complete_through),
                 dead_letter_routes(DeadLetters(state), directory),
-                verify_routes(verifier, directory),
+                verify_routes(verifier, directory, stop),
                 retention_routes(Retention(store, state, settings), rollups, directory),
             ],
         )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.eventlog.port import EventLog
-from footfall.jobs.log_records import SLACK, last_before, oldest
+from footfall.jobs.log_records import SLACK, cannot_be_read, held, last_before
 from footfall.jobs.rows import Rows
 from footfall.model.calendar import LONGEST_DAY, month_start
 from footfall.state.builds import Builds
@@ -114,13 +114,15 @@ class Busy:
         closed = await self._database.read(closed_positions)
         hours: set[int] = set()
         for shard in await self._log.shards():
-            upto = closed.get(shard, -1)
-            first = await oldest(self._log, shard)
-            if first is None or upto < first.offset:
+            there = await held(self._log, shard, closed.get(shard, -1))
+            if there is None:
                 continue
-            after = await last_before(self._log, shard, (first.offset - 1, upto), start - SLACK)
+            upto = there.last
+            after = await last_before(self._log, shard, (there.first.offset - 1, upto), start - SLACK)
             while after < upto:
                 record = next(iter(await self._log.read(shard, after, 1, 1)), None)
+                if record is None and await held(self._log, shard, upto):
+                    raise cannot_be_read(shard, after, upto)
                 if record is None or record.offset > upto or record.appended_at * 1000 >= end + SLACK:
                     break
                 at = int(record.appended_at * 1000)

@@ -19,6 +19,7 @@ Check = Literal[
     "doubled_id",  # rows that share their client's id with others
     "out_of_plan",  # rows at positions that no closed record and no open plan has
     "received",  # received by the ledger, and events and refusals in the log
+    "log_end",  # the last closed record, and the last of them that the log holds, by offset
     "missing",  # duplicates and discarded events, and events of the log that are not stored
     "rollups",  # events, or visitors, of a bucket by the events and by the rollups
     "not_a_duplicate",  # events that were left out, though no other with their id is stored
@@ -29,6 +30,9 @@ Key = tuple[str, str, int]
 
 Position = tuple[int, int]
 """Shard and seq."""
+
+RETAINED = "retention deleted raw events of some of these hours: those were not compared"
+"""A note."""
 
 MOST_FINDINGS = 1000
 EXAMPLES = 5

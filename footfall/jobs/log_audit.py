@@ -8,13 +8,15 @@ from footfall.eventlog.port import EventLog
 from footfall.jobs import rows
 from footfall.jobs.books import Books
 from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, positions
-from footfall.jobs.log_records import SLACK, Group, Logged, groups, oldest
+from footfall.jobs.log_records import SLACK, Group, Logged, groups, held
 from footfall.jobs.retention import not_compared
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.state.ledger import hour_of
 from footfall.state.retained import Deleted
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
+from footfall.tenants.model import DEFAULT_WORKSPACE
 
 # Events that were left out as duplicates whose first copy is looked for, in a range.
 _MOST_SAMPLED = 5000
@@ -67,6 +69,7 @@ class LogAudit:
         self._no_duplicates: defaultdict[Key, Places] = defaultdict(Places)
         self._sampled: dict[EventId, tuple[Key, Position]] = {}
         self._strange: defaultdict[Key, Places] = defaultdict(Places)
+        self._ends: list[Finding] = []
         self.complete_from = 0
         """Everything received from here on (ms) is still in the log."""
 
@@ -82,11 +85,13 @@ class LogAudit:
         """Read the log and ask the store. Raises Retryable."""
         for shard in await self._log.shards():
             upto = self._books.closed.get(shard, -1)
-            first = await oldest(self._log, shard)
-            if first is None or upto < first.offset:
+            there = await held(self._log, shard, upto)
+            if there is None:
                 continue
-            if first.offset > 0:  # something before it may have been deleted
-                self.complete_from = max(self.complete_from, int(first.appended_at * 1000) + SLACK)
+            if there.first.offset > 0:  # something before it may have been deleted
+                self.complete_from = max(self.complete_from, int(there.first.appended_at * 1000) + SLACK)
+            if there.last < upto:
+                await self._note_end(shard, there.last, upto)
             async for group in groups(self._log, shard, upto, self._start, self._end):
                 found = await rows.at_positions(self._store, shard, group.seqs, group.occurred)
                 self._compare(group, found)
@@ -116,7 +121,7 @@ class LogAudit:
 
     def findings(self) -> list[Finding]:
         """What does not add up."""
-        found: list[Finding] = []
+        found = list(self._ends)
         for key in sorted(self._received.keys() | self._missing.keys() | self._books.counts.keys()):
             found += self._of_hour(key, self._books.counts.get(key, Counter[str]()))
         found += [
@@ -190,6 +195,15 @@ class LogAudit:
                 self._no_duplicates[key].add(position)
             elif len(self._sampled) < _MOST_SAMPLED and record.hour >= self._firsts_from:
                 self._sampled[EventId(record.workspace_id, UUID(bytes=event_id))] = (key, position)
+
+    async def _note_end(self, shard: int, last: int, closed: int) -> None:
+        """The log ends at `last`, though it was closed further: told in the hour of what is there last."""
+        for entry in await self._log.read(shard, last - 1, 1, 1):
+            hour = hour_of(int(entry.appended_at * 1000))
+            if self._start <= hour < self._end:
+                key = (self._workspace_id or DEFAULT_WORKSPACE, "", hour)
+                first = positions([(shard, (last + 1) * SEQ_PER_RECORD)])
+                self._ends.append(finding("log_end", key, closed, last, first))
 
     def _note_strange(self, workspace_id: str, hour: int, places: Iterable[Position]) -> None:
         for position in places:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
+from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, Stored
 from footfall.jobs.findings import Key
 from footfall.model.reasons import Reason
@@ -74,20 +75,66 @@ async def oldest(log: EventLog, shard: int) -> Stored | None:
     return next(iter(await log.read(shard, -1, 1, 1)), None)
 
 
+class Held(NamedTuple):
+    """What the log holds of the closed records of a shard: the first one, and the offset of the last one."""
+
+    first: Stored
+    last: int
+
+
+async def held(log: EventLog, shard: int, closed: int) -> Held | None:
+    """Of the records up to the offset `closed` those that the log holds; None if it holds none of them.
+
+    Retention begins with the oldest: if the last one is not `closed`, the end of the log is missing. Raises
+    Retryable.
+    """
+    first = await oldest(log, shard)
+    while first is not None and first.offset <= closed:
+        last = await _last(log, shard, first.offset, closed)
+        again = first if last == closed else await oldest(log, shard)
+        if again is not None and again.offset == first.offset:
+            return Held(first, last)
+        first = again  # retention came in between
+    return None
+
+
+async def _last(log: EventLog, shard: int, low: int, closed: int) -> int:
+    """The offset of the last record up to `closed`; there is one at `low`."""
+    high = closed + 1
+    at = closed - 1  # nearly always it is all there
+    while high - low > 1:
+        found = next(iter(await log.read(shard, at, 1, 1)), None)
+        if found is not None and found.offset <= closed:
+            low = found.offset
+        else:
+            high = at + 1
+        at = (low + high - 1) // 2
+    return low
+
+
+def cannot_be_read(shard: int, after: int, last: int) -> Retryable:
+    """Nothing was found above `after`, though there is something up to `last`."""
+    return Retryable(
+        f"shard {shard:016x} of the log cannot be read now: {after} is the last, though {last} is there"
+    )
+
+
 async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> AsyncGenerator[Group]:
     """All records of `shard` up to offset `upto` that may have been received from `start` to `end` (ms).
 
     Raises Retryable when the log fails.
     """
-    first = await oldest(log, shard)
-    if first is None:
+    there = await held(log, shard, upto)
+    if there is None:
         return
-    after = await last_before(log, shard, (first.offset - 1, upto), start - SLACK)
+    after = await last_before(log, shard, (there.first.offset - 1, there.last), start - SLACK)
     records: list[Logged] = []
     events = 0
     going = True
     while going:
         chunk = await log.read(shard, after, _CHUNK_RECORDS, _CHUNK_BYTES)
+        if not chunk and after < there.last and await held(log, shard, there.last):
+            raise cannot_be_read(shard, after, there.last)
         wanted = [entry for entry in chunk if entry.offset <= upto and entry.appended_at * 1000 < end + SLACK]
         going = bool(chunk) and len(wanted) == len(chunk)
         for record in await asyncio.to_thread(_decode, wanted):

@@ -1,5 +1,6 @@
 """`/api/v1/verify`: whether the store, the ledger and the log of a workspace say the same."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -76,7 +77,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class VerifyMeta(Struct, frozen=True, kw_only=True):
-    """The hours that were compared, and what was not."""
+    """The hours that were compared, fewer than were asked for if the server was stopped; and what was not."""
 
     start: str
     end: str
@@ -108,8 +109,8 @@ class PiecesAnswer(Struct, frozen=True):
     data: list[PieceOfRange]
 
 
-def verify_routes(verifier: Verifier, directory: Directory) -> Router:
-    """The route of the comparison."""
+def verify_routes(verifier: Verifier, directory: Directory, stop: asyncio.Event | None = None) -> Router:
+    """The routes of the comparison; once `stop` is set it answers with what is done."""
 
     @get(
         "/api/v1/verify",
@@ -135,7 +136,7 @@ def verify_routes(verifier: Verifier, directory: Directory) -> Router:
         first, last = resolve(start, end, datetime.now(UTC))
         if last - first > _MOST_DAYS * DAY:
             raise Invalid(f"at most {_MOST_DAYS} days at once", field="start")
-        return _answer(await verifier.run(first, last, key_of(request).workspace_id))
+        return _answer(await verifier.run(first, last, key_of(request).workspace_id, stop))
 
     @get(
         "/api/v1/verify/pieces",

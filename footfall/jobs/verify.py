@@ -10,6 +10,7 @@
 It runs beside the worker: all of it looks at what was closed at one moment. It changes nothing.
 """
 
+import asyncio
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,7 @@ from footfall.jobs.books import Books, first_received, read_books
 from footfall.jobs.busy import Busy, Piece, cut
 from footfall.jobs.findings import (
     MOST_FINDINGS,
+    RETAINED,
     Check,
     Finding,
     Key,
@@ -32,8 +34,10 @@ from footfall.jobs.findings import (
     positions,
 )
 from footfall.jobs.log_audit import LogAudit
+from footfall.jobs.ranges import iso
 from footfall.jobs.retention import not_compared
 from footfall.jobs.rows import DoubledId, Rows
+from footfall.jobs.until_stop import Stopped, before
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.builds import Builds
@@ -73,25 +77,52 @@ class Verifier:
         self._rollups = RollupVerifier(store, Builds(database))
         self._retained = Retained(database)
 
-    async def run(self, start: int, end: int, workspace_id: str | None = None) -> Result:
+    async def run(
+        self, start: int, end: int, workspace_id: str | None = None, stop: asyncio.Event | None = None
+    ) -> Result:
         """Compare the hours of receipt from `start` to `end` (ms, whole hours), of a workspace or of all.
 
-        What it costs follows what there is, not how long the range is.
+        What it costs follows what there is, not how long the range is. Once `stop` is set it answers with
+        what is done by then, up to an earlier `end`, and says so.
 
-        Raises Retryable when a part does not answer, and Invalid when the range is no range.
+        Raises Retryable when a part does not answer, or nothing is done at a stop, and Invalid when the range
+        is no range.
         """
-        nothing = Result(start=start, end=end, sites=[], findings=[], total=0, log_from=0, notes=[])
-        pieces = await self.pieces(start, end, workspace_id)
+        result = Result(start=start, end=start, sites=[], findings=[], total=0, log_from=0, notes=[])
+        pieces = await before(stop, self.pieces(start, end, workspace_id))
+        for piece in pieces:
+            try:
+                done = await before(stop, self._piece(piece.start, piece.end, workspace_id))
+            except Stopped:
+                if result.end == start:
+                    raise
+                break
+            result = merge([result, done])
+        else:
+            result.end = end
         if not pieces:
-            return nothing
-        compared = [await self._piece(piece.start, piece.end, workspace_id) for piece in pieces]
-        result = merge([nothing, *compared])
-        result.end = end
+            return result
+        try:
+            more = await before(stop, self._whole(start, result.end, workspace_id))
+        except Stopped:
+            result.notes.append(
+                "ids that came twice and rollups were not compared: the comparison was stopped"
+            )
+        else:
+            result = merge([result, more])
+        if result.end < end:
+            result.notes.append(f"stopped: what was received from {iso(result.end)} on was not compared")
+        return result
+
+    async def _whole(self, start: int, end: int, workspace_id: str | None) -> Result:
+        """What is compared of the whole range at once."""
         found = await self._doubled_ids(start, end, workspace_id)
         found += await self._rollups.run(start, end, workspace_id)
-        result.total += len(found)
-        result.findings = (result.findings + found)[:MOST_FINDINGS]
-        return result
+        notes = await self._rollups.not_compared(start, end, workspace_id)
+        listed = found[:MOST_FINDINGS]
+        return Result(
+            start=start, end=end, sites=[], findings=listed, total=len(found), log_from=0, notes=notes
+        )
 
     async def pieces(self, start: int, end: int, workspace_id: str | None = None) -> list[Piece]:
         """The parts of a range, as of `run`, in which there is anything to compare. Raises as `run`."""
@@ -268,4 +299,4 @@ def _not_deleted(found: list[Finding], deleted: Mapping[str, Deleted]) -> tuple[
     ]
     if len(left) == len(found):
         return left, []
-    return left, ["retention deleted raw events of some of these hours: those were not compared"]
+    return left, [RETAINED]

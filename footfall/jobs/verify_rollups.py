@@ -8,7 +8,8 @@ from typing import Any
 
 from footfall.jobs import cubes, visits
 from footfall.jobs.cubes import Span
-from footfall.jobs.findings import Finding, finding
+from footfall.jobs.findings import RETAINED, Finding, finding
+from footfall.jobs.ranges import iso
 from footfall.model.calendar import LONGEST_DAY, month_start
 from footfall.model.rollups import CUBES, ONLY, VALUES, Cube, columns_of, field_text
 from footfall.state.builds import Building, Builds, Manifest
@@ -46,12 +47,19 @@ HAVING abs(expected - found) > 1e-6 * greatest(expected, 1) OR visitors_expected
 ORDER BY workspace_id, site_id, bucket LIMIT {{most:UInt32}}
 """
 
-_RANGE = (
+_WITHIN = (
     "{bucket} >= toDateTime({{start_s:Int64}}, 'UTC') AND {bucket} < toDateTime({{end_s:Int64}}, 'UTC')"
     " AND ({{workspace:String}} = '' OR workspace_id = {{workspace:String}})"
-    " AND toUnixTimestamp({bucket}) >= transform(toString(site_id), {{gone:Array(String)}},"
+)
+_HAS_EVENTS = (
+    "toUnixTimestamp({bucket}) >= transform(toString(site_id), {{gone:Array(String)}},"
     " {{gone_until:Array(Int64)}}, toInt64(0))"
 )
+_RANGE = f"{_WITHIN} AND {_HAS_EVENTS}"
+_WITHOUT_EVENTS = """
+SELECT count() FROM rollups WHERE cube = 'total'
+    AND (toYYYYMM(at), build) IN {{builds:Array(Tuple(UInt32, UInt64))}} AND {within} AND NOT ({has_events})
+"""
 
 
 class RollupVerifier:
@@ -71,6 +79,34 @@ class RollupVerifier:
             if manifest.zones and since < end:
                 found += await self._cube(cube, manifest, held, since, end, workspace_id or "")
         return found
+
+    async def not_compared(self, start: int, end: int, workspace_id: str | None) -> list[str]:
+        """Of which days of the range rollups were not compared with events, and why; in words."""
+        manifest = await self._builds.manifest()
+        notes: list[str] = []
+        if start < manifest.rollups_from:
+            notes.append(f"rollups of before {iso(manifest.rollups_from)} were deleted by age: not compared")
+        since = max(start, manifest.rollups_from)
+        if since < end and manifest.raw_from:
+            asked = {
+                **_span(since, end, workspace_id or "", manifest),
+                "builds": [(entry.month, entry.build) for entry in manifest.entries] or [(0, 0)],
+            }
+            sql = _WITHOUT_EVENTS.format(
+                within=_WITHIN.format(bucket="at"), has_events=_HAS_EVENTS.format(bucket="at")
+            )
+            ((count,),) = await self._store.query(sql, asked, lane="house")
+            if count:
+                notes.append(RETAINED)
+        missing = {
+            cube.name
+            for cube in CUBES
+            for entry in manifest.entries
+            if entry.last >= since and entry.first < end and cube.name not in entry.cubes
+        }
+        if missing:
+            notes.append(f"older rollups lack {', '.join(sorted(missing))}: not compared")
+        return notes
 
     async def _cube(
         self, cube: Cube, manifest: Manifest, held: Building, start: int, end: int, workspace_id: str
@@ -101,15 +137,11 @@ class RollupVerifier:
         asked: dict[str, Any] = {
             **rows.parameters,
             **values,
+            **_span(start, end, workspace_id, manifest),
             "cube": cube.name,
             "builds": [(entry.month, entry.build) for entry in entries] or [(0, 0)],
             "start": start,
             "last": span.last,
-            "start_s": start // 1000,
-            "end_s": end // 1000,
-            "workspace": workspace_id,
-            "gone": ["-", *manifest.raw_from],
-            "gone_until": [0, *(-(-at // 1000) for at in manifest.raw_from.values())],
             "most": _MOST,
         }
         return [_finding(cube, row) for row in await self._store.query(sql, asked, lane="house")]
@@ -141,6 +173,17 @@ class RollupVerifier:
                     finding("rollups", ("", "", at), kept.rows, rows, (f"visits, build {kept.build}",))
                 )
         return found
+
+
+def _span(start: int, end: int, workspace_id: str, manifest: Manifest) -> dict[str, Any]:
+    """The parameters of _RANGE."""
+    return {
+        "start_s": start // 1000,
+        "end_s": end // 1000,
+        "workspace": workspace_id,
+        "gone": ["-", *manifest.raw_from],
+        "gone_until": [0, *(-(-at // 1000) for at in manifest.raw_from.values())],
+    }
 
 
 def _finding(cube: Cube, row: tuple[Any, ...]) -> Finding:

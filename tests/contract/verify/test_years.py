@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from footfall import cli_verify
 from footfall.cli_client import Console
 from footfall.errors import Retryable
-from footfall.jobs import busy
+from footfall.jobs import busy, log_records
 from footfall.jobs.busy import cut
+from footfall.jobs.ranges import iso
 from footfall.state.ledger import HOUR
-from footfall.state.tables import positions
+from footfall.state.tables import positions, rollups_deleted
 from tests.contract.verified import END, NOW, START, THIS_HOUR, event
 
 pytestmark = pytest.mark.anyio
@@ -126,3 +127,104 @@ async def test_a_command_that_is_stopped_says_what_it_has_found(world, api, acme
     assert len(compared) == 2
     assert f"to {compared[0]['end']} only" in shown
     assert shown.rstrip().endswith("what was compared adds up")
+
+
+async def test_a_server_that_is_stopped_answers_for_what_is_done(world, api, acme, monkeypatch):
+    monkeypatch.setattr(busy, "_MOST_HOURS", HOUR)
+    for hours_ago in (48, 24, 0):
+        await world.append(event(), event(), workspace=acme, at=NOW - hours_ago * HOUR)
+    await world.take()
+    stop, real, pieces = asyncio.Event(), world.verifier._piece, []
+
+    async def piece(*range_):
+        pieces.append(range_)
+        if len(pieces) == 3:
+            stop.set()
+            await asyncio.Event().wait()  # as a large piece: it is cut short
+        return await real(*range_)
+
+    monkeypatch.setattr(world.verifier, "_piece", piece)
+    result = await world.verifier.run(THIS_HOUR - 72 * HOUR, END, acme, stop)
+    assert (result.start, result.end) == (THIS_HOUR - 72 * HOUR, pieces[1][1])
+    assert sum(site.received for site in result.sites) >= 2
+    assert any("on was not compared" in note for note in result.notes)
+    with pytest.raises(Retryable, match="stopped"):  # with nothing to tell it is no answer
+        await world.verifier.run(THIS_HOUR - 72 * HOUR, END, acme, stop)
+
+
+async def test_a_command_whose_server_goes_says_what_it_has_found(world, api, acme, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(busy, "_MOST_HOURS", HOUR)
+    for hours_ago in (48, 24, 0):
+        await world.append(event(), event(), workspace=acme, at=NOW - hours_ago * HOUR)
+    await world.take()
+    real, compared = Console.get, []
+
+    async def get(self, path, **parameters):
+        if path == "/api/v1/verify":
+            compared.append(parameters)
+            if len(compared) == 2:
+                raise Retryable("no answer")
+        return await real(self, path, **parameters)
+
+    monkeypatch.setattr(Console, "get", get)
+    assert await api.command(cli_verify.verify, start="2012-01-01", workspace=acme) == 1
+    shown = capsys.readouterr().out
+    assert f"to {compared[0]['end']} only" in shown
+    assert "no answer" in shown
+
+
+async def test_an_empty_answer_of_the_log_below_what_is_closed_is_not_its_end(world, monkeypatch):
+    for _ in range(6):
+        await world.append(event(), event())
+    await world.take()
+    monkeypatch.setattr(log_records, "_CHUNK_RECORDS", 2)
+    real = world.log.read
+
+    async def read(shard, after, limit, most):
+        return [] if limit == 2 and after == 3 else await real(shard, after, limit, most)
+
+    monkeypatch.setattr(world.log, "read", read)
+    with pytest.raises(Retryable, match="cannot be read now"):
+        await world.verify()
+
+
+async def test_records_that_are_gone_from_the_end_of_the_log_are_found(world, monkeypatch):
+    for _ in range(6):
+        await world.append(event(), event())
+    await world.take()
+    real = world.log.read
+
+    async def read(shard, after, limit, most):
+        return [each for each in await real(shard, after, limit, most) if each.offset < 4]
+
+    monkeypatch.setattr(world.log, "read", read)
+    found = await world.found()
+    assert ("error", "log_end", "", 5, 3) in found
+    assert len([each for each in found if each[1] == "log_end"]) == 1
+
+
+async def test_a_shard_that_retention_took_is_nothing_wrong(world, monkeypatch):
+    await world.append(event(), event())
+    await world.take()
+    real = world.log.read
+
+    async def nothing(*_):
+        return []
+
+    monkeypatch.setattr(world.log, "read", nothing)
+    assert not [each for each in await world.found() if each[1] == "log_end"]
+    monkeypatch.setattr(world.log, "read", real)
+
+
+async def test_days_whose_rollups_are_deleted_are_said_not_to_be_compared(world):
+    await world.append(event(), event())
+    await world.take()
+
+    def deleted(connection):
+        connection.execute(rollups_deleted.insert().values(id=1, at=THIS_HOUR))
+
+    await world.database.run(deleted)
+    (note,) = (await world.verify()).notes
+    assert note == f"rollups of before {iso(THIS_HOUR)} were deleted by age: not compared"
+    assert (await world.verify(start=THIS_HOUR)).notes == []
