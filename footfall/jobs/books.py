@@ -1,24 +1,29 @@
 """What the state database says of a range of hours, all of one moment."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from footfall.database import Database
 from footfall.jobs.findings import Key, Position
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.batches import Plan
-from footfall.state.ledger import closed_positions
+from footfall.state.ledger import Part, closed_positions, of_part, parts, workspaces
 from footfall.state.letters import OF_WHOLE_RECORDS
 from footfall.state.tables import dead_letters, ledger, plans
 
 _LINE = ("workspace_id", "site_id", "hour", "outcome", "reason")
+_END = 1 << 62  # ms: after all hours
 _LETTER = ("shard", "seq", "workspace_id", "site_id", "hour", "events", "status", "reason")
+
+
+_Rows = Sequence[Row[*tuple[Any, ...]]]
 
 
 class Letter(NamedTuple):
@@ -63,60 +68,82 @@ async def read_books(database: Database, start: int, end: int, workspace_id: str
     Raises Retryable when the database is busy.
     """
 
-    def read(connection: Connection) -> Books:
-        counts: dict[Key, Counter[str]] = {}
-        line = (*(ledger.c[name] for name in _LINE), ledger.c["count"].label("events"))
-        for row in connection.execute(sa.select(*line).where(*_where(ledger, start, end, workspace_id))):
-            outcomes = counts.setdefault((row.workspace_id, row.site_id, row.hour), Counter())
-            outcomes[row.outcome] += row.events
-            overflown = row.outcome == "dropped" and row.reason == Reason.OVERFLOW
-            if overflown or (row.outcome == "lost" and row.reason in LOSSES):
-                outcomes[row.reason] += row.events
-        letter = (dead_letters.c[name] for name in _LETTER)
-        letters = {
-            (int(row.shard, 16), row.seq): Letter(
-                (row.workspace_id, row.site_id, row.hour),
-                row.events,
-                row.status == "retrying",
-                row.reason in OF_WHOLE_RECORDS,
-            )
-            for row in connection.execute(
-                sa.select(*letter).where(*_where(dead_letters, start, end, workspace_id))
-            )
-        }
-        bodies = connection.scalars(sa.select(plans.c.body))
-        return Books(
-            counts,
-            letters,
+    def read(connection: Connection) -> tuple[_Rows, _Rows, Mapping[int, int], Sequence[str]]:
+        every = workspaces(connection) if workspace_id is None else [workspace_id]
+        line = sa.select(*(ledger.c[name] for name in _LINE), ledger.c["count"].label("events"))
+        letter = sa.select(*(dead_letters.c[name] for name in _LETTER))
+        return (
+            # By workspace, for which there is an index: what it costs follows the range, not the ledger.
+            [
+                row
+                for each in every
+                for row in connection.execute(line.where(*of_part(Part(each, start, end)))).all()
+            ],
+            connection.execute(letter.where(*_where(dead_letters, start, end, workspace_id))).all(),
             closed_positions(connection),
-            [msgspec.json.decode(body, type=Plan) for body in bodies],
+            connection.scalars(sa.select(plans.c.body)).all(),
         )
 
-    return await database.read(read)
+    # What is made of the rows is made when nobody waits for them any more.
+    return await asyncio.to_thread(_books, *await database.read(read))
+
+
+def _books(lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequence[str]) -> Books:
+    counts: dict[Key, Counter[str]] = {}
+    for row in lines:
+        outcomes = counts.setdefault((row.workspace_id, row.site_id, row.hour), Counter())
+        outcomes[row.outcome] += row.events
+        overflown = row.outcome == "dropped" and row.reason == Reason.OVERFLOW
+        if overflown or (row.outcome == "lost" and row.reason in LOSSES):
+            outcomes[row.reason] += row.events
+    kept = {
+        (int(row.shard, 16), row.seq): Letter(
+            (row.workspace_id, row.site_id, row.hour),
+            row.events,
+            row.status == "retrying",
+            row.reason in OF_WHOLE_RECORDS,
+        )
+        for row in letters
+    }
+    return Books(counts, kept, closed, [msgspec.json.decode(body, type=Plan) for body in bodies])
 
 
 async def first_received(database: Database, since: int) -> int:
     """The first hour from `since` (ms) on in which anything was received; 0: there is none."""
-    first = sa.select(sa.func.min(ledger.c.hour)).where(
-        ledger.c.hour >= since, ledger.c.outcome == "received"
-    )
-    return await database.read(lambda connection: connection.scalar(first)) or 0
+
+    def read(connection: Connection) -> int:
+        # In the order of the index: it stops at the first.
+        firsts = (
+            connection.scalar(
+                sa.select(ledger.c.hour)
+                .where(*of_part(Part(each, since, _END)), ledger.c.outcome == "received")
+                .order_by(ledger.c.hour)
+                .limit(1)
+            )
+            for each in workspaces(connection)
+        )
+        return min((hour for hour in firsts if hour is not None), default=0)
+
+    return await database.read(read)
 
 
 async def imbalances(database: Database, since: int) -> int:
-    """In how many (workspace, site, hour) from `since` (ms) on the books of the ledger do not balance."""
+    """In how many (workspace, site, hour) from `since` (ms) on the books of the ledger do not balance.
 
-    def read(connection: Connection) -> int:
-        sign = sa.case((ledger.c.outcome == "received", 1), else_=-1)
+    The ledger is read in parts: meanwhile batches are closed.
+    """
+    sign = sa.case((ledger.c.outcome == "received", 1), else_=-1)
+    found = 0
+    async for part in parts(database, since, _END):
         unequal = (
             sa.select(ledger.c.hour)
-            .where(ledger.c.hour >= since)
-            .group_by(ledger.c.workspace_id, ledger.c.site_id, ledger.c.hour)
+            .where(*of_part(part))
+            .group_by(ledger.c.site_id, ledger.c.hour)
             .having(sa.func.sum(sign * ledger.c["count"]) != 0)
         )
-        return connection.scalar(sa.select(sa.func.count()).select_from(unequal.subquery())) or 0
-
-    return await database.read(read)
+        counted = sa.select(sa.func.count()).select_from(unequal.subquery())
+        found += await database.read(lambda it, counted=counted: it.scalar(counted)) or 0
+    return found
 
 
 def _where(

@@ -5,11 +5,10 @@ since what one of them lost only the others know: the ledger, the letters, the s
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.eventlog.port import EventLog
@@ -17,7 +16,7 @@ from footfall.jobs.log_records import SLACK, cannot_be_read, held, last_before
 from footfall.jobs.rows import Rows
 from footfall.model.calendar import LONGEST_DAY, month_start
 from footfall.state.builds import Builds
-from footfall.state.ledger import HOUR, closed_positions, hour_of
+from footfall.state.ledger import HOUR, closed_positions, hour_of, of_part, parts
 from footfall.state.tables import dead_letters, ledger
 from footfall.store.port import Store
 
@@ -75,18 +74,18 @@ class Busy:
         return {hour: weight for hour, weight in found.items() if start <= hour < end}
 
     async def _booked(self, start: int, end: int) -> Mapping[int, int]:
-        def read(connection: Connection) -> Counter[int]:
-            lines: Counter[int] = Counter()
-            for table in (ledger, dead_letters):
-                where = [table.c.hour >= start, table.c.hour < end]
-                if self._workspace_id is not None:
-                    where.append(table.c.workspace_id == self._workspace_id)
-                counted = sa.select(table.c.hour, sa.func.count()).where(*where).group_by(table.c.hour)
-                for hour, count in connection.execute(counted):
-                    lines[hour] += count * _LINE
-            return lines
+        lines: Counter[int] = Counter()
+        async for part in parts(self._database, start, end, self._workspace_id):
+            lines += await self._count(ledger, of_part(part))
+        where = [dead_letters.c.hour >= start, dead_letters.c.hour < end]
+        if self._workspace_id is not None:
+            where.append(dead_letters.c.workspace_id == self._workspace_id)
+        return lines + await self._count(dead_letters, where)
 
-        return await self._database.read(read)
+    async def _count(self, table: sa.Table, where: Sequence[sa.ColumnElement[bool]]) -> Counter[int]:
+        counted = sa.select(table.c.hour, sa.func.count()).where(*where).group_by(table.c.hour)
+        rows = await self._database.read(lambda connection: connection.execute(counted).all())
+        return Counter({hour: count * _LINE for hour, count in rows})
 
     async def _occurred(self, start: int, end: int) -> Mapping[int, int]:
         """By day (UTC): events that occurred, and rollups of such."""

@@ -195,6 +195,52 @@ class Ledger:
         return await self._database.read(read)
 
 
+def workspaces(connection: Connection) -> list[str]:
+    """Those that have lines, found by looking up one after the other: the lines are many."""
+    found: list[str] = []
+    while True:
+        following = sa.select(sa.func.min(ledger.c.workspace_id)).where(
+            ledger.c.workspace_id > found[-1] if found else sa.true()
+        )
+        if (name := connection.scalar(following)) is None:
+            return found
+        found.append(name)
+
+
+class Part(NamedTuple):
+    """Hours of a workspace from `start` to `end` (exclusive, ms) that are read at once."""
+
+    workspace_id: str
+    start: int
+    end: int
+
+
+async def parts(
+    database: Database, start: int, end: int, workspace_id: str | None = None
+) -> AsyncGenerator[Part]:
+    """The hours that begin from `start` to `end` in parts of about PAGE_LINES lines, the newest first.
+
+    Of a workspace, or of all. All lines of an hour are in one part. Raises Retryable.
+    """
+    every = await database.read(workspaces) if workspace_id is None else [workspace_id]
+    for each in every:
+        until = end
+        while until > start:
+            page = partial(_page_before, workspace_id=each, start=start, end=until)
+            first = await database.read(page)
+            yield Part(each, first, until)
+            until = first
+
+
+def of_part(part: Part) -> Sequence[sa.ColumnElement[bool]]:
+    """The condition on lines of the ledger."""
+    return (
+        ledger.c.workspace_id == part.workspace_id,
+        ledger.c.hour >= part.start,
+        ledger.c.hour < part.end,
+    )
+
+
 def _page_before(connection: Connection, workspace_id: str, start: int, end: int) -> int:
     """Where the whole hours begin that end with `end`, and have about PAGE_LINES lines."""
     hour = connection.scalar(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 import msgspec
@@ -13,11 +13,12 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.state.batches import Plan
 from footfall.state.builds import Builds
-from footfall.state.ledger import closed_positions
+from footfall.state.ledger import closed_positions, of_part, parts
 from footfall.state.manifest import Manifest
 from footfall.state.tables import ledger, plans
 
 _REMEMBERED = 60.0  # seconds
+_END = 1 << 62  # ms: after all hours
 
 
 class Stored(Struct, frozen=True):
@@ -45,7 +46,7 @@ class StoredEvents:
         async with self._asking[workspace_id]:  # the ledger is long: it is read once for all who ask
             until, sites = self._sites.get(workspace_id, (0.0, {}))
             if until < time.monotonic():
-                sites = await self._database.read(lambda connection: _sites(connection, workspace_id))
+                sites = await _sites(self._database, workspace_id)
                 self._sites[workspace_id] = (time.monotonic() + _REMEMBERED, sites)
         positions, shards = await self._database.read(_shards)
         return Stored(sites, positions, shards)
@@ -67,13 +68,17 @@ class StateOfRollups:
         return await self._stored.of(workspace_id)
 
 
-def _sites(connection: Connection, workspace_id: str) -> dict[str, int]:
-    rows = connection.execute(
-        sa.select(ledger.c.site_id, sa.func.sum(ledger.c.count))
-        .where(ledger.c.workspace_id == workspace_id, ledger.c.outcome == "stored")
-        .group_by(ledger.c.site_id)
-    )
-    return {site: int(count) for site, count in rows}
+async def _sites(database: Database, workspace_id: str) -> dict[str, int]:
+    sites: Counter[str] = Counter()
+    async for part in parts(database, 0, _END, workspace_id):
+        counted = (
+            sa.select(ledger.c.site_id, sa.func.sum(ledger.c.count))
+            .where(*of_part(part), ledger.c.outcome == "stored")
+            .group_by(ledger.c.site_id)
+        )
+        for site, count in await database.read(lambda it, counted=counted: it.execute(counted).all()):
+            sites[site] += int(count)
+    return dict(sites)
 
 
 def _shards(connection: Connection) -> tuple[dict[int, int], frozenset[int]]:

@@ -5,6 +5,7 @@ import uuid
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from footfall.errors import Invalid
 from footfall.eventlog import open_log
@@ -13,11 +14,13 @@ from footfall.jobs import books, busy, log_records, rows
 from footfall.jobs.verify import Verifier
 from footfall.model.record import SEQ_PER_RECORD, Tally, decode
 from footfall.settings import Settings
+from footfall.state import ledger as state_ledger
 from footfall.state.batches import Closing, Plan, Range
 from footfall.state.dead_letters import Settled
-from footfall.state.ledger import HOUR, LedgerCount, hour_of
+from footfall.state.ledger import HOUR, LedgerCount, add, hour_of
 from footfall.state.letters import unreadable_letter
 from footfall.state.losses import Loss, Reserve, book_losses
+from footfall.state.stored import Stored, StoredEvents
 from footfall.state.tables import ledger, positions
 from tests.contract.verified import END, NOW, START, THIS_HOUR, World, event
 
@@ -332,6 +335,42 @@ async def test_books_that_do_not_balance(world):
     assert ("warning", "received", "shop", 2, 1) in await world.found()
     assert await books.imbalances(world.database, START) == 1
     assert await books.imbalances(world.database, END) == 0
+
+
+async def test_a_huge_ledger_is_read_in_parts_between_which_batches_are_closed(world, monkeypatch):
+    hours, sites = 8, [f"site{n}" for n in range(5)]
+    lines = [
+        LedgerCount(workspace, site, THIS_HOUR - back * HOUR, outcome, 1)
+        for workspace in ("acme", "other")
+        for site in sites
+        for back in range(hours)
+        for outcome in ("received", "stored")
+    ]
+    wrong = LedgerCount("other", "site3", THIS_HOUR - 5 * HOUR, "received", 1)
+    monkeypatch.setattr(state_ledger, "PAGE_LINES", 20)  # two hours of a workspace
+    await world.database.run(lambda it: add(it, [*lines, wrong]))
+    real, closed = world.database.read, []
+
+    async def read(fn):
+        found = await real(fn)
+        batch = LedgerCount("acme", "site0", THIS_HOUR, "stored", 1)
+        await world.database.run(lambda it: add(it, [batch, replace(batch, outcome="received")]))
+        closed.append(batch)
+        return found
+
+    monkeypatch.setattr(world.database, "read", read)
+    assert await books.imbalances(world.database, THIS_HOUR - hours * HOUR) == 1
+    assert len(closed) > hours
+    assert await StoredEvents(world.database).of("other") == Stored(
+        dict.fromkeys(sites, hours), {}, frozenset()
+    )
+    monkeypatch.setattr(world.database, "read", real)
+    read = await books.read_books(world.database, THIS_HOUR - 2 * HOUR, THIS_HOUR, None)
+    assert {(key[0], key[2]) for key in read.counts} == {
+        (workspace, THIS_HOUR - back * HOUR) for workspace in ("acme", "other") for back in (1, 2)
+    }
+    assert await books.first_received(world.database, THIS_HOUR - 3 * HOUR) == THIS_HOUR - 3 * HOUR
+    assert await books.first_received(world.database, THIS_HOUR + HOUR) == 0
 
 
 async def test_a_batch_that_was_booked_twice(world):
