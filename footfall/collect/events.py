@@ -98,8 +98,11 @@ async def _read(door: Door, scope: Scope, receive: Receive, request: _Request) -
     """The body, without its compression."""
     began = time.monotonic()
     body = await read_body(scope, receive, door.settings.max_body)
-    if request.key is not None and time.monotonic() - began > _AT_ONCE:
-        request.key = await authenticate(scope["headers"], door.directory)  # revoked meanwhile, perhaps
+    if time.monotonic() - began > _AT_ONCE:  # who sends it may have lost the right to meanwhile
+        if request.key is not None:
+            request.key = await authenticate(scope["headers"], door.directory)
+        else:
+            request.site = await site_of_query(door, scope)
     encoding = header(scope, b"content-encoding").decode("latin-1").strip().lower()
     return body if encoding in UNCOMPRESSED else await _inflate(door, body, encoding, request)
 

@@ -1,5 +1,6 @@
 """A key that is revoked while a body arrives is not taken, however much came before."""
 
+import httpx
 import pytest
 
 from tests.e2e.serving import until
@@ -47,3 +48,34 @@ def test_a_key_is_asked_again_when_the_body_is_there(server, name):
         status, _, told = answer(sock)
 
     assert status == 401, told
+
+
+GONE = {
+    "deleted": lambda server, site: server.console.delete(f"/api/v1/sites/{site}"),
+    "of other pages": lambda server, site: server.console.patch(
+        f"/api/v1/sites/{site}", json={"origins": ["elsewhere.example"]}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_a_site_is_asked_again_too(server, name):
+    site = server.console.post("/api/v1/sites", json={"name": name}).json()["id"]
+    path = f"/v1/events?site_id={site}"
+
+    def refused():
+        answered = httpx.post(f"http://127.0.0.1:{server.port}{path}", content=EVENTS, timeout=60)
+        return answered.status_code != 202
+
+    until(lambda: not refused())
+    with connect(server.port) as sock:
+        sock.sendall(b"POST " + path.encode() + b" HTTP/1.1\r\n" + HOST)
+        sock.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(EVENTS), EVENTS[:9]))
+        assert not refused()  # it is read, so the request above is, too
+        assert GONE[name](server, site).is_success
+        until(refused)
+
+        sock.sendall(EVENTS[9:])
+        status, _, told = answer(sock)
+
+    assert status in (400, 403), told
