@@ -52,15 +52,54 @@ class Hand:
             | ({"event_id": event_id(token)} if named else {})
             for token in tokens
         ]
-        body = json.dumps({"events": events}).encode()
+        return self.submit(tokens, json.dumps({"events": events}).encode(), key=key)[0]
+
+    def submit(
+        self, tokens: list[int], body: bytes, *, key: str = KEY, limits: bool = False
+    ) -> tuple[int, list[int]]:
+        """Send `body`, which has the events with these tokens, in a book already: status, and what was taken.
+
+        `limits`: what is too large may be refused, all of it or single events.
+        """
         status, answer = http(self._port, "POST", "/v1/events", body, key)
-        if status == 202 and json.loads(answer)["accepted"] == len(tokens):
-            self._writer.write("safe", *tokens)
-        elif status == 503:
-            self._writer.write("refused", status, *tokens)
-        elif status:
+        refused = tokens
+        if status == 202:
+            results = json.loads(answer)["results"]
+            refused = [tokens[each["index"]] for each in results if each["status"] == "rejected"]
+        taken = [token for token in tokens if token not in refused]
+        expected = {0, 202, 400, 413, 503} if limits else {0, 202, 503}
+        if status not in expected or (status == 202 and refused and not limits):
             self._writer.write("wrong", status, answer[:500])
-        return status
+        if taken:
+            self._writer.write("safe", *taken)
+        if status and refused:
+            self._writer.write("refused", status, *refused)
+        return status, taken
+
+    def announce(self, tokens: list[int]) -> None:
+        """These are to be sent with `submit`, under their ids."""
+        self._writer.write("sent", *tokens)
+
+    def click(self, code: str, headers: dict[str, str]) -> int:
+        """Follow a short link; returns the status."""
+        (token,) = self.tokens(1)
+        self._writer.write("click", token)
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request("GET", f"/{code}?n={token}", headers=headers)
+            answer = connection.getresponse()
+        except (OSError, HTTPException):
+            return 0
+        else:
+            if answer.status == 302:
+                self._writer.write("id", token, answer.headers["Footfall-Event"])
+                logged = answer.headers["Footfall-Logged"]
+                self._writer.write("safe" if logged == "yes" else "pending", token)
+            else:
+                self._writer.write("refused", answer.status, token)
+            return answer.status
+        finally:
+            connection.close()
 
 
 def http(port: int, method: str, path: str, body: bytes | None = None, key: str = KEY) -> tuple[int, bytes]:

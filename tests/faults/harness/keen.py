@@ -1,16 +1,21 @@
 """`footfall`, but its worker looks at the rollups all the time, and merges three builds instead of eight.
 
-In the environment, in seconds: LOOK_EVERY between two looks; TICK between two looks whether a night has come.
+In the environment: LOOK_EVERY, seconds between two looks; TICK, seconds between two looks whether a night
+has come; LETTERS, how many dead letters the worker keeps.
 """
 
 import os
+from functools import partial
 
 from footfall import parts
 from footfall.cli import main
 from footfall.jobs import compaction, rollups
+from footfall.state.dead_letters import MAX_LETTERS, DeadLetters
+from footfall.worker import open as opening
 
 if __name__ == "__main__":
     rollups._LOOK_EVERY = float(os.environ.get("LOOK_EVERY", "0.05"))
     parts._TICK = parts._RETAIN_EVERY = float(os.environ.get("TICK", "60"))
+    opening.DeadLetters = partial(DeadLetters, max_letters=int(os.environ.get("LETTERS", MAX_LETTERS)))
     compaction.FAN_IN = 3
     main()
