@@ -47,6 +47,12 @@ def rounds() -> int:
 
 
 @pytest.fixture
+def repeats() -> int:
+    """The same of a fault of which a round takes seconds: one in `make test`."""
+    return ROUNDS // 10 if ROUNDS > 20 else 1
+
+
+@pytest.fixture
 def chance() -> Random:
     """The seeded chance of the whole run."""
     return Random(SEED)

@@ -46,7 +46,7 @@ JUMP, START, KILL = "jump", "start", "kill"
 """It happens while both run, between two runs, or after they were killed."""
 
 
-def test_clocks_years_off(install, check, library, rounds, chance):
+def test_clocks_years_off(install, check, library, repeats, chance):
     """They are off for a moment, another night seems to come, and they are right again or off elsewhere."""
     # Long enough ago for whoever believes the clock.
     site = install(settings={"raw_retention": "2d", "rollup_retention": "40d", "log_retention": "1d"})
@@ -74,7 +74,6 @@ def test_clocks_years_off(install, check, library, rounds, chance):
         return known
 
     send()
-    repeats = max(1, rounds // 10)
     for number in range(repeats):
         years, how = YEARS[number % len(YEARS)], chance.choice((JUMP, START, KILL))
         site.hand.phase(f"{number}-{how}-{years:g}-years")

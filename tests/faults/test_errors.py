@@ -63,11 +63,10 @@ FIRST = (1, 1, 2, 3, 5, 8, 13, 21)  # calls
 
 
 @pytest.mark.parametrize("action", PLACES, ids=NAMES.get)
-def test_errors_that_pass(install, check, library, rounds, chance, action):
+def test_errors_that_pass(install, check, library, repeats, chance, action):
     site = install(settings=SMALL_SEGMENTS)
     bench = Bench(site, library)
     problems, hits = [], 0
-    repeats = max(2, rounds // 5)
     for number in range(repeats):
         place = PLACES[action][number % len(PLACES[action])]
         # The first ones surely come.

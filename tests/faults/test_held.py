@@ -39,12 +39,11 @@ HOLDS = [
 ]
 
 
-def test_files_held_by_another_process(install, check, library, rounds, chance):
+def test_files_held_by_another_process(install, check, library, repeats, chance):
     site = install(settings=SMALL_SEGMENTS)
     bench = Bench(site, library)
     problems, not_now = [], 0
     oracle = site.oracle(events=1000, clicks=20, batch=50, seed=chance.randrange(1 << 30))
-    repeats = max(1, rounds // 15)
     for number in range(repeats):
         hold = HOLDS[number % len(HOLDS)]
         oracle.phase(f"{number}-{hold.files}-{hold.mode}-{hold.ends or 'nobody'}-ends")
@@ -98,12 +97,11 @@ SLOW = [
 ]
 
 
-def test_slow_files_and_a_restart(install, check, library, rounds, chance):
+def test_slow_files_and_a_restart(install, check, library, repeats, chance):
     site = install(settings=SMALL_SEGMENTS)
     bench = Bench(site, library)
     problems = []
     oracle = site.oracle(events=1000, clicks=20, batch=50, seed=chance.randrange(1 << 30))
-    repeats = max(1, rounds // 15)
     for number in range(repeats):
         slow = SLOW[number % len(SLOW)]
         oracle.phase(f"{number}-{slow.role}{slow.files}-{slow.ends}")

@@ -1,6 +1,8 @@
-"""What is exactly at a limit, one above it, and far beyond: requests, dead letters, ids."""
+"""What is exactly at a limit, one above it, and far beyond: requests, dead letters, ids, groups."""
 
 import json
+
+import pytest
 
 from tests.faults.harness.bench import Bench
 from tests.faults.harness.book import event_id
@@ -73,11 +75,10 @@ def test_requests_at_their_limits(install, check):
     check(judge("requests at their limits", 1, site))
 
 
-def test_dead_letters_at_their_limit_and_beyond(install, check, library, rounds, chance):
+def test_dead_letters_at_their_limit_and_beyond(install, check, library, repeats, chance):
     """At the limit the worker waits before it plans; nothing is set aside without room, and nothing lost."""
     site = install(settings={"dead_letter_share": 1})
     bench = Bench(site, library, program="tests.faults.harness.keen", LETTERS=str(LETTERS))
-    repeats = max(1, rounds // 20)
     kept = 0
     for number in range(repeats):
         site.hand.phase(str(number))
@@ -138,7 +139,9 @@ def decide(site, what):
 def test_ids_at_the_limit_of_the_index(install, check, library, rounds, chance):
     """The newest ids are known, as many as `recent_ids` says, after a kill, too."""
     limit = 100_000
-    many = limit + 20_000 if rounds > 20 else 3000  # `make test` goes not as far
+    if rounds <= 20:
+        pytest.skip("only in `make faults`")
+    many = limit + 20_000
     site = install(settings={"recent_ids": limit, "max_events": 4096, "max_body": "4MiB"})
     bench = Bench(site, library)
     tokens = site.hand.tokens(many)
@@ -153,3 +156,25 @@ def test_ids_at_the_limit_of_the_index(install, check, library, rounds, chance):
             chance.shuffle(part)
             until(lambda part=part: site.hand.send(part, named=True) == 202, "it accepts")
     check(judge("ids at the limit of the index", many, site))
+
+
+def test_groups_as_large_as_they_come(install, check, library, rounds, repeats, chance):
+    """A slow disk makes groups of the log: many small requests, few large ones, thousands of clicks."""
+    if rounds <= 20:
+        pytest.skip("only in `make faults`")
+    site = install()
+    bench = Bench(site, library)
+    shim = bench.shims["collect"]
+    shim.watch("/data/log/")
+    for number in range(repeats):
+        small = site.oracle(events=3000, batch=1, clicks=1500, connections=64, seed=chance.randrange(1 << 30))
+        large = site.oracle(events=2000, batch=1000, clicks=0, connections=16, seed=chance.randrange(1 << 30))
+        for oracle in (small, large):
+            oracle.phase(str(number))
+        shim.slow_fsync(1.5)
+        small.sent(at_least=1000)
+        shim.slow_fsync(0)
+        small.sent(at_least=100)
+        for oracle in (small, large):
+            oracle.stop()
+    check(judge("groups of the log as large as they come", repeats, site))

@@ -41,10 +41,9 @@ CHANGES = {
 DOORS = (0, 1, 2)  # beside the first one
 
 
-def test_settings_of_the_next_run(install, check, library, rounds, chance):
+def test_settings_of_the_next_run(install, check, library, repeats, chance):
     site = install()
     bench = Bench(site, library)
-    repeats = max(1, rounds // 10)
     known: list[int] = []
     for number in range(repeats):
         chosen = chance.sample(sorted(CHANGES), len(CHANGES) // 2)

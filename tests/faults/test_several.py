@@ -40,7 +40,7 @@ def test_several_doors_and_a_second_worker(install, check, rounds, chance):
     )
 
 
-def test_a_slow_door_beside_others(install, check, library, rounds, chance):
+def test_a_slow_door_beside_others(install, check, library, repeats, chance):
     """One of three stands still or has a slow disk: the others, and the worker, go on without it.
 
     It may stand still with a file locked, and be killed like that: another one takes its shard over.
@@ -58,7 +58,6 @@ def test_a_slow_door_beside_others(install, check, library, rounds, chance):
 
     victim = door(ports[0], **slow.environment)
     door(ports[1])
-    repeats = max(1, rounds // 15)
     others = site.oracle(doors=[site.port, ports[1]], events=400, clicks=10, seed=chance.randrange(1 << 30))
     victims = site.oracle(doors=ports[:1], events=400, clicks=10, seed=chance.randrange(1 << 30))
     for number in range(repeats):

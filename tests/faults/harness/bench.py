@@ -5,10 +5,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.faults.harness.installation import Installation, until
+from tests.faults.harness.installation import PATIENCE, Installation, until
 from tests.faults.harness.shim import Shim
 
 ROLES = ("collect", "work")
+_PATIENCE = 4 * PATIENCE  # seconds: two processes start, on a busy machine
 
 
 class Bench:
@@ -66,7 +67,7 @@ class Bench:
 
     def wait(self) -> None:
         """Returns when both answer."""
-        until(self.answers, "door and console answer")
+        until(self.answers, "door and console answer", _PATIENCE)
         self.site.wait(self.processes["work"])
 
     def revive(self) -> None:
@@ -78,11 +79,11 @@ class Bench:
 
     def drained(self) -> None:
         """Returns when all is stored that was sent."""
-        until(self._is_drained, "it is drained")
+        until(self._is_drained, "it is drained", _PATIENCE)
 
     def accepts(self) -> None:
         """Returns when an event is acknowledged: after an error a door may refuse for a moment."""
-        until(self._takes, "it accepts again")
+        until(self._takes, "it accepts again", _PATIENCE)
 
     def _takes(self) -> bool:
         self.revive()
