@@ -19,12 +19,13 @@ def run(seconds: float = SECONDS) -> dict[str, object]:
     """Every click is found in the store at the end."""
     alone: list[Outcome] = []
     beside: list[Outcome] = []
+    used: dict[str, float] = {}
     with footfall() as server:
         requests = gets(server.make_links(100))
         for _ in range(TURNS):
-            alone.append(_visitors(server, requests, seconds))
+            alone.append(_visitors(server, requests, seconds, used, "alone"))
             with _crowd(server):
-                beside.append(_visitors(server, requests, seconds))
+                beside.append(_visitors(server, requests, seconds, used, "beside them"))
         memory = server.memory()["collect"]
         total = sum(outcome.statuses[302] for outcome in alone + beside)
         server.wait_stored(total)
@@ -33,13 +34,19 @@ def run(seconds: float = SECONDS) -> dict[str, object]:
         for share, shown in ((0.5, "p50"), (0.99, "p99"), (1.0, "worst")):
             # Of the turns the best: the others tell of what else the machine did.
             result[f"{name}: {shown} ms"] = round(min(each.percentile(share) for each in outcomes), 2)
+        result[f"{name}: door's share of a core"] = round(used[name], 2)
     return result | {"door MB": memory, "stored = answered": total}
 
 
-def _visitors(server: Footfall, requests: Sequence[bytes], seconds: float) -> Outcome:
+def _visitors(
+    server: Footfall, requests: Sequence[bytes], seconds: float, used: dict[str, float], name: str
+) -> Outcome:
+    before = server.cpu_seconds()["collect"]
     outcome = drive(HOST, server.port, requests, seconds, connections=32, rate=RATE)
     if set(outcome.statuses) != {302}:
         raise RuntimeError(f"answers {outcome.statuses}: no result")
+    spent = (server.cpu_seconds()["collect"] - before) / outcome.seconds
+    used[name] = min(spent, used.get(name, spent))
     return outcome
 
 

@@ -43,7 +43,7 @@ class Limits(Struct, frozen=True):
 
     connections: int = 10_000
     address_connections: int = 1_000
-    memory: int = 64 << 20
+    memory: int = 48 << 20
     trusted: Sequence[Network] = ()  # proxies: many clients behind one address
 
 

@@ -177,7 +177,7 @@ class Settings(BaseSettings):
         description="The same of one client address (IPv6: /64); trusted_proxies are not limited.",
     )
     request_memory: Annotated[int, _size(1 << 20)] = Field(
-        default=64 << 20,
+        default=48 << 20,
         description="Bytes of requests that are not answered yet; beyond, those that began to arrive first "
         "and are not whole get 503.",
     )
