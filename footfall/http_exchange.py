@@ -74,8 +74,8 @@ class Exchange:
 
     @property
     def is_full(self) -> bool:
-        """Whether the client has to wait until the application has read."""
-        return len(self._body) >= BUFFER
+        """Whether the client waits until the application has read. It reads nothing once it has answered."""
+        return len(self._body) >= BUFFER and not self.answered
 
     def feed(self, data: bytes) -> None:
         """A part of the body."""

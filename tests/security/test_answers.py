@@ -9,6 +9,7 @@ from footfall.tenants.model import DEFAULT_WORKSPACE
 from tests.console import open_console
 from tests.contract.acme import Acme
 from tests.contract.door import open_door
+from tests.security.watching import asked
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +123,14 @@ def test_a_report_may_be_kept_by_who_asked(acme):
     answer = acme.console.get("/api/v1/analytics/overview", acme.key, {"interval": "7d"})
     assert answer.headers["cache-control"].startswith("private")
     assert answer.headers["vary"] == "Authorization"
+
+
+@pytest.mark.parametrize("path", ["/v1/query", "/v1/export", "/v1/nothing", "/v1/events"])
+def test_who_still_sends_a_body_when_it_is_answered_gets_its_answer(acme, path):
+    """Of a body that nobody reads the rest is taken, so that a client that only writes comes to its end."""
+    request = "POST", path, {"content": b" " * 9_000_000, "headers": {"content-type": "application/json"}}
+    (answer,), _ = acme.console.run(asked(acme.console.app, {}, [request]))
+    assert answer.status_code in (401, 404, 413)
 
 
 # Health and metrics
