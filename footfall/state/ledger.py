@@ -112,9 +112,13 @@ def hour_of(at: int) -> int:
     return at - at % HOUR
 
 
+BACKFILLED = "import:"
+"""So begins the `source` of what was imported."""
+
+
 def is_backfilled(source: str) -> bool:
     """Whether a record with this `source` was imported."""
-    return source.startswith("import:")
+    return source.startswith(BACKFILLED)
 
 
 def received(record: Record) -> dict[tuple[str, Outcome, str], int]:

@@ -29,6 +29,8 @@ ID_BYTES = 16
 
 # Of `rest`, the low bits are the payload's digest, the high bits belong to the key.
 DIGEST_BITS = 16
+UNKNOWN_PAYLOAD = 0
+"""The digest of a payload that nobody knows: it is that of no event, and like every other."""
 
 # SplitMix64's finalizer.
 _SHIFTS = np.array((30, 27, 31), np.uint64)
@@ -98,13 +100,14 @@ def payload_digests(events: Iterable[RawEvent]) -> list[int]:
     """16 bits of each event's payload, by which a resend and another event with its id are told apart.
 
     It is what the client says and a resend repeats. Left out are times (the door fills in its
-    own), the visitor (made of the address) and what the door looks up of a link.
+    own), the visitor (made of the address) and what the door looks up of a link. Never UNKNOWN_PAYLOAD.
     """
     return [
         crc32(
             f"{e.event_type}\n{e.site_id}\n{e.short_code}\n{e.page_url}\n{e.referrer}\n{e.properties}".encode()
         )
         & 0xFFFF
+        or 1
         for e in events
     ]
 

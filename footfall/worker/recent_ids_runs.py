@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from footfall.worker.recent_ids_keys import DIGEST_BITS, U8, U32, U64, Ids, Mask
+from footfall.worker.recent_ids_keys import DIGEST_BITS, U8, U32, U64, UNKNOWN_PAYLOAD, Ids, Mask
 
 # Bytes of an id.
 ID_BYTES = 13
+
+_DIGEST = np.uint32((1 << DIGEST_BITS) - 1)
 
 # Runs from this many ids on have memory of their own: of a heap in which runs of ever other
 # sizes come and go, a fifth was lost in holes.
@@ -93,7 +95,8 @@ def find(run: Run, key: U64, rest: U32, since: int = 0) -> tuple[Mask, Mask]:
         difference = run.rest[where] ^ rest[todo]
         match = (difference >> DIGEST_BITS == 0) & (run.generation[where] >= since)
         found[todo[match]] = True
-        same[todo[match & (difference == 0)]] = True
+        unknown = run.rest[where] & _DIGEST == UNKNOWN_PAYLOAD
+        same[todo[match & ((difference == 0) | unknown)]] = True
         todo = todo[~match]
         at[todo] += 1
         todo = todo[run.key.take(at[todo], mode="clip") == key[todo]]

@@ -1,14 +1,17 @@
 """The recent ids over a restart: a checkpoint, and the log's records since then.
 
 The tail comes from the log rather than from the store (decision 0007): the log knows which ids
-their clients sent, and keeps records for a week. Its time counts, not the clock's: what waits in the
-log may be a resend of what came just before it, however long ago that was.
+their clients sent. It keeps records for a week, unless it is full: what it deleted since the
+checkpoint is asked of the store. The log's time counts, not the clock's: what waits in the log may
+be a resend of what came just before it, however long ago that was.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
 
 import structlog
 
@@ -16,9 +19,11 @@ from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, Stored
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, decode
 from footfall.state.dead_letters import Unstored
+from footfall.state.ledger import BACKFILLED
+from footfall.store.port import Store
 from footfall.worker.recent_ids import RecentIds
 from footfall.worker.recent_ids_checkpoint import load, remove, save
-from footfall.worker.recent_ids_keys import ID_BYTES, Ids, payload_digests
+from footfall.worker.recent_ids_keys import ID_BYTES, UNKNOWN_PAYLOAD, Ids, payload_digests
 from footfall.worker.recent_ids_runs import sort
 from footfall.worker.threads import in_thread
 
@@ -34,6 +39,30 @@ _NEW_IDS = 1_000_000
 _SECONDS = 60.0
 
 
+# Rows of the store at once.
+_CHUNK_ROWS = 200_000
+
+# Whether a row's id is its client's is not known there: one that was made at the door never comes again.
+_STORED = (
+    "SELECT workspace_id, toString(event_id), toUnixTimestamp64Milli(received_at) AS at, shard, seq"
+    " FROM events WHERE shard IN {shards:Array(UInt64)} AND seq >= transform(shard, {shards:Array(UInt64)},"
+    " {firsts:Array(UInt64)}, toUInt64(0)) AND seq < transform(shard, {shards:Array(UInt64)},"
+    " {ends:Array(UInt64)}, toUInt64(0)) AND NOT startsWith(source, {imported:String})"
+    " AND at >= {oldest:Int64} AND (at, shard, seq) > ({at:Int64}, {shard:UInt64}, {seq:UInt64})"
+    " ORDER BY at, shard, seq LIMIT {limit:UInt32}"
+)
+
+
+class _Row(NamedTuple):
+    """A row of the store. `received_at` in ms."""
+
+    workspace_id: str
+    event_id: str
+    received_at: int
+    shard: int
+    seq: int
+
+
 class Memory:
     """Keeps `recent` over restarts, in the file at `path`."""
 
@@ -45,10 +74,12 @@ class Memory:
         self._saved = time.monotonic()
         self._saving: asyncio.Task[None] | None = None
 
-    async def restore(self, eventlog: EventLog, closed: Mapping[int, int], unstored: Unstored) -> None:
+    async def restore(
+        self, eventlog: EventLog, store: Store, closed: Mapping[int, int], unstored: Unstored
+    ) -> None:
         """Know the ids of everything up to the `closed` positions, but of what is `unstored`.
 
-        Raises Retryable when the log cannot be read now.
+        Raises Retryable when the log or the store cannot be read now.
         """
         snapshot = await in_thread(load, self._path)
         known: Mapping[int, int] = {}
@@ -57,10 +88,17 @@ class Memory:
             known = snapshot.positions
         through = await _closed_through(eventlog, closed)
         newest = await _newest_closed(eventlog, closed, through)
+        oldest = newest - self._window
+        begins = {
+            shard: await _first_behind(eventlog, shard, known.get(shard, -1), upto)
+            for shard, upto in closed.items()
+        }
+        deleted = {shard: (known.get(shard, -1) + 1, begin) for shard, begin in begins.items()}
+        async for rows in _stored(store, deleted, oldest):
+            await in_thread(self._enter_rows, rows)
         size = max(_CHUNK_BYTES // max(len(closed), 1), _LEAST_BYTES)
         tails = [
-            _Tail(eventlog, shard, (known.get(shard, -1), upto), newest - self._window, size)
-            for shard, upto in closed.items()
+            _Tail(eventlog, shard, (begins[shard] - 1, upto), oldest, size) for shard, upto in closed.items()
         ]
         async for records in _by_time(tails):
             await in_thread(self._enter, records, unstored)
@@ -128,6 +166,14 @@ class Memory:
                 workspaces, events = [], []
         self._enter_events(workspaces, events, newest)
 
+    def _enter_rows(self, rows: Sequence[_Row]) -> None:
+        for first in range(0, len(rows), self._recent.together):
+            part = rows[first : first + self._recent.together]
+            event_ids = [UUID(row.event_id).bytes for row in part]
+            unknown = [UNKNOWN_PAYLOAD] * len(part)
+            ids = self._recent.identify([row.workspace_id for row in part], event_ids, unknown)
+            self._add(ids, part[-1].received_at / 1000)
+
     def _enter_events(self, workspaces: Sequence[str], events: Sequence[RawEvent], newest: int) -> None:
         event_ids = [event.event_id for event in events]
         self._add(self._recent.identify(workspaces, event_ids, payload_digests(events)), newest / 1000)
@@ -155,7 +201,7 @@ class _Tail:
         """Read on until something waits, or all was read. Raises Retryable."""
         while self._more and not self._waiting:
             read = await self._eventlog.read(self._shard, self._after, _CHUNK_RECORDS, self._size)
-            # Nothing there: it was deleted, so it is older than the log keeps, and than the window.
+            # Nothing there: what is gone was gone before, see `_first_behind`.
             self._more = bool(read) and read[-1].offset < self._upto
             self._after = read[-1].offset if read else self._upto
             self._waiting = [
@@ -211,3 +257,45 @@ async def _newest_closed(eventlog: EventLog, closed: Mapping[int, int], through:
         if last.offset <= upto
     ]
     return min(max(times, default=through), through)
+
+
+async def _first_behind(eventlog: EventLog, shard: int, after: int, upto: int) -> int:
+    """The offset of the first record above `after` that the log still has, `upto` + 1 if none is below that.
+
+    A full log deletes what is stored whatever its age.
+    """
+    found = await eventlog.read(shard, after, 1, 1) if after < upto else ()
+    return min(found[0].offset if found else upto + 1, max(upto, after) + 1)
+
+
+async def _stored(
+    store: Store, deleted: Mapping[int, tuple[int, int]], oldest: float
+) -> AsyncGenerator[list[_Row]]:
+    """Rows of these offsets (the second one excluded), received since `oldest` (Unix seconds), by time."""
+    ranges = {shard: offsets for shard, offsets in deleted.items() if offsets[0] < offsets[1]}
+    if not ranges:
+        return
+    await store.settle()
+    last = _Row("", "", 0, 0, 0)
+    while True:
+        found = await store.query(
+            _STORED,
+            {
+                "shards": list(ranges),
+                "firsts": [first * SEQ_PER_RECORD for first, _ in ranges.values()],
+                "ends": [end * SEQ_PER_RECORD for _, end in ranges.values()],
+                "imported": BACKFILLED,
+                "oldest": int(oldest * 1000),
+                "at": last.received_at,
+                "shard": last.shard,
+                "seq": last.seq,
+                "limit": _CHUNK_ROWS,
+            },
+            lane="worker",
+        )
+        rows = [_Row(*row) for row in found]
+        if rows:
+            yield rows
+        if len(rows) < _CHUNK_ROWS:
+            return
+        last = rows[-1]

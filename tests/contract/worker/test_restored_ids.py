@@ -5,6 +5,7 @@ import time
 import pytest
 
 from footfall.errors import Retryable
+from footfall.metrics import ID_CONFLICTS
 from footfall.model.ids import uuid7
 from footfall.model.record import Record, Visit, encode
 from tests.contract.installation import drain, event, poison, record, retry_all, settled
@@ -88,6 +89,30 @@ async def test_of_several_doors_the_newest_ids_are_remembered(world, clock):
         for ids in [ids for hour in hours[-10:] for ids in hour]:
             await send(world, clock, *ids, writer=writer)
     assert await drain(world, **limit) == 0, "the newest 300 of 600 are known"
+
+
+@pytest.mark.parametrize("checkpoint", ["older", "lost"])
+async def test_ids_of_records_that_a_full_log_deleted_early_are_known_after_a_kill(world, clock, checkpoint):
+    before, ids = [uuid7() for _ in range(20)], [uuid7() for _ in range(20)]
+    path = world.settings.data / "recent-ids"
+    await send(world, clock, *before)
+    await drain(world)
+    saved = path.read_bytes()
+    clock.passed += 30
+    await send(world, clock, *ids)
+    await drain(world)
+    for writer in world.writers:
+        await writer.close()
+    world.writers = [await world.new_writer() for _ in range(3)]
+    await world.append(1)
+    await drain(world)
+    path.unlink() if checkpoint == "lost" else path.write_bytes(saved)
+    assert sum([await writer.retain(clock() + 60) for writer in world.writers]) == 2
+    conflicts = ID_CONFLICTS._value.get()
+    await send(world, clock, *before, *ids)
+    await drain(world)
+    await settled(world, rows=41, received=81, stored=41, duplicate=40)
+    assert ID_CONFLICTS._value.get() == conflicts, "of what was deleted nobody knows another payload"
 
 
 async def test_a_log_that_cannot_be_read_now_is_waited_for(world, clock, monkeypatch):
