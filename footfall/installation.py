@@ -68,7 +68,9 @@ def prepare(settings: Settings, *, new: bool = False) -> None:
     naming the part that does not belong, Retryable when a database is locked.
     """
     with _turn(settings.data):
-        listing = judge(_listed(settings), _found(settings, whole=True), settings.data, new=new)
+        found = _found(settings, whole=True)
+        listing = judge(_listed(settings), found, settings.data, new=new)
+        _tell_the_log(settings, found)
         stamp = stamps.next_stamp(listing.id, listing.start + 1)
         try:
             _write(settings, msgspec.structs.replace(listing, start=stamp.start))
@@ -85,7 +87,9 @@ def prepare(settings: Settings, *, new: bool = False) -> None:
 def check(settings: Settings, parts: Sequence[str] = PARTS) -> None:
     """Compare the parts; what a role is the first to need is made. Raises as `prepare`."""
     with _turn(settings.data):
-        listing = judge(_listed(settings), _found(settings, whole=True), settings.data)
+        found = _found(settings, whole=True)
+        listing = judge(_listed(settings), found, settings.data)
+        _tell_the_log(settings, found)
         missing = [part for part in _parts(settings) if part in parts and part not in listing.parts]
         if not missing:
             return
@@ -225,6 +229,22 @@ def _behind(found: Mapping[str, Found]) -> str:
         if any(offset > known.get(shard, -1) for shard, offset in noted.items()):
             return said
     return ""
+
+
+def _tell_the_log(settings: Settings, found: Mapping[str, Found]) -> None:
+    """What is closed is committed in the log before a door writes there.
+
+    A log that was set back, its witness in `log-ends` too, would else use positions again that the
+    worker has behind it, and what was acknowledged there would never be read.
+    """
+    if LOG not in found:
+        return
+    noted = found[LOG].offsets
+    ahead = {shard: at for shard, at in found[STATE].offsets.items() if at > noted.get(shard, -1)}
+    try:
+        stamps.commit_offsets(settings.data / LOG, ahead)
+    except OSError as error:
+        log.warning("what is closed could not be noted in the log", problem=str(error.strerror))
 
 
 def _check_unstamped(found: Mapping[str, Found], data: Path, *, new: bool) -> None:

@@ -22,6 +22,7 @@ from msgspec import Struct
 from footfall.errors import Misconfigured, Retryable
 from footfall.eventlog.port import WORKER
 from footfall.eventlog.sqlite_consumers import Consumers
+from footfall.eventlog.sqlite_files import list_shards
 
 NAME = "installation"
 """Of the file that bears a directory's stamp."""
@@ -127,6 +128,12 @@ def committed_offsets(directory: Path) -> dict[int, int]:
         return Consumers(directory).all_committed(WORKER)
     except OSError as error:
         raise Misconfigured(f"{directory} cannot be used: {error.strerror}") from error
+
+
+def commit_offsets(directory: Path, offsets: Mapping[int, int]) -> None:
+    """Note that so much of the shards which the log has is stored. Raises OSError."""
+    for shard in {*list_shards(directory)} & offsets.keys():
+        Consumers(directory).commit(WORKER, shard, offsets[shard])
 
 
 def furthest(*noted: Mapping[int, int]) -> dict[int, int]:

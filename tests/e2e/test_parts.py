@@ -1,5 +1,6 @@
 """A part of the data directory that is gone, empty, older, damaged or foreign stops the start."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -9,6 +10,8 @@ import pytest
 
 from footfall import installation
 from footfall.errors import Misconfigured
+from footfall.eventlog import open_log
+from footfall.eventlog.port import Entry
 from footfall.settings import Settings
 from tests.e2e.serving import KEY, Server, ended, footfall, serving, until
 
@@ -173,6 +176,27 @@ def test_and_is_made_up_for(data, original, by):
         until(lambda: server.count() == 20)
     checked = footfall("verify", "--data", data, cwd=data.parent)
     assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("compare", [installation.prepare, installation.check])
+def test_positions_that_are_closed_are_not_used_again_in_a_log_that_was_set_back(data, compare):
+    """With all that the log itself knows of its end: what comes then would never be read."""
+    with sqlite3.connect(data / "state.db") as state:
+        state.execute("UPDATE positions SET offset = offset + 5")  # once stored, of a log that is no more
+        ((shard, closed),) = state.execute("SELECT shard, offset FROM positions")
+    settings = Settings(data=data)
+    compare(settings)
+
+    async def append():
+        log = await open_log(settings)
+        try:
+            await log.append(Entry("key", b"acknowledged"))
+            return await log.read(int(shard, 16), closed, 10, 1000)
+        finally:
+            await log.close()
+
+    (found,) = asyncio.run(append())
+    assert found.data == b"acknowledged"
 
 
 def test_a_part_of_another_installation_stops_the_start(data, tmp_path):
