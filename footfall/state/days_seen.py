@@ -12,6 +12,7 @@ The cases: docs/decisions/0009-deletion.md.
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Retryable
-from footfall.state.tables import days_seen
+from footfall.state.tables import days_seen, days_seen_last
 from footfall.units import DAY
 
 _KEPT = 4  # days that are remembered, so that a clock set back a little finds one to go on from
@@ -40,10 +41,19 @@ class Look(NamedTuple):
     elapsed: float
 
 
+def boot_id() -> str:
+    """Which start of the machine this is: another one begins to count `_elapsed` anew. "" if nobody says."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def enter(seen: tuple[int, ...], last: Look | None, wall: float, elapsed: float) -> tuple[int, ...]:
     """When days were first seen (Unix seconds, one each), after a look at the clocks.
 
-    `last`: the first look of this process at which it was `seen`; None: the process just began.
+    `last`: the first look at which it was `seen`, of this process or, since the machine was started, of one
+    before it; None: nobody looked since.
     """
     today = _day(wall)
     if seen and today <= _day(seen[-1]):
@@ -81,8 +91,10 @@ class DaysSeen:
         database: Database,
         clock: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = _elapsed,
+        boot: str | None = None,
     ) -> None:
         self._database = database
+        self._boot = boot_id() if boot is None else boot
         self._clock = clock
         self._elapsed = elapsed
         self._last: Look | None = None
@@ -90,25 +102,36 @@ class DaysSeen:
     async def now(self) -> float:
         """The time that has come for sure; to be asked every few minutes. Raises Retryable."""
         wall, elapsed = self._clock(), self._elapsed()
-        seen = await self._database.read(_read)
-        if self._last is not None and self._last.seen != seen:  # another process wrote
+        seen, before = await self._database.read(self._read)
+        if self._last is None:
+            self._last = before
+        elif self._last.seen != seen:  # another process wrote
             self._last = Look(seen, wall, elapsed)
         entered = enter(seen, self._last, wall, elapsed)
         if entered != seen:
             with suppress(Retryable):  # a full disk: what was believed before still is
-                await self._database.run(lambda connection: _write(connection, entered))
+                await self._database.run(
+                    lambda connection: _write(connection, Look(entered, wall, elapsed), self._boot)
+                )
                 seen = entered
                 self._last = Look(seen, wall, elapsed)
         elif self._last is None:
             self._last = Look(seen, wall, elapsed)
         return believed(seen, wall)
 
+    def _read(self, connection: Connection) -> tuple[tuple[int, ...], Look | None]:
+        """The days, and the look at which the last of them was taken down, if that was in this boot."""
+        seen = tuple(connection.scalars(sa.select(days_seen.c.at).order_by(days_seen.c.day)))
+        row = connection.execute(sa.select(days_seen_last)).one_or_none()
+        known = row is not None and self._boot and row.boot == self._boot
+        return seen, Look(seen, row.wall, row.elapsed) if row and known else None
 
-def _read(connection: Connection) -> tuple[int, ...]:
-    return tuple(connection.scalars(sa.select(days_seen.c.at).order_by(days_seen.c.day)))
 
-
-def _write(connection: Connection, seen: tuple[int, ...]) -> None:
+def _write(connection: Connection, look: Look, boot: str) -> None:
     connection.execute(days_seen.delete())
-    if seen:
-        connection.execute(days_seen.insert(), [{"day": _day(at), "at": at} for at in seen])
+    connection.execute(days_seen_last.delete())
+    if look.seen:
+        connection.execute(days_seen.insert(), [{"day": _day(at), "at": at} for at in look.seen])
+    connection.execute(
+        days_seen_last.insert(), {"id": 1, "boot": boot, "wall": look.wall, "elapsed": look.elapsed}
+    )

@@ -232,6 +232,16 @@ days_seen = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
 )
 
+# One row: the clocks when the last of those days was taken down. See days_seen.py.
+days_seen_last = sa.Table(
+    "days_seen_last",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("boot", sa.Text, nullable=False),
+    sa.Column("wall", sa.Float, nullable=False),
+    sa.Column("elapsed", sa.Float, nullable=False),
+)
+
 # What retention deletes for ever once another night has come: raw events of a site that occurred in a month
 # (YYYYMM), or rollups of a month (`site_id` is empty). `at`: when it was announced (Unix seconds).
 deletions_announced = sa.Table(

@@ -65,6 +65,28 @@ async def test_what_one_process_saw_another_knows(clock, database):
     assert await began.now() == await first.now() == clock.true
 
 
+async def test_starts_under_a_wrong_clock_that_runs_ahead_between_them_believe_nothing(clock, database):
+    await pass_by(clock, DaysSeen(database, clock.wall, clock.elapsed, "one"), 48)
+    clock.ahead = 365 * DAY
+    for _ in range(5):  # in truth minutes apart, by the clock a day
+        assert await DaysSeen(database, clock.wall, clock.elapsed, "one").now() <= clock.true
+        clock.true += 120
+        clock.ahead += 1.1 * DAY
+    clock.ahead = 0
+    days = DaysSeen(database, clock.wall, clock.elapsed, "one")
+    await pass_by(clock, days, 30)
+    assert await days.now() == clock.true
+
+
+async def test_a_machine_that_is_started_every_morning_believes_its_days(clock, database):
+    for day in range(12):
+        clock.true += DAY * (3 if day % 5 == 0 else 1)  # weekends
+        days = DaysSeen(database, clock.wall, lambda: clock.true - 10**9, f"morning {day}")
+        await pass_by(clock, days, 8)
+        clock.true -= 8 * 3600
+    assert await days.now() > clock.true - 4 * DAY
+
+
 async def test_on_a_full_disk_what_was_believed_before_still_is(clock, database, monkeypatch):
     days = DaysSeen(database, clock.wall, clock.elapsed)
     await pass_by(clock, days, 48)
@@ -120,7 +142,7 @@ async def test_a_clock_that_is_a_year_ahead_does_not_delete_the_week_of_the_log(
     """As the process runs it."""
     monkeypatch.setattr(parts, "_RETAIN_EVERY", 0.001)
     monkeypatch.setattr("time.time", clock.wall)
-    monkeypatch.setattr(DaysSeen.__init__, "__defaults__", (clock.wall, clock.elapsed), raising=True)
+    monkeypatch.setattr(DaysSeen.__init__, "__defaults__", (clock.wall, clock.elapsed, None), raising=True)
     settings = load(data=tmp_path, log_segment=1 << 16)
 
     async def rounds(log, count):
