@@ -17,7 +17,6 @@ of the embedded store may load the engine.
 import asyncio
 import gc
 import os
-import shutil
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -77,7 +76,7 @@ async def rebuild_state(settings: Settings) -> "tuple[Rebuilt, Path | None]":
         ]
         done = await rebuild(store, eventlog, state, stamps.furthest(*noted))
         # The ids of what is stored are read from the log again.
-        await asyncio.to_thread(shutil.rmtree, settings.data / "recent-ids", ignore_errors=True)
+        (settings.data / "recent-ids").unlink(missing_ok=True)
     return done, aside
 
 
@@ -101,7 +100,7 @@ async def rebuild_store(settings: Settings) -> "tuple[replay.Again, Path | None]
         await store.migrate()
         state = await stack.enter_async_context(parts.with_state(settings))
         # They are of what was stored: what is read again would be a duplicate of itself.
-        await asyncio.to_thread(shutil.rmtree, settings.data / "recent-ids", ignore_errors=True)
+        (settings.data / "recent-ids").unlink(missing_ok=True)
         return await replay.rebuild(eventlog, state), aside
 
 

@@ -86,7 +86,8 @@ class MemoryLog:
     async def backlog(self, consumer: str) -> Backlog:
         """See the port."""
         waiting = await self.read(self.shard, self._consumers.get(consumer, -1), len(self._records), 1 << 62)
-        return Backlog(len(waiting), max(time.time() - waiting[0].appended_at, 0.0) if waiting else 0.0)
+        times = [record.appended_at for record in waiting]
+        return Backlog(len(waiting), min(times, default=0.0), max(times, default=0.0))
 
     async def retain(self, older_than: float) -> int:
         """See the port. While no consumer is known nothing is deleted."""

@@ -9,6 +9,7 @@ LogFull) raises Retryable when it cannot answer at present, because something is
 unreadable for the moment, or full. An empty answer means that there is nothing.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -32,10 +33,16 @@ class Stored(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What a consumer has not committed: how many records, and the age of the oldest in seconds."""
+    """What a consumer has not committed: how many records, and when those were appended (Unix seconds)."""
 
     records: int
-    oldest_age: float
+    oldest: float = 0.0
+    newest: float = 0.0
+
+    @property
+    def oldest_age(self) -> float:
+        """The age of the oldest in seconds; 0 of none."""
+        return max(time.time() - self.oldest, 0.0) if self.records else 0.0
 
 
 class Gone(NamedTuple):

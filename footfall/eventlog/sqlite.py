@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -110,7 +109,7 @@ class SqliteLog:
 
     def _backlog(self, consumer: str) -> Backlog:
         records = 0
-        oldest = now = time.time()
+        oldest, newest = float("inf"), 0.0
         for shard in self._reader.shards():
             committed = self._consumers.committed(consumer, shard)
             segments = self._reader.segments(shard)
@@ -120,9 +119,10 @@ class SqliteLog:
                 end = self._reader.end(shard, segment, following)
                 if end is not None and end[0] > committed:
                     records += end[0] - max(committed, segment.first - 1)
+                    newest = max(newest, end[1])
             appended_at = self._reader.oldest(shard, committed)
             oldest = oldest if appended_at is None else min(oldest, appended_at)
-        return Backlog(records, max(now - oldest, 0.0))
+        return Backlog(records, min(oldest, newest), newest)
 
 
 def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:

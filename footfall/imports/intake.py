@@ -74,8 +74,10 @@ class Intake:
         # Ids that are in the log but perhaps not yet in the store, each with the time when its
         # append had returned.
         self._pending: dict[bytes, float] = {}
-        # What an earlier process appended is not in `_pending`, so it must be stored first.
-        self._started = self._latest = time.time()
+        # What an earlier process appended is not in `_pending`, so it must be stored first: up to this time
+        # of the log, by whatever clock, 0 once it is. None: not known yet.
+        self._earlier: float | None = None
+        self._latest = time.time()
         # Counts of lines that are registered and could not be written yet.
         self._untold: Counter[tuple[str, str, str, str]] = Counter()
 
@@ -83,16 +85,17 @@ class Intake:
         """Wait until the worker has caught up, and forget the pending ids that are stored now.
 
         A record is stored when the oldest one that is not is younger: that holds over all
-        shards, and for what was appended before this process began. Raises Retryable when it
-        takes long, LogFull.
+        shards. Raises Retryable when it takes long, LogFull.
         """
         log = await self._opened()
         deadline = time.monotonic() + _PATIENCE
         while True:
-            now = time.time()
             backlog = await log.backlog(self._consumer)
-            oldest = now - backlog.oldest_age if backlog.records else float("inf")
-            if oldest > self._started:
+            if self._earlier is None:
+                self._earlier = backlog.newest
+            oldest = backlog.oldest if backlog.records else float("inf")
+            if oldest > self._earlier:
+                self._earlier = 0.0
                 self._pending = {key: at for key, at in self._pending.items() if at >= oldest}
                 behind = backlog.records and backlog.oldest_age > _OLDEST
                 if not behind and len(self._pending) <= _MOST_PENDING:

@@ -46,10 +46,14 @@ _ENDS = f"SELECT shard, intDiv(max(seq), {SEQ_PER_RECORD}) FROM events GROUP BY 
 _BUILDS = (
     "SELECT max(build) FROM (SELECT max(build) AS build FROM rollups UNION ALL SELECT max(build) FROM visits)"
 )
-# A rollup of a day begins when that day does in its site's zone.
+# What retention deleted before it wrote that down here: rollups of a site's month without events. A rollup
+# of a day begins when that day does in its site's zone, so it may stand in the month before.
 _HISTORY = (
-    "SELECT count() FROM rollups WHERE at < (SELECT if(count() = 0, toDateTime('2105-01-01', 'UTC'),"
-    " toDateTime(toStartOfDay(min(occurred_at))) - INTERVAL 1 DAY) FROM events)"
+    "SELECT count() FROM"
+    " (SELECT DISTINCT site_id, toYYYYMM(at) AS month, toYYYYMM(at + INTERVAL 2 DAY) AS next"
+    " FROM rollups)"
+    " WHERE (site_id, month) NOT IN (SELECT site_id, toYYYYMM(occurred_at) FROM events)"
+    " AND (site_id, next) NOT IN (SELECT site_id, toYYYYMM(occurred_at) FROM events)"
 )
 
 
@@ -75,7 +79,8 @@ async def rebuild(store: Store, log: EventLog, state: Database, committed: Mappi
     """
     ((history,),) = await store.query(_HISTORY, lane="house")
     ((visits,),) = await store.query("SELECT count() FROM visits", lane="house")
-    if history or visits:
+    ((deleted,),) = await store.query("SELECT count() FROM deleted_events", lane="house")
+    if history or visits or deleted:
         raise Invalid(
             "rollups hold what retention has deleted of the events, and only state.db could say which of them"
             " count: restore the whole data directory from one backup"

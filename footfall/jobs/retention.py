@@ -198,6 +198,7 @@ class Retention:
     async def _delete_prepared(self) -> None:
         for kept in await self._retained.visits():
             if kept.going is not None:
+                await self._do(visits.mark(kept.going))
                 await self._do(visits.delete(kept.going))
                 await self._retained.gone(kept.build)
                 log.warning("retention.deleted", month=kept.month, sites=len(kept.going.sites))

@@ -70,6 +70,14 @@ def going_events(going: Going) -> Statement:
     )
 
 
+def mark(going: Going) -> Statement:
+    """Write down in the store, too, that they go: before they do."""
+    return Statement(
+        "INSERT INTO deleted_events (site_id, month) SELECT arrayJoin({sites:Array(String)}), {month:UInt32}",
+        {"sites": list(going.sites), "month": going.month},
+    )
+
+
 def delete(going: Going) -> Statement:
     """Delete them. Not DROP PARTITION: what comes in meanwhile stays, until a slice has it."""
     rows = going_events(going)

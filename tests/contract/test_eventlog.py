@@ -202,10 +202,13 @@ async def test_two_writers_have_two_shards_and_one_reader_sees_both(settings):
 
 async def test_backlog_counts_what_a_consumer_has_not_committed(settings):
     async with opened(settings) as log:
-        assert await log.backlog("worker") == (0, 0.0)
+        assert await log.backlog("worker") == (0, 0.0, 0.0)
+        assert (await log.backlog("worker")).oldest_age == 0
         await append(log, *(body(number) for number in range(200)))
         shard = await only_shard(log)
         stored = await log.read(shard, -1, ALL, ALL)
+        times = stored[0].appended_at, stored[-1].appended_at
+        assert await log.backlog("worker") == (200, *times)
         assert (await log.backlog("worker")).records == 200
         assert 0 <= (await log.backlog("worker")).oldest_age < 60
         await log.commit("worker", shard, stored[149].offset)
@@ -215,7 +218,7 @@ async def test_backlog_counts_what_a_consumer_has_not_committed(settings):
         await log.commit("worker", shard, stored[0].offset)
         assert (await log.backlog("worker")).records == 50, "a commit is never taken back"
         await log.commit("worker", shard, stored[-1].offset)
-        assert await log.backlog("worker") == (0, 0.0)
+        assert await log.backlog("worker") == (0, 0.0, 0.0)
 
 
 @outliving

@@ -6,10 +6,13 @@ import pytest
 import sqlalchemy as sa
 
 from footfall.errors import Conflict, Invalid
+from footfall.eventlog import open_log
+from footfall.jobs.rebuild import rebuild
 from footfall.jobs.retention import Retention
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.settings import Settings
 from footfall.state.retained import Retained
+from footfall.state.tables import open_state
 from footfall.units import FOREVER
 from tests.contract.sliced import DAY, END, SITES, START
 
@@ -63,6 +66,25 @@ async def test_a_month_goes_when_its_youngest_event_is_old_enough_and_its_rollup
     manifest = await world.builds.manifest()
     assert manifest.raw_from == dict.fromkeys(SITES, APRIL)
     assert await RollupVerifier(world.store, world.builds).run(START, END + DAY, None) == []
+
+
+async def test_new_books_are_refused_where_retention_has_deleted_though_older_events_were_imported_since(
+    world, tmp_path
+):
+    await world.take(world.made(200, START, APRIL))
+    await world.rollups.tick()
+    world.clock.at = (APRIL + 32 * DAY) / 1000
+    await world.two_nights(retention(world))
+    assert await left(world) == {}
+    await world.take(world.made(50, START - 400 * DAY, START - 390 * DAY))
+    await world.take(world.made(50, START, APRIL))  # of that month, too
+    books, log = open_state(tmp_path / "new.db"), await open_log(Settings(data=tmp_path, log="memory"))
+    try:
+        with pytest.raises(Invalid, match="from one backup"):
+            await rebuild(world.store, log, books, {})
+    finally:
+        await log.close()
+        await books.close()
 
 
 async def test_the_plan_says_what_goes_when_and_deletes_nothing(world):

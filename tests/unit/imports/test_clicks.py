@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -263,7 +264,8 @@ async def test_only_an_admin_may_import(tmp_path):
         assert (await http.post(IMPORT, content=b"x" * (17 << 20))).status_code == 401
 
 
-async def test_while_the_worker_is_behind_the_import_waits_and_then_says_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize("back", [0, 3600])
+async def test_while_the_worker_is_behind_the_import_waits_and_then_says_so(tmp_path, monkeypatch, back):
     monkeypatch.setattr(intake, "_PATIENCE", 0.3)
     settings = load(data=tmp_path)
     earlier = await open_log(settings, shard="claim")
@@ -281,8 +283,10 @@ async def test_while_the_worker_is_behind_the_import_waits_and_then_says_so(tmp_
     imported = ImportedFiles(state)
     importer = Importer(Intake(open_shard, None, imported, consumer=WORKER), NoLinks())
     assert (await importer.add(workspace, "bitly", ["?"], [1])).rejected == {"bad_line": 1}
-    # That record (its tally) waits in the log, and nobody stores it. A new process must not
-    # go on before it is stored: it cannot know what is in there.
+    # That record (its tally) waits in the log, and nobody stores it. A new process must not go on
+    # before it is stored, also with a clock that was set back: it cannot know what is in there.
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() - back)
     later = Importer(Intake(open_shard, None, imported, consumer=WORKER), NoLinks())
     with pytest.raises(Retryable, match="behind"):
         await later.add(workspace, "bitly", ["??"], [1])
