@@ -59,10 +59,10 @@ class DevicePageView(Struct, frozen=True):
 
 
 class Conversion(Struct, frozen=True):
-    """Something of value happened. `value_minor` counts cents (or the currency's minor unit)."""
+    """Something of value happened. `value_minor` counts cents (or the currency's minor unit), up to 10^12."""
 
     name: Name
-    value_minor: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
+    value_minor: Annotated[int, Meta(ge=-(10**12), le=10**12)] | None = None
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
 
 

@@ -66,6 +66,29 @@ def _unique(name: str, column: str, kind: str, condition: str) -> Measure:
     )
 
 
+# Sums of money are added up in 64 bits. What is large goes in as two numbers, of units and of LARGE each, so
+# that no sum of two billion events wraps, whatever they say; `money` makes one number of the two.
+_LARGE = 2**31
+_OF_LARGE = "*"  # behind the currency
+_CURRENCY = "JSONExtractString(properties, 'currency')"
+_VALUE = "JSONExtractInt(properties, 'value_minor')"
+_AMOUNTS = (
+    f"if({_VALUE} BETWEEN {-_LARGE} AND {_LARGE - 1}, map({_CURRENCY}, {_VALUE}),"
+    f" map({_CURRENCY}, bitAnd({_VALUE}, {_LARGE - 1}),"
+    f" concat({_CURRENCY}, '{_OF_LARGE}'), bitShiftRight({_VALUE}, 31)))"
+)
+
+
+def money(sums: str) -> str:
+    """SQL of amounts by currency as `Map(String, Int128)`, of the merged measure `revenue`."""
+    currencies = f"arrayDistinct(arrayMap(k -> replaceOne(k, '{_OF_LARGE}', ''), mapKeys({sums})))"
+    amounts = (
+        f"arrayMap(k -> toInt128(({sums})[k]) + toInt128(({sums})[concat(k, '{_OF_LARGE}')]) * {_LARGE},"
+        f" {currencies})"
+    )
+    return f"mapFilter((k, v) -> v != 0, mapFromArrays({currencies}, {amounts}))"
+
+
 _CONVERTED = "event_type = 'conversion' AND JSONHas(properties, 'value_minor')"
 
 MEASURES: Mapping[str, Measure] = {
@@ -91,7 +114,7 @@ MEASURES: Mapping[str, Measure] = {
             "revenue",
             "AggregateFunction(sumMap, Map(String, Int64))",
             "sumMap",
-            "map(JSONExtractString(properties, 'currency'), JSONExtractInt(properties, 'value_minor'))",
+            _AMOUNTS,
             _CONVERTED,
         ),
     )

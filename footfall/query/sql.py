@@ -26,7 +26,7 @@ _NOTHING: Mapping[Unit, str] = {
     "ratio": _RATIO,
     "seconds": _RATIO,
     "number": _RATIO,
-    "money": "CAST(map() AS Map(String, Int64))",
+    "money": "CAST(map() AS Map(String, Int128))",
     "time": "CAST(NULL AS Nullable(Int64))",
 }
 

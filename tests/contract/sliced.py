@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from footfall.jobs.rollups import Rollups
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.model.rollups import CUBES, HOUR_MS, PROPERTY_FIELDS, QUARTER_MS, columns_of
+from footfall.model.rollups import CUBES, HOUR_MS, PROPERTY_FIELDS, QUARTER_MS, columns_of, money
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing, Plan, Range
 from footfall.state.builds import Builds
@@ -116,6 +116,9 @@ class World:
                     "",
                     '{"value_minor":-250,"currency":"EUR"}',
                     '{"value_minor":9,"currency":"JPY"}',
+                    f'{{"value_minor":{2**62},"currency":"EUR"}}',
+                    f'{{"value_minor":{-(2**62) - 1},"currency":"XAF"}}',
+                    f'{{"value_minor":{2**31},"currency":"JPY"}}',
                     '{"a":"é"}',
                 ]
             )
@@ -235,7 +238,7 @@ FINISHED = {
     "countries": "uniqCombinedMerge(17)(countries)",
     "referrers": "uniqCombinedMerge(17)(referrers)",
     "viewable": "sum(viewable)",
-    "revenue": "sumMapMerge(revenue)",
+    "revenue": money("sumMapMerge(revenue)"),
 }
 
 
