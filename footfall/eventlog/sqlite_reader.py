@@ -154,11 +154,14 @@ class Reader:
         start = bisect_right(segments, after + 1, key=lambda segment: segment.first) - 1
         for index in range(max(start, 0), len(segments)):
             segment = segments[index]
-            below = segments[index + 1].first if index + 1 < len(segments) else _NO_END
-            yield from self._segment_blocks(shard, segment, max(after, segment.first - 1), below)
+            following = segments[index + 1] if index + 1 < len(segments) else None
+            yield from self._segment_blocks(shard, segment, following, max(after, segment.first - 1))
 
-    def _segment_blocks(self, shard: int, segment: Segment, after: int, below: int) -> Iterator[Block]:
+    def _segment_blocks(
+        self, shard: int, segment: Segment, following: Segment | None, after: int
+    ) -> Iterator[Block]:
         """The blocks of one segment from `after` on, and what is missing as damaged ones."""
+        below = _NO_END if following is None else following.first
         try:
             with closing(self._connection(shard, segment).execute(_READ, (after, below))) as rows:
                 for last, data in rows:
@@ -167,17 +170,20 @@ class Reader:
                         raise Damaged
                     yield block
                     after = last
-            if 0 < below - 1 - after < MOST_MISSING:
+            complete = following is None or after >= below - 1
+            if not complete and not _is_gap(self.end(shard, segment, following), segment, below):
                 raise Damaged
         except (sqlite3.Error, Damaged, OSError, MemoryError) as error:
             if not self._give_up(shard, segment, error):
                 return
-            times = self._modified(segment)
+            newest = self._salvaged(segment).newest(below)
+            end = (newest.last, newest.appended_at) if newest else None
+            times = end[1] if end else self._modified(segment)
             for block in self._salvaged(segment).blocks(after, below):
                 yield from _missing(after + 1, block.first, block.appended_at)
                 yield block
                 after = block.last
-            if below - 1 - after < MOST_MISSING:
+            if not _is_gap(end, segment, below):
                 yield from _missing(after + 1, below, times)
 
     def _connection(self, shard: int, segment: Segment) -> sqlite3.Connection:
@@ -220,6 +226,11 @@ class Reader:
             return segment.path.stat().st_mtime
         except FileNotFoundError:
             return time.time()
+
+
+def _is_gap(end: tuple[int, float] | None, segment: Segment, below: int) -> bool:
+    """Whether what lies between the end of the segment and `below` was left out, wherever one reads from."""
+    return below - 1 - (segment.first - 1 if end is None else end[0]) >= MOST_MISSING
 
 
 def _missing(first: int, below: int, appended_at: float) -> Iterator[Block]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from footfall.database import Database
 from footfall.eventlog.port import EventLog
-from footfall.jobs.log_records import SLACK, cannot_be_read, held, last_before
+from footfall.jobs.log_records import SLACK, held, last_before, next_readable
 from footfall.jobs.rows import Rows
 from footfall.model.calendar import LONGEST_DAY, month_start
 from footfall.state.builds import Builds
@@ -119,9 +119,7 @@ class Busy:
             upto = there.last
             after = await last_before(self._log, shard, (there.first.offset - 1, upto), start - SLACK)
             while after < upto:
-                record = next(iter(await self._log.read(shard, after, 1, 1)), None)
-                if record is None and await held(self._log, shard, upto):
-                    raise cannot_be_read(shard, after, upto)
+                record = await next_readable(self._log, shard, after, upto)
                 if record is None or record.offset > upto or record.appended_at * 1000 >= end + SLACK:
                     break
                 at = int(record.appended_at * 1000)

@@ -8,7 +8,7 @@ from footfall.eventlog.port import EventLog
 from footfall.jobs import rows
 from footfall.jobs.books import Books
 from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, positions
-from footfall.jobs.log_records import SLACK, Group, Logged, groups, held
+from footfall.jobs.log_records import SLACK, Group, Logged, groups, held, next_readable
 from footfall.jobs.retention import not_compared
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
@@ -89,7 +89,8 @@ class LogAudit:
             if there is None:
                 continue
             if there.first.offset > 0:  # something before it may have been deleted
-                self.complete_from = max(self.complete_from, int(there.first.appended_at * 1000) + SLACK)
+                timed = await next_readable(self._log, shard, -1, there.last) or there.first
+                self.complete_from = max(self.complete_from, int(timed.appended_at * 1000) + SLACK)
             if there.last < upto:
                 await self._note_end(shard, there.last, upto)
             async for group in groups(self._log, shard, upto, self._start, self._end):

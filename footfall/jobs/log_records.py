@@ -119,6 +119,26 @@ def cannot_be_read(shard: int, after: int, last: int) -> Retryable:
     )
 
 
+async def next_readable(log: EventLog, shard: int, after: int, upto: int) -> Stored | None:
+    """The first record above `after` that is not damaged; None if there is none up to `upto`.
+
+    When a damaged one was appended is only guessed: its file may bear the time of a copy. Raises Retryable.
+    """
+    limit = 1
+    while after < upto:
+        chunk = await log.read(shard, after, limit, _CHUNK_BYTES)
+        if not chunk:
+            there = await held(log, shard, upto)
+            if there is not None and there.last > after:
+                raise cannot_be_read(shard, after, there.last)
+            return None
+        for entry in chunk:
+            if entry.data is not None:
+                return entry
+        after, limit = chunk[-1].offset, _CHUNK_RECORDS
+    return None
+
+
 async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> AsyncGenerator[Group]:
     """All records of `shard` up to offset `upto` that may have been received from `start` to `end` (ms).
 
@@ -135,7 +155,8 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
         chunk = await log.read(shard, after, _CHUNK_RECORDS, _CHUNK_BYTES)
         if not chunk and after < there.last and await held(log, shard, there.last):
             raise cannot_be_read(shard, after, there.last)
-        wanted = [entry for entry in chunk if entry.offset <= upto and entry.appended_at * 1000 < end + SLACK]
+        within = [entry for entry in chunk if entry.offset <= upto]
+        wanted = [entry for entry in within if entry.data is None or entry.appended_at * 1000 < end + SLACK]
         going = bool(chunk) and len(wanted) == len(chunk)
         for record in await asyncio.to_thread(_decode, wanted):
             records.append(record)
@@ -155,7 +176,7 @@ async def last_before(log: EventLog, shard: int, bounds: tuple[int, int], at: in
     low, high = bounds
     while high - low > 1:
         middle = (low + high) // 2
-        found = next(iter(await log.read(shard, middle, 1, 1)), None)
+        found = await next_readable(log, shard, middle, high)
         if found is not None and found.appended_at * 1000 < at:
             low = min(found.offset, high)
         else:
