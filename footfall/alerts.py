@@ -143,6 +143,20 @@ CONDITIONS: tuple[Condition, ...] = (
         "the store, the ledger and the log do not say the same (footfall verify)",
     ),
     Condition(
+        "rollups_missing",
+        "footfall_rollups_missing",
+        "above",
+        0,
+        "rollups that count are not in the store; they can be made anew as long as their events are there",
+    ),
+    Condition(
+        "retention_held",
+        "footfall_retention_held_months",
+        "above",
+        0,
+        "events that are old enough to be deleted stay, as their rollups do not say what they say",
+    ),
+    Condition(
         "nightly",
         "footfall_nightly_overdue",
         "above",

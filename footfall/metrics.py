@@ -42,6 +42,10 @@ RETENTION_ANNOUNCED = Gauge(
     "footfall_retention_announced_events",
     "Raw events that are deleted the next night, unless a setting changes.",
 )
+RETENTION_HELD = Gauge(
+    "footfall_retention_held_months",
+    "Months of sites whose raw events are old enough to go and stay, as their rollups are not in the store.",
+)
 NIGHTLY_OVERDUE = Gauge(
     "footfall_nightly_overdue", "1 while a job of the night has not succeeded for two days.", ["job"]
 )
@@ -74,6 +78,9 @@ RECENT_IDS_WINDOW_SECONDS = Gauge(
 
 # Rollups
 ROLLUP_WAITING = Gauge("footfall_rollup_waiting_events", "Events stored that no rollup has yet.")
+ROLLUPS_MISSING = Gauge(
+    "footfall_rollups_missing", "Published builds that the store has not, or not all of, by month."
+)
 ROLLUP_TIMESTAMP = Gauge("footfall_rollup_timestamp_seconds", "When the last slice was published, Unix time.")
 ROLLUP_BUILDS = Counter("footfall_rollup_builds", "Builds published, by kind.", ["kind"])
 ROLLUP_SECONDS = Histogram(

@@ -2,9 +2,9 @@
 
 An event is as old as the later of when it occurred and when it was received, so that imported
 history is not gone on arrival. A month of a site is deleted when its youngest event is old enough,
-only if all of it is in the rollups, and only if that was announced on a night before: whoever set the
-wrong time has a day to see it. Before, its visits are counted, and what is about to be deleted
-is written down, so that no report, and no comparison, takes what is left for all there was.
+only if all of it is in the rollups and these are in the store, and only if that was announced on a night
+before: whoever set the wrong time has a day to see it. Before, its visits are counted, and what is about
+to be deleted is written down, so that no report, and no comparison, takes what is left for all there was.
 """
 
 import asyncio
@@ -19,12 +19,13 @@ from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.jobs import visits
 from footfall.jobs.announced import NIGHT, Decision, decide
+from footfall.jobs.covered import not_covered
 from footfall.jobs.cubes import Statement
 from footfall.jobs.daily import Daily
 from footfall.jobs.ranges import iso
 from footfall.jobs.retention_plan import Month, RetentionPlan, date_of, day_of
 from footfall.jobs.rollups import Rollups
-from footfall.metrics import RETENTION_ANNOUNCED
+from footfall.metrics import RETENTION_ANNOUNCED, RETENTION_HELD
 from footfall.model.calendar import month_end
 from footfall.model.visits import FIELDS
 from footfall.settings import Settings
@@ -93,7 +94,11 @@ class Retention:
         tomorrow = day_of(now) + 1
         at = tomorrow * 86_400_000
         announced = await self._retained.announced()
-        months = [each for each in await self._plan.months(due_at=at) if each.is_due(at)]
+        due = [each for each in await self._plan.months(due_at=at) if each.is_due(at)]
+        held = await self._not_covered(due)
+        stuck = [await self._stuck(kept) for kept in await self._retained.visits()]
+        self._tell(held.union(*stuck))
+        months = [each for each in due if each.item not in held]
         items = [(each.item, each.events) for each in months] + [
             (item, 0) for item in await self._old_rollups(at)
         ]
@@ -120,13 +125,16 @@ class Retention:
         if self._rollups is None or self._now is None:
             raise ValueError("this process has no rollups to keep")
         async with self._rollups.paused():
-            await self._resume()
+            stuck = await self._resume()
             now = await self._now()
             if not now:
                 log.info("retention.waits", why="two days must have been seen before anything is deleted")
                 return []
             at = int(now * 1000)
-            months = await self.due(at)
+            due = await self.due(at)
+            held = stuck | await self._not_covered(due)
+            self._tell(held)
+            months = [each for each in due if each.item not in held]
             rollups = await self._old_rollups(at)
             decision = await self._announce(months, rollups, int(now))
             await self._delete_rollups(rollups, decision.ripe, self._rollups.now())
@@ -136,8 +144,9 @@ class Retention:
             # Questions that began before must not find half of what they were to read.
             await asyncio.sleep(self._patience)
             async with self._rollups.paused():
-                await self._delete_prepared()
-        return gone
+                stuck = await self._delete_prepared()
+                self._tell(held | stuck)
+        return [each for each in gone if each.item not in stuck]
 
     async def due(self, now: int) -> list[Month]:
         """What is old enough at `now` (ms), and in the rollups. Raises as `plan`."""
@@ -195,21 +204,48 @@ class Retention:
         await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
         log.warning("retention.due", month=going.month, sites=len(going.sites), events=sum(counts.values()))
 
-    async def _delete_prepared(self) -> None:
+    async def _delete_prepared(self) -> set[Item]:
+        """Delete what is written down. Returns what of it must stay for now, as `_stuck` says."""
+        stuck: set[Item] = set()
         for kept in await self._retained.visits():
-            if kept.going is not None:
-                await self._do(visits.mark(kept.going))
-                await self._do(visits.delete(kept.going))
-                await self._retained.gone(kept.build)
-                log.warning("retention.deleted", month=kept.month, sites=len(kept.going.sites))
+            if kept.going is None:
+                continue
+            if held := await self._stuck(kept):
+                stuck |= held
+                continue
+            await self._do(visits.mark(kept.going))
+            await self._do(visits.delete(kept.going))
+            await self._retained.gone(kept.build)
+            log.warning("retention.deleted", month=kept.month, sites=len(kept.going.sites))
+        return stuck
 
-    async def _resume(self) -> None:
-        """Go on with what was written down and not deleted; drop what was not written down."""
+    async def _not_covered(self, months: Collection[Month]) -> set[Item]:
+        """Those whose events are the only true copy of what they say."""
+        return await not_covered(self._store, self._builds, {each.item for each in months})
+
+    async def _stuck(self, kept: KeptVisits) -> set[Item]:
+        """The same of events that are about to go, whose visits must be in the store, too."""
+        if kept.going is None:
+            return set()
+        items = {Item("events", kept.going.month, site) for site in kept.going.sites}
+        [(rows,)] = await self._store.query(*visits.rows_of(kept.build), lane="house")
+        return items if rows != kept.rows else await not_covered(self._store, self._builds, items)
+
+    def _tell(self, held: Collection[Item]) -> None:
+        RETENTION_HELD.set(len(held))
+        for item in sorted(held):
+            log.error("retention.held", month=item.month, site_id=item.site_id)
+
+    async def _resume(self) -> set[Item]:
+        """Go on with what was written down and not deleted; drop what was not written down.
+
+        Returns as `_delete_prepared`.
+        """
         known = await self._retained.visits()
         there = {build for (build,) in await self._store.query(*visits.builds(), lane="house")}
         for build in sorted(there - {kept.build for kept in known}):
             await self._do(visits.drop(build))
-        await self._delete_prepared()
+        return await self._delete_prepared()
 
     async def _old_rollups(self, now: int) -> list[Item]:
         """Months whose rollups are all old enough to go, the oldest first."""

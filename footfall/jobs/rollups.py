@@ -18,8 +18,9 @@ from footfall.database import Database
 from footfall.errors import Conflict, StoreDown
 from footfall.jobs import cubes
 from footfall.jobs.compaction import Compactor, due
+from footfall.jobs.covered import Lacking, lacking
 from footfall.jobs.slices import Slicer, Zones
-from footfall.metrics import NIGHTLY_OVERDUE, ROLLUP_TIMESTAMP, ROLLUP_WAITING
+from footfall.metrics import NIGHTLY_OVERDUE, ROLLUP_TIMESTAMP, ROLLUP_WAITING, ROLLUPS_MISSING
 from footfall.model.calendar import month_start
 from footfall.settings import Settings
 from footfall.state.batches import Batches
@@ -63,6 +64,7 @@ class Rollups:
         self._clock = clock
         self._unsure = True  # whether there may be an open build, or partitions that nobody knows
         self._leftovers = False  # whether any of those could not be dropped
+        self._missing: Sequence[Lacking] = ()
         self._working = asyncio.Lock()
         self._began = time.monotonic()
         self._failed = False
@@ -92,6 +94,8 @@ class Rollups:
         async with self._working:
             if self._unsure:
                 await self._clean_up()
+            elif self._missing:  # they may have been made anew
+                await self._look_for_missing()
             self._unsure = True
             await self._slice_and_merge()
             await self._drop_retired()
@@ -179,8 +183,11 @@ class Rollups:
         merged = True
         while merged:  # what comes of one merge may be due for the next
             merged = False
+            # Merged, what is missing would be missing from a build that is whole.
+            missing = {(each.month, each.build) for each in self._missing}
             for merge in due((await self._builds.manifest()).entries, now):
-                merged = merged or await self._compactor.merge(merge)
+                if missing.isdisjoint((each.month, each.build) for each in merge.sources):
+                    merged = merged or await self._compactor.merge(merge)
 
     async def _clean_up(self) -> None:
         """Give open builds up, and drop what is not known."""
@@ -196,8 +203,16 @@ class Rollups:
         }
         unknown = sorted(there - books.published - books.retired.keys())
         self._leftovers = len(await self._drop(unknown)) < len(unknown)
-        for month, build in sorted(books.published - there):
-            log.error("rollups.missing", build=build, month=month)
+        await self._look_for_missing()
+
+    async def _look_for_missing(self) -> None:
+        found = await lacking(self._store, await self._builds.manifest())
+        ROLLUPS_MISSING.set(len(found))
+        for each in found:
+            if each not in self._missing:
+                rows = {"rows": each.rows, "there": each.there}
+                log.error("rollups.missing", build=each.build, month=each.month, **rows)
+        self._missing = found
 
     async def _drop_retired(self) -> None:
         before = (self._clock() - self._keep) * 1000

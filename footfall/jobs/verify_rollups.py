@@ -7,6 +7,7 @@ values of the cube's fields. Only what is sliced is compared, and where retentio
 from typing import Any
 
 from footfall.jobs import cubes, visits
+from footfall.jobs.covered import lacking
 from footfall.jobs.cubes import Span
 from footfall.jobs.findings import RETAINED, Finding, finding
 from footfall.jobs.ranges import iso
@@ -148,18 +149,12 @@ class RollupVerifier:
 
     async def _parts(self, start: int, end: int) -> list[Finding]:
         """Published builds that the store has not, or not all of."""
-        manifest = await self._builds.manifest()
-        rows = await self._store.query(
-            "SELECT partition_id, sum(rows) FROM system.parts WHERE database = currentDatabase()"
-            " AND table = 'rollups' AND active GROUP BY partition_id",
-            lane="house",
-        )
-        there = dict(rows)
         return [
-            finding("rollups", ("", "", entry.first), entry.rows, there.get(name, 0), (f"build {name}",))
-            for entry in manifest.entries
-            for name in [f"{entry.month}-{entry.build}"]
-            if entry.last >= start and entry.first < end and there.get(name, 0) != entry.rows
+            finding(
+                "rollups", ("", "", each.first), each.rows, each.there, (f"build {each.month}-{each.build}",)
+            )
+            for each in await lacking(self._store, await self._builds.manifest())
+            if each.last >= start and each.first < end
         ]
 
     async def _visits(self, start: int, end: int) -> list[Finding]:
