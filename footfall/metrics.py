@@ -69,7 +69,9 @@ WORKER_PLANNED_MISSING = Gauge(
     ["shard"],
 )
 STORE_UP = Gauge("footfall_store_up", "1 while the store takes inserts, 0 while its circuit breaker is open.")
-LOG_LOST = Gauge("footfall_log_lost_events", "Acknowledged events that were gone from the log at the start.")
+LOG_LOST = Gauge(
+    "footfall_log_lost_events", "Acknowledged events that were booked as gone from the log in the last day."
+)
 DAMAGED = Gauge("footfall_damaged", "1 while a database or a part of the store is known to be damaged.")
 RECENT_IDS = Gauge("footfall_recent_ids", "Client-supplied ids remembered, by which resends are recognised.")
 RECENT_IDS_WINDOW_SECONDS = Gauge(

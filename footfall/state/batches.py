@@ -114,6 +114,10 @@ class Batches:
         """
         return await self._database.run(lambda it: lost.book(it, self._fence, workspace_id, found))
 
+    async def lost_since(self, at: float) -> int:
+        """How many events were booked so at `at` (Unix seconds) or later. Raises Retryable."""
+        return await self._database.read(lambda it: lost.booked_since(it, at))
+
     async def close(self, plan: Plan, closing: Closing) -> None:
         """All rows of `plan` are in the store: forget it, advance the positions, keep the books.
 

@@ -1,5 +1,6 @@
 """What was acknowledged and is gone from the log: booked once, as received and lost."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from footfall.state import lease, ledger
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, hour_of
-from footfall.state.tables import lost_ranges
+from footfall.state.tables import losses_booked, lost_ranges
 
 Range = tuple[int, int]
 """Offsets of a shard, both included."""
@@ -49,7 +50,15 @@ def book(connection: Connection, fence: Fence | None, workspace_id: str, found: 
         total += events
     for shard, ranges in new.items():
         mark_booked(connection, shard, ranges)
+    if total:
+        connection.execute(losses_booked.insert().values(at=time.time(), events=total))
     return total
+
+
+def booked_since(connection: Connection, at: float) -> int:
+    """How many events were booked as lost at `at` (Unix seconds) or later."""
+    table = losses_booked
+    return int(connection.scalar(sa.select(sa.func.sum(table.c.events)).where(table.c.at >= at)) or 0)
 
 
 def mark_booked(connection: Connection, shard: int, ranges: Iterable[Range]) -> None:

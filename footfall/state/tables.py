@@ -30,6 +30,14 @@ lost_ranges = sa.Table(
     sa.Column("last", sa.BigInteger, nullable=False),
 )
 
+# How many events were booked as lost so, and when (Unix seconds): for the alert, also after a restart.
+losses_booked = sa.Table(
+    "losses_booked",
+    METADATA,
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False),
+)
+
 # One row: where the newest row (by occurred_at, ms) of the last batch is that stored any. See stored_row.py.
 last_stored = sa.Table(
     "last_stored",

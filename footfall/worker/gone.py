@@ -1,5 +1,6 @@
 """What is gone from the log before it was stored: told, and booked."""
 
+import time
 from collections.abc import Mapping
 
 import structlog
@@ -9,6 +10,7 @@ from footfall.metrics import LOG_LOST
 from footfall.state.batches import Batches
 from footfall.state.lost import Lost
 from footfall.tenants.model import DEFAULT_WORKSPACE
+from footfall.units import DAY
 
 log = structlog.get_logger(__name__)
 
@@ -20,9 +22,11 @@ async def book_gone(eventlog: EventLog, batches: Batches, positions: Mapping[int
     """
     gone = await eventlog.gone(positions)
     lost = [Lost(each.shard, each.first, each.last, each.events, each.at) for each in gone]
-    if not lost or not await batches.book_lost(DEFAULT_WORKSPACE, lost):
+    booked = await batches.book_lost(DEFAULT_WORKSPACE, lost) if lost else 0
+    # A restart within the day must not end the alert: somebody is still to see it.
+    LOG_LOST.set(await batches.lost_since(time.time() - DAY))
+    if not booked:
         return
-    LOG_LOST.set(sum(each.events for each in gone))
     for shard in sorted({each.shard for each in gone}):
         mine = [each for each in gone if each.shard == shard]
         log.error(

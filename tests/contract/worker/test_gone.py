@@ -108,6 +108,19 @@ async def test_what_is_gone_is_lost_in_the_ledger(tmp_path, store, log, harm):
         assert await world.outcomes() == found
 
 
+async def test_a_restart_within_a_day_does_not_end_the_alert(tmp_path, store, log, monkeypatch):
+    no_segment(log)
+    now = time.time()
+    async with new_world("sqlite", tmp_path, store) as world:
+        await drain(world)
+    for later, events in ((0, EVENTS), (86_000, EVENTS), (86_500, 0)):
+        LOG_LOST.set(0)  # another process
+        monkeypatch.setattr(time, "time", lambda later=later: now + later)
+        async with new_world("sqlite", tmp_path, store) as world:
+            await book_gone(world.reading, world.batches, await world.batches.positions())
+            assert LOG_LOST._value.get() == events
+
+
 def removed(segment):
     for each in segment.path.parent.glob(f"{segment.path.name}*"):
         each.unlink()
