@@ -8,8 +8,8 @@ commits, after a power failure it may lack the last half minute or so.
 """
 
 import os
-from bisect import bisect_right
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
@@ -22,6 +22,7 @@ from footfall.eventlog.sqlite_reader import MOST_MISSING, Reader
 
 _ENTRY = Struct("<QQdII")  # first offset, last offset, time, events, checksum of what precedes
 _SLOTS = 16_384
+_NO_END = 1 << 62
 
 
 class Commit(NamedTuple):
@@ -110,29 +111,47 @@ def gone(root: Path, reader: Reader, after: Mapping[int, int]) -> list[Gone]:
 
 
 def _gone(reader: Reader, shard: int, commits: list[Commit], known: int | None) -> list[Commit]:
-    after = -1 if known is None else known
-    commits = [commit for commit in commits if commit.last > after]
-    segments = reader.segments(shard)
+    """Parts of commits; and what is older than the ring, of which only the number of records is known."""
     found: list[Commit] = []
-    if known is not None and segments:
-        # Retention took nothing above `known`, so what is missing there was deleted, also if it is older than
-        # the ring: then of each record it is only known that it was.
-        first = min([segments[0].first, *(commit.first for commit in commits)])
-        if 0 < (records := first - known - 1) < MOST_MISSING:
-            found.append(Commit(known + 1, first - 1, segments[0].path.stat().st_mtime, records))
-    for commit in commits:
-        index = bisect_right(segments, commit.last, key=lambda segment: segment.first) - 1
-        if index < 0:
-            found.append(commit)
-            continue
-        following = segments[index + 1] if index + 1 < len(segments) else None
-        end = reader.end(shard, segments[index], following)
-        last = segments[index].first - 1 if end is None else end[0]
-        # What is missing between two segments is read as damaged records, unless it is as wide as a gap.
-        is_damage = following is not None and following.first - 1 - last < MOST_MISSING
-        if commit.last > last and not is_damage:
-            found.append(commit)
+    for begin, end in _absent(reader, shard, -1 if known is None else known):
+        unknown = begin
+        for commit in commits:
+            first, last = max(commit.first, unknown), min(commit.last, end)
+            if first > last:
+                continue
+            found += _by_number(unknown, first - 1, commit.at)
+            found.append(_part(commit, first, last))
+            unknown = last + 1
+        if unknown == 0 and known is None:
+            continue  # before the first record that anybody knows of
+        if end < _NO_END:
+            found += _by_number(unknown, end, reader.oldest(shard, end) or time.time())
     return found
+
+
+def _absent(reader: Reader, shard: int, after: int) -> Iterator[tuple[int, int]]:
+    """The first and the last of offsets above `after` that `read` passes over; the last range has no end."""
+    segments = reader.segments(shard)
+    begin = after + 1
+    for segment, following in zip(segments, (*segments[1:], None), strict=False):  # of none there is none
+        if following is not None and following.first <= begin:
+            continue
+        if begin < segment.first:
+            yield begin, segment.first - 1
+        begin = max(begin, reader.upto(shard, segment, following) + 1)
+    yield begin, _NO_END
+
+
+def _by_number(first: int, last: int, at: float) -> list[Commit]:
+    """What offsets are dense enough to tell of: a record each, unless they were left out."""
+    records = last - first + 1
+    return [Commit(first, last, at, records)] if 0 < records < MOST_MISSING else []
+
+
+def _part(commit: Commit, first: int, last: int) -> Commit:
+    """These records of the commit; of the events of each only the mean is known."""
+    records = commit.last - commit.first + 1
+    return Commit(first, last, commit.at, -(-commit.events * (last - first + 1) // records))
 
 
 def _pack(commit: Commit) -> bytes:

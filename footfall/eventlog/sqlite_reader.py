@@ -35,12 +35,15 @@ _TRANSIENT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCO
 
 _log = logging.getLogger(__name__)
 
+_End = tuple[int, float]  # offset and time (Unix seconds) of the last readable record
+
 
 class Reader:
     """Reads records and the ends of segments. Blocking; to be used by one thread at a time.
 
     Within a shard offsets are dense (see sqlite_files), so whatever is missing between two
-    readable records is damaged, and is delivered as such, once all ways to read it failed.
+    readable records of a segment is damaged, and is delivered as such, once all ways to read it failed.
+    What is missing behind a segment in which nothing is damaged is not its own: a whole file is gone.
     """
 
     def __init__(self, root: Path) -> None:
@@ -48,7 +51,7 @@ class Reader:
         # One connection per shard, for the segment read last; the oldest is closed first.
         self._open: dict[int, tuple[Segment, sqlite3.Connection]] = {}
         self._listings: dict[int, tuple[int, list[Segment]]] = {}
-        self._ends: dict[Path, tuple[int, float] | None] = {}
+        self._ends: dict[Path, tuple[_End | None, bool]] = {}
         self._salvage: tuple[object, Salvage] | None = None
 
     def segments(self, shard: int) -> list[Segment]:
@@ -93,10 +96,27 @@ class Reader:
 
         Raises Retryable, OSError.
         """
+        return self._end(shard, segment, following)[0]
+
+    def upto(self, shard: int, segment: Segment, following: Segment | None) -> int:
+        """The last offset that `read` delivers of the segment, damaged or not.
+
+        What lies between it and the next segment was left out, or a file that had it is gone. Raises
+        Retryable, OSError.
+        """
+        end, whole = self._end(shard, segment, following)
+        last = segment.first - 1 if end is None else end[0]
+        if following is None or whole or following.first - 1 - last >= MOST_MISSING:
+            return last
+        return following.first - 1
+
+    def _end(self, shard: int, segment: Segment, following: Segment | None) -> tuple[_End | None, bool]:
+        """The end of the segment, and whether nothing of it is damaged there."""
         if segment.path in self._ends:
             return self._ends[segment.path]
         below = _NO_END if following is None else following.first
-        found: tuple[int, float] | None = None
+        found: _End | None = None
+        whole = True
         try:
             rows = self._connection(shard, segment).execute(_LAST, (below,)).fetchall()
             for last, data in rows:
@@ -104,16 +124,22 @@ class Reader:
                 if block.last != last:
                     raise Damaged
                 found = (last, block.appended_at)
+            if 0 < below - 1 - (found[0] if found else segment.first - 1) < MOST_MISSING:
+                # SQLite may have been misled by a flipped bit: its pages know.
+                newest = self._salvaged(segment).newest(below)
+                whole = newest is None or (found is not None and newest.last <= found[0])
         except (sqlite3.Error, Damaged, OSError, MemoryError) as error:
             if not self._give_up(shard, segment, error):
-                return None
+                return None, True
+            whole = False
+        if not whole:
             newest = self._salvaged(segment).newest(below)
             found = (newest.last, newest.appended_at) if newest else None
         if following is not None:
             if len(self._ends) >= _ENDS:
                 self._ends.clear()
-            self._ends[segment.path] = found
-        return found
+            self._ends[segment.path] = found, whole
+        return found, whole
 
     def forget(self, shard: int) -> None:
         """Let go of what is open or remembered of a shard."""
@@ -170,21 +196,18 @@ class Reader:
                         raise Damaged
                     yield block
                     after = last
-            complete = following is None or after >= below - 1
-            if not complete and not _is_gap(self.end(shard, segment, following), segment, below):
+            if following is not None and after < below - 1 and after < self.upto(shard, segment, following):
                 raise Damaged
         except (sqlite3.Error, Damaged, OSError, MemoryError) as error:
             if not self._give_up(shard, segment, error):
                 return
-            newest = self._salvaged(segment).newest(below)
-            end = (newest.last, newest.appended_at) if newest else None
-            times = end[1] if end else self._modified(segment)
+            times = self._modified(segment)
             for block in self._salvaged(segment).blocks(after, below):
                 yield from _missing(after + 1, block.first, block.appended_at)
                 yield block
-                after = block.last
-            if not _is_gap(end, segment, below):
-                yield from _missing(after + 1, below, times)
+                after, times = block.last, block.appended_at
+            if following is not None:
+                yield from _missing(after + 1, self.upto(shard, segment, following) + 1, times)
 
     def _connection(self, shard: int, segment: Segment) -> sqlite3.Connection:
         known, connection = self._open.get(shard, (None, None))
@@ -217,7 +240,9 @@ class Reader:
             if self._salvage is not None:
                 self._salvage[1].close()
                 self._salvage = None
-            _log.warning("log segment %s is damaged; reading it page by page", segment.path.name)
+            _log.warning(
+                "log segment %s, or what followed it, is damaged; reading it page by page", segment.path.name
+            )
             self._salvage = (signature, Salvage(segment))
         return self._salvage[1]
 
@@ -226,11 +251,6 @@ class Reader:
             return segment.path.stat().st_mtime
         except FileNotFoundError:
             return time.time()
-
-
-def _is_gap(end: tuple[int, float] | None, segment: Segment, below: int) -> bool:
-    """Whether what lies between the end of the segment and `below` was left out, wherever one reads from."""
-    return below - 1 - (segment.first - 1 if end is None else end[0]) >= MOST_MISSING
 
 
 def _missing(first: int, below: int, appended_at: float) -> Iterator[Block]:

@@ -1,10 +1,10 @@
 """The log against the store: what of its records is stored, and what became of the rest."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from footfall.eventlog.port import EventLog
+from footfall.eventlog.port import EventLog, Gone
 from footfall.jobs import rows
 from footfall.jobs.books import Books
 from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, positions
@@ -93,9 +93,10 @@ class LogAudit:
                 self.complete_from = max(self.complete_from, int(timed.appended_at * 1000) + SLACK)
             if there.last < upto:
                 await self._note_end(shard, there.last, upto)
+            gone = await self._log.gone({shard: there.first.offset - 1})
             async for group in groups(self._log, shard, upto, self._start, self._end):
                 found = await rows.at_positions(self._store, shard, group.seqs, group.occurred)
-                self._compare(group, found)
+                self._compare(group, found, [each for each in gone if each.shard == shard])
         suspects = self._sampled.keys() - await stored_ids(self._store, self._sampled, lane="house")
         for event_id in suspects - await self._deleted_since(suspects):
             key, position = self._sampled[event_id]
@@ -150,7 +151,7 @@ class LogAudit:
         if wrong.count > discarded:
             yield finding("not_a_duplicate", key, discarded, wrong.count, positions(wrong.first))
 
-    def _compare(self, group: Group, found: dict[int, list[int]]) -> None:
+    def _compare(self, group: Group, found: dict[int, list[int]], gone: Sequence[Gone]) -> None:
         for record in group.records:
             there = set(found.pop(record.offset, ()))
             if not self._wanted(record):
@@ -176,6 +177,8 @@ class LogAudit:
             if sum(i < len(record.sites) for i in there) < len(record.sites):
                 self._note_missing(group.shard, record, there)
         for offset, indexes in found.items():  # the log has no such records
+            if any(each.first <= offset <= each.last for each in gone):  # but had them
+                continue
             self._note_strange(
                 self._workspace_id or group.records[0].workspace_id,
                 group.records[0].hour,

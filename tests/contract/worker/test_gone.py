@@ -1,16 +1,19 @@
 """What was acknowledged and is gone from the log before it was stored: lost in the ledger, never nothing."""
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
 from footfall.eventlog.sqlite_consumers import Consumers
+from footfall.eventlog.sqlite_ends import gone
 from footfall.eventlog.sqlite_files import list_segments, list_shards, log_path, shard_directory
 from footfall.eventlog.sqlite_reader import Reader
 from footfall.eventlog.sqlite_retention import Retention
@@ -19,7 +22,7 @@ from footfall.model.record import Record as LogRecord
 from footfall.model.record import Tally, count_events, encode
 from footfall.settings import Settings
 from footfall.worker.gone import book_gone
-from tests.contract.installation import NOW, drain, event, new_world, record
+from tests.contract.installation import NOW, Crash, drain, event, new_world, record
 from tests.e2e.serving import ROOT, environment
 
 pytestmark = pytest.mark.anyio
@@ -36,8 +39,13 @@ from tests.contract.installation import event, record
 
 async def main():
     log = await open_log(Settings(data=Path(sys.argv[1]), log_segment=int(sys.argv[4])))
-    for _ in range(int(sys.argv[3])):
-        await log.append(Entry("key", record([event() for _ in range(5)])))
+    entry = lambda: Entry("key", record([event() for _ in range(5)]))
+    if sys.argv[5:]:
+        await log.append(entry())
+        await asyncio.gather(*(log.append(entry()) for _ in range(int(sys.argv[3]))))
+    else:
+        for _ in range(int(sys.argv[3])):
+            await log.append(entry())
     os._exit(9)
 
 asyncio.run(main())
@@ -52,8 +60,8 @@ def log(tmp_path):
     return tmp_path / "log"
 
 
-def write(data, records, log_segment=64 << 20):
-    arguments = [str(data), str(ROOT), str(records), str(log_segment)]
+def write(data, records, log_segment=64 << 20, *how):
+    arguments = [str(data), str(ROOT), str(records), str(log_segment), *how]
     done = subprocess.run([sys.executable, "-c", KILLED, *arguments], env=environment(), check=False)
     assert done.returncode == 9
 
@@ -121,6 +129,13 @@ async def test_a_restart_within_a_day_does_not_end_the_alert(tmp_path, store, lo
             assert LOG_LOST._value.get() == events
 
 
+@contextmanager
+def new_reader(log):
+    reader = Reader(log)
+    yield reader
+    reader.close()
+
+
 def removed(segment):
     for each in segment.path.parent.glob(f"{segment.path.name}*"):
         each.unlink()
@@ -142,6 +157,80 @@ async def test_a_loss_below_one_that_was_booked_is_booked_too(tmp_path, store):
         found = await world.outcomes()
         assert found == {"received": 5 * 600, "stored": stored, "lost": 5 * 600 - stored}
         assert found["lost"] > first["lost"]
+
+
+@pytest.mark.parametrize("ring", [True, False])
+async def test_a_segment_gone_from_the_middle_is_lost_and_no_dead_letter(tmp_path, store, ring):
+    """Without what `log-ends` knows a record counts once, since nobody knows how many events it had."""
+    write(tmp_path, 600, log_segment=64 << 10)
+    log = tmp_path / "log"
+    (shard,) = list_shards(log)
+    segments = list_segments(shard_directory(log, shard))
+    assert len(segments) > 3
+    records = segments[2].first - segments[1].first
+    removed(segments[1])
+    if not ring:
+        (log.parent / "log-ends" / f"{shard:016x}").unlink()
+    async with new_world("sqlite", tmp_path, store) as world:
+        await drain(world)
+        lost = records * (5 if ring else 1)
+        stored = 5 * (600 - records)
+        found = await world.outcomes()
+        assert found == {"received": stored + lost, "stored": stored, "lost": lost}
+        await drain(world)  # and once only
+        assert await world.outcomes() == found
+
+
+@pytest.mark.parametrize("position", [0, -60, -200])
+async def test_a_last_commit_that_was_damaged_before_another_segment_is_dead_letters(
+    tmp_path, store, position
+):
+    write(tmp_path, 600, log_segment=64 << 10)
+    log = tmp_path / "log"
+    (shard,) = list_shards(log)
+    segments = list_segments(shard_directory(log, shard))
+    with new_reader(log) as reader:
+        last, _ = reader.end(shard, segments[0], segments[1])
+    assert last == segments[1].first - 1
+    content = bytearray(segments[0].path.read_bytes())
+    at = content.rindex(segments[0].magic) if position == 0 else content.rindex(segments[0].magic) - position
+    content[at] ^= 0xFF
+    segments[0].path.write_bytes(content)
+    with new_reader(log) as reader:
+        records = reader.read(shard, -1, 10_000, 1 << 30)
+        assert gone(log, reader, {}) == []
+    assert [record.offset for record in records] == list(range(len(records)))
+    assert sum(record.data is None for record in records) == 1
+
+
+async def test_a_loss_that_begins_within_a_commit_is_of_what_was_not_stored(tmp_path, store):
+    """One commit of 20 records, of which the worker had stored some."""
+    write(tmp_path, 20, 64 << 20, "at once")
+    async with new_world("sqlite", tmp_path, store) as world:
+        world.hooks["before batches.plan"] = crash_at(3)
+        with pytest.raises(Crash):
+            await drain(world, batch_rows=10)
+        world.hooks.clear()
+        stored = (await world.outcomes())["stored"]
+        assert 0 < stored < EVENTS
+        no_log(tmp_path / "log")
+        await drain(world)
+        assert await world.outcomes() == {
+            "received": EVENTS + 5,
+            "stored": stored,
+            "lost": EVENTS + 5 - stored,
+        }
+
+
+def crash_at(number):
+    """Crash the `number`th time."""
+    calls = itertools.count(1)
+
+    async def cut(*_):
+        if next(calls) == number:
+            raise Crash
+
+    return cut
 
 
 async def test_what_is_only_damaged_is_a_dead_letter_and_not_lost(tmp_path, store, log):
