@@ -25,6 +25,12 @@ Port = Annotated[int | None, Parameter(help="The door's port. [default: 8000]")]
 ConsolePort = Annotated[int | None, Parameter(help="The console's port. [default: 8001]")]
 
 
+New = Annotated[
+    bool,
+    Parameter(negative="", help="Let links and keys (meta.db), or the log, begin anew where they are gone."),
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Where:
@@ -55,12 +61,7 @@ Lifeline = Annotated[int | None, Parameter(show=False)]
 def serve(
     *,
     where: Where = DEFAULTS,
-    new: Annotated[
-        bool,
-        Parameter(
-            negative="", help="Let links and keys (meta.db), or the log, begin anew where they are gone."
-        ),
-    ] = False,
+    new: New = False,
     lifeline: Lifeline = None,
 ) -> int:
     """Run everything on this machine: the door, the worker and the console.
@@ -114,14 +115,14 @@ def migrate(*, data: Data = None) -> None:
     say("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
 
 
-def rebuild_state(*, data: Data = None) -> None:
+def rebuild_state(*, data: Data = None, new: New = False) -> None:
     """Make a lost, damaged or older state.db anew of what the store and the log hold.
 
     The server must be stopped. The old file is kept beside it.
     """
     settings = load(data=data)
     with runfile.DataLock.acquire(settings.data, "footfall rebuild-state"):
-        done, aside = asyncio.run(main.rebuild_state(settings))
+        done, aside = asyncio.run(main.rebuild_state(settings, new=new))
     say(f"{settings.data / 'state.db'} is new: {done.stored:,} events of {done.shards} shards are stored")
     if done.letters:
         say(
@@ -136,14 +137,14 @@ def rebuild_state(*, data: Data = None) -> None:
     )
 
 
-def rebuild_store(*, data: Data = None) -> None:
+def rebuild_store(*, data: Data = None, new: New = False) -> None:
     """Begin a new store where it is lost or older; the next start stores again what the log still holds.
 
     The server must be stopped. What there is of the old store is kept beside it.
     """
     settings = load(data=data)
     with runfile.DataLock.acquire(settings.data, "footfall rebuild-store"):
-        done, aside = asyncio.run(main.rebuild_store(settings))
+        done, aside = asyncio.run(main.rebuild_store(settings, new=new))
     say(
         f"{settings.data / 'store'} is new: {done.waiting:,} events of the log are stored again at the next"
         f" start\n{done.lost:,} events that the log has no more are lost in the ledger"

@@ -102,17 +102,19 @@ def check(settings: Settings, parts: Sequence[str] = PARTS) -> None:
 
 
 @contextmanager
-def new_part(settings: Settings, part: str) -> Generator[Path | None]:
+def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[Path | None]:
     """Put state.db or the store away while the block makes a new one; where it lies now, None if nowhere.
 
-    It is back if the block fails. The other parts must belong together. Raises as `prepare`.
+    It is back if the block fails. The other parts must belong together; `new`: but for links and keys, or
+    the log, which begin anew where they are gone or older. Raises as `prepare`.
     """
     with _turn(settings.data):
         found = _found(settings, whole=True, without=part)
         newest = max((each.stamp for each in found.values() if each.stamp), key=_start, default=None)
         offsets = stamps.furthest(*(each.offsets for each in found.values()))
         fits = Found(newest, filled=True, offsets=offsets)
-        listing = judge(_listed(settings), found | {part: fits}, settings.data)
+        listing = judge(_listed(settings), found | {part: fits}, settings.data, new=new, making=part)
+    renewed = [each for each in _RENEWABLE if each in _parts(settings) and each not in listing.parts]
     data, aside = settings.data, f"{part}.old-{int(time.time())}"
     there = (data / part).exists()
     _move(data, part, aside)
@@ -125,15 +127,16 @@ def new_part(settings: Settings, part: str) -> Generator[Path | None]:
         raise
     if newest:
         with _turn(data):
-            _stamp(settings, part, stamps.next_stamp(listing.id, listing.start))
+            for each in (part, *(renewed if new else ())):
+                _stamp(settings, each, stamps.next_stamp(listing.id, listing.start))
 
 
-def check_store_is_wrong(settings: Settings) -> None:
-    """Raises Invalid when the store belongs to the rest: then nobody wants a new one."""
+def check_store_is_wrong(settings: Settings, *, new: bool = False) -> None:
+    """Raises Invalid when the store belongs to the rest: then nobody wants a new one. `new`: as above."""
     with _turn(settings.data):
         listed, found = _listed(settings), _found(settings, whole=True)
         try:
-            judge(listed, found, settings.data)
+            judge(listed, found, settings.data, new=new)
         except Misconfigured:
             return
         raise Invalid(f"{settings.data / STORE} belongs to the rest of the data directory: it stays")
@@ -175,8 +178,13 @@ def exists(settings: Settings) -> bool:
     return any((settings.data / name).exists() for name in (stamps.NAME, *PARTS))
 
 
-def judge(listing: Listing | None, found: Mapping[str, Found], data: Path, *, new: bool = False) -> Listing:
-    """The listing to go on with; `listing` is None where there is none. Raises Misconfigured."""
+def judge(
+    listing: Listing | None, found: Mapping[str, Found], data: Path, *, new: bool = False, making: str = ""
+) -> Listing:
+    """The listing to go on with; `listing` is None where there is none. Raises Misconfigured.
+
+    `making`: the part that is about to be made anew.
+    """
     borne = {part: each.stamp for part, each in found.items() if each.stamp}
     if not borne and not (listing and listing.parts):
         _check_unstamped(found, data, new=new)
@@ -186,7 +194,7 @@ def judge(listing: Listing | None, found: Mapping[str, Found], data: Path, *, ne
         newest = max(stamp.start for stamp in borne.values())
         needed = [META, STATE, *borne, *([STORE] if found[STATE].stored else [])]
         listing = Listing(installation, tuple(part for part in PARTS if part in needed), newest, newest)
-    kept: list[str] = []
+    wrong: dict[str, str] = {}
     for part in listing.parts:
         if part not in found:  # a log that is not in the data directory any more
             continue
@@ -195,12 +203,27 @@ def judge(listing: Listing | None, found: Mapping[str, Found], data: Path, *, ne
             problem = _behind(
                 {name: each for name, each in found.items() if not _problem(each, listing, borne)}
             )
-        if problem and not (new and part in _RENEWABLE):
-            raise Misconfigured(f"{data / part} {problem}; {_REMEDY[part]}")
-        if not problem:
-            kept.append(part)
+        if problem:
+            wrong[part] = problem
+    for part, problem in wrong.items():
+        if not (new and part in _RENEWABLE):
+            raise Misconfigured(f"{data / part} {problem}; {_remedy(part, {*wrong, making})}")
+    kept = tuple(part for part in listing.parts if part in found and part not in wrong)
     newest = max([listing.start, *(stamp.start for stamp in borne.values())])
-    return msgspec.structs.replace(listing, parts=tuple(kept), start=newest)
+    return msgspec.structs.replace(listing, parts=kept, start=newest)
+
+
+def _remedy(part: str, wrong: set[str]) -> str:
+    """One that helps with all that is wrong at once: no command may only send to another that sends back."""
+    if {STATE, STORE} <= wrong:
+        return f"restore the whole data directory from one backup: {STATE} and the {STORE} are both gone"
+    if wrong.isdisjoint(_RENEWABLE) or wrong.isdisjoint((STATE, STORE)):
+        return _REMEDY[part]
+    command = f"footfall rebuild-{'state' if STATE in wrong else 'store'} --new"
+    lost = " and ".join(each for each in _RENEWABLE if each in wrong)
+    return (
+        f"restore all of it from one backup, or insist with `{command}`: what only {lost} held is lost then"
+    )
 
 
 def _problem(found: Found, listing: Listing, borne: Mapping[str, Stamp]) -> str:

@@ -57,15 +57,16 @@ async def migrate(settings: Settings) -> Sequence[str]:
         return await store.migrate()
 
 
-async def rebuild_state(settings: Settings) -> "tuple[Rebuilt, Path | None]":
+async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[Rebuilt, Path | None]":
     """Make state.db anew of what the store and the log hold; returns also where the old one lies now.
 
+    `new`: what else is gone may begin anew, see `installation.new_part`.
     Raises Invalid when there is what only the old one could tell, Misconfigured when other parts are wrong.
     """
     from footfall.jobs.rebuild import rebuild
 
     async with AsyncExitStack() as stack:
-        aside = stack.enter_context(installation.new_part(settings, installation.STATE))
+        aside = stack.enter_context(installation.new_part(settings, installation.STATE, new=new))
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()
@@ -80,21 +81,22 @@ async def rebuild_state(settings: Settings) -> "tuple[Rebuilt, Path | None]":
     return done, aside
 
 
-async def rebuild_store(settings: Settings) -> "tuple[replay.Again, Path | None]":
+async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[replay.Again, Path | None]":
     """An empty store, and a state.db by which the next worker stores again what the log holds.
 
-    Returns also where the old store lies now. Raises Invalid when the store is as it should be, Misconfigured
+    Returns also where the old store lies now. `new`: as for `rebuild_state`.
+    Raises Invalid when the store is as it should be, Misconfigured
     when other parts are wrong.
     """
     from footfall.jobs import rebuild_store as replay
 
     try:
-        installation.check_store_is_wrong(settings)
+        installation.check_store_is_wrong(settings, new=new)
     except Invalid:
         if not await _lacks_what_was_stored(settings):
             raise
     async with AsyncExitStack() as stack:
-        aside = stack.enter_context(installation.new_part(settings, installation.STORE))
+        aside = stack.enter_context(installation.new_part(settings, installation.STORE, new=new))
         eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(parts.with_store(settings))
         await store.migrate()

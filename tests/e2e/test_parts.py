@@ -250,6 +250,32 @@ def test_a_lost_store_is_made_anew_of_the_log(data):
     assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.parametrize("gone", ["log", "meta.db"])
+@pytest.mark.parametrize(("part", "command"), [("store", "rebuild-store"), ("state.db", "rebuild-state")])
+def test_where_two_parts_are_gone_every_command_names_the_one_that_helps(data, part, command, gone):
+    remove(data / part)
+    remove(data / gone)
+    common = ("--data", data, "--port", "0", "--console-port", "0")
+    for each in (("serve", *common), ("serve", "--new", *common), (command, "--data", data)):
+        done = footfall(*each, cwd=data.parent, FOOTFALL_ADMIN_KEY=KEY)
+        assert done.returncode == 2, done.stderr
+        assert f"`footfall {command} --new`" in done.stderr
+    done = footfall(command, "--new", "--data", data, cwd=data.parent)
+    assert done.returncode == 0, done.stderr
+    there = 0 if (part, gone) == ("store", "log") else 20
+    with serving(data) as server:
+        until(lambda: server.count() == there)
+        server.send(5)
+        until(lambda: server.count() == there + 5)
+
+
+def test_nobody_loses_a_store_that_belongs_by_insisting_on_a_new_log(data):
+    remove(data / "log")
+    done = footfall("rebuild-store", "--new", "--data", data, cwd=data.parent)
+    assert done.returncode == 2
+    assert "it stays" in done.stderr
+
+
 def ledger(data):
     done = footfall("ledger", "--data", data, cwd=data.parent)
     assert done.returncode == 0, done.stderr
