@@ -18,8 +18,8 @@ from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
-# Events that were left out as duplicates whose first copy is looked for, in a range.
-_MOST_SAMPLED = 5000
+# Ids of events that were left out as duplicates, whose first copies are looked for at once.
+_MOST_ASKED = 5000
 
 
 class Places:
@@ -67,7 +67,8 @@ class LogAudit:
         self._missing: defaultdict[Key, Places] = defaultdict(Places)
         # Of these those that cannot be duplicates, and some that may be.
         self._no_duplicates: defaultdict[Key, Places] = defaultdict(Places)
-        self._sampled: dict[EventId, tuple[Key, Position]] = {}
+        self._copies: defaultdict[EventId, list[tuple[Key, Position]]] = defaultdict(list)
+        self._suspects: dict[EventId, list[tuple[Key, Position]]] = {}  # of which nothing is stored
         self._strange: defaultdict[Key, Places] = defaultdict(Places)
         self._ends: list[Finding] = []
         self.complete_from = 0
@@ -97,10 +98,21 @@ class LogAudit:
             async for group in groups(self._log, shard, upto, self._start, self._end):
                 found = await rows.at_positions(self._store, shard, group.seqs, group.occurred)
                 self._compare(group, found, [each for each in gone if each.shard == shard])
-        suspects = self._sampled.keys() - await stored_ids(self._store, self._sampled, lane="house")
+                await self._look_for_firsts()
+        suspects = self._suspects.keys()
         for event_id in suspects - await self._deleted_since(suspects):
-            key, position = self._sampled[event_id]
-            self._no_duplicates[key].add(position)
+            for key, position in self._suspects[event_id]:
+                self._no_duplicates[key].add(position)
+
+    async def _look_for_firsts(self) -> None:
+        """Of what was left out as duplicates keep that of which the store has no copy."""
+        ids = list(self._copies)
+        for start in range(0, len(ids), _MOST_ASKED):
+            asked = ids[start : start + _MOST_ASKED]
+            stored = await stored_ids(self._store, asked, lane="house")
+            for event_id in set(asked) - stored:
+                self._suspects.setdefault(event_id, []).extend(self._copies[event_id])
+        self._copies.clear()
 
     async def _deleted_since(self, suspects: Collection[EventId]) -> set[EventId]:
         """Those of which the log has a copy so old that retention may have deleted its row.
@@ -197,8 +209,8 @@ class LogAudit:
             self._missing[key].add(position)
             if event_id is None:
                 self._no_duplicates[key].add(position)
-            elif len(self._sampled) < _MOST_SAMPLED and record.hour >= self._firsts_from:
-                self._sampled[EventId(record.workspace_id, UUID(bytes=event_id))] = (key, position)
+            elif record.hour >= self._firsts_from:
+                self._copies[EventId(record.workspace_id, UUID(bytes=event_id))].append((key, position))
 
     async def _note_end(self, shard: int, last: int, closed: int) -> None:
         """The log ends at `last`, though it was closed further: told in the hour of what is there last."""

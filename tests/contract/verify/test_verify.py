@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from footfall.errors import Invalid
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
-from footfall.jobs import books, busy, log_records, rows
+from footfall.jobs import books, busy, log_audit, log_records, rows
 from footfall.jobs.verify import Verifier
 from footfall.model.record import SEQ_PER_RECORD, Tally, decode
 from footfall.settings import Settings
@@ -234,6 +234,18 @@ async def test_a_loss_that_is_booked_as_a_duplicate(world):
     """What becomes of a batch when its own ids are entered before it is closed, and it is replayed."""
     await world.append(event(client_id=True), event(client_id=True))
     await world.take(duplicates=[(0, 0), (0, 1)])
+    assert await world.found() == [("error", "not_a_duplicate", "shop", 0, 2)]
+
+
+async def test_losses_that_are_booked_as_duplicates_behind_many_resends(world, monkeypatch):
+    """Two of them of one id, of which no copy is stored."""
+    monkeypatch.setattr(log_audit, "_MOST_ASKED", 2)
+    firsts = [event(client_id=True) for _ in range(5)]
+    await world.append(*firsts)
+    resent = await world.append(*firsts)
+    once = event(client_id=True)
+    last = await world.append(once, once)
+    await world.take(duplicates=[*((resent, index) for index in range(5)), (last, 0), (last, 1)])
     assert await world.found() == [("error", "not_a_duplicate", "shop", 0, 2)]
 
 
