@@ -1,12 +1,12 @@
 """What the handlers of the door share: made once by main, read by all."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, field
 
 from footfall.collect.clicks import Clicks
 from footfall.collect.client import Proxies
+from footfall.collect.lane import Lane
 from footfall.collect.tally import Tallies
 from footfall.collect.visits import Visitors
 from footfall.eventlog.port import EventLog
@@ -18,7 +18,7 @@ class Door(Struct, frozen=True):
     """The door's parts.
 
     `ready` raises Retryable when it cannot take events now. Who has the `lane`
-    may do what is long (see `turns.py`).
+    may do what is long (see `lane.py`, `turns.py`).
     """
 
     settings: Settings
@@ -30,4 +30,4 @@ class Door(Struct, frozen=True):
     tallies: Tallies
     ready: Callable[[], Awaitable[dict[str, object]]]
     wait_for_log: bool
-    lane: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lane: Lane = field(default_factory=Lane)

@@ -15,12 +15,14 @@ from footfall.collect.bodies import (
     decode_small,
     inflate_in_steps,
 )
+from footfall.collect.client import network_of, read_caller
 from footfall.collect.door import Door
 from footfall.collect.http import CORS, Receive, Scope, Send, header, read_body, respond, respond_json
+from footfall.collect.lane import Path
 from footfall.collect.reasons import NoKey, event_reason, reason_of
 from footfall.collect.sender import find_sender, site_of_query
 from footfall.collect.turns import Steps, at_once, in_turns
-from footfall.errors import Denied, Invalid, LogFull
+from footfall.errors import Denied, Invalid, LogFull, TooMany
 from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally
@@ -59,7 +61,7 @@ class _Taken(Struct):
 async def post_events(door: Door, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer 202 with verdicts once every accepted event is durable.
 
-    Raises Invalid, TooLarge, Denied or LogFull for the request as a whole, already tallied.
+    Raises Invalid, TooLarge, Denied, TooMany or LogFull for the request as a whole, already tallied.
     """
     request = _Request(int(time.time() * 1000))
     try:
@@ -76,7 +78,7 @@ async def post_events(door: Door, scope: Scope, receive: Receive, send: Send) ->
         taken = await _take_body(door, scope, body, request)
         if taken.accepted:
             await append(door.log, taken.queue, taken.record)
-    except (Invalid, Denied, LogFull) as error:
+    except (Invalid, Denied, LogFull, TooMany) as error:
         door.tallies.refuse(reason_of(error), request.count, request.workspace_id, request.site_id)
         raise
     _count(door, taken.record, taken.accepted)
@@ -104,10 +106,10 @@ async def _read(door: Door, scope: Scope, receive: Receive, request: _Request) -
         else:
             request.site = await site_of_query(door, scope)
     encoding = header(scope, b"content-encoding").decode("latin-1").strip().lower()
-    return body if encoding in UNCOMPRESSED else await _inflate(door, body, encoding, request)
+    return body if encoding in UNCOMPRESSED else await _inflate(door, scope, body, encoding, request)
 
 
-async def _inflate(door: Door, body: bytes, encoding: str, request: _Request) -> bytes:
+async def _inflate(door: Door, scope: Scope, body: bytes, encoding: str, request: _Request) -> bytes:
     if request.key is None and request.site is None:
         raise NoKey(
             "who is this? A compressed body is read once that is known: send a key "
@@ -121,8 +123,15 @@ async def _inflate(door: Door, body: bytes, encoding: str, request: _Request) ->
         next(work)  # which is enough for most
     except StopIteration as end:
         return end.value
-    async with door.lane:
+    async with door.lane.turn(_sender_path(door, scope, request)):
         return await in_turns(work)
+
+
+def _sender_path(door: Door, scope: Scope, request: _Request) -> Path:
+    """Who sends this, for the lane. A site's id, which every page shows, says no more than an address."""
+    if request.key is not None:
+        return "key", request.key.workspace_id, request.key.id
+    return "site" if request.site is not None else "nobody", network_of(read_caller(scope, door.proxies).ip)
 
 
 async def _take_body(door: Door, scope: Scope, body: bytes, request: _Request) -> _Taken:
@@ -134,7 +143,7 @@ async def _take_body(door: Door, scope: Scope, body: bytes, request: _Request) -
     if batch is not None and len(batch.events) <= _FEW:
         sender = await _find_sender(door, scope, batch, request)
         return at_once(_accept(door, sender, batch, batch.queue_id or queue, in_steps=False))
-    async with door.lane:
+    async with door.lane.turn(_sender_path(door, scope, request)):
         batch = batch or await in_turns(decode_in_steps(body, content_type, limits))
         sender = await _find_sender(door, scope, batch, request)
         return await in_turns(_accept(door, sender, batch, batch.queue_id or queue, in_steps=True))

@@ -2,7 +2,7 @@
 
 from footfall.collect.accept import Refused
 from footfall.collect.incoming import MissingEventType
-from footfall.errors import Denied, Invalid, LogFull, TooLarge
+from footfall.errors import Denied, Invalid, LogFull, TooLarge, TooMany
 from footfall.model.reasons import Reason
 
 
@@ -23,7 +23,7 @@ def event_reason(error: Invalid) -> Reason:
     return Reason.INVALID_FIELD if error.field else Reason.NOT_AN_EVENT
 
 
-def reason_of(error: Invalid | Denied | LogFull) -> Reason:
+def reason_of(error: Invalid | Denied | LogFull | TooMany) -> Reason:
     """Why a whole request is refused."""
     match error:
         case Refused():
@@ -34,6 +34,8 @@ def reason_of(error: Invalid | Denied | LogFull) -> Reason:
             return Reason.UNREADABLE
         case LogFull():
             return Reason.LOG_FULL
+        case TooMany():
+            return Reason.RATE_LIMITED
         case WrongOrigin():
             return Reason.ORIGIN
         case NoKey():

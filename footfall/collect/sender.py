@@ -109,7 +109,10 @@ def _query_site(scope: Scope) -> str:
     query: bytes = scope["query_string"]
     if not query:
         return ""
-    fields = parse_qs(query.decode("latin-1"), max_num_fields=50) if len(query) < 4096 else {}
+    try:
+        fields = parse_qs(query.decode("latin-1"), max_num_fields=50) if len(query) < 4096 else {}
+    except ValueError:
+        raise Invalid("the URL has more than 50 parameters; site_id is the only one that is read") from None
     return (fields.get("site_id") or fields.get("site") or [""])[0]
 
 

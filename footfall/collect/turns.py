@@ -1,8 +1,8 @@
 """Work that may be long, in steps: whoever sends much waits for it, and nobody else.
 
 The work is a generator that yields wherever others may go first. Between its steps the event loop
-goes round every few milliseconds; and of all such requests the door reads one at a time, in the order
-in which they came: a hundred of them hold up a redirect no longer than one, and only one has its
+goes round every few milliseconds; and of all such requests the door reads one at a time (see `lane.py`):
+a hundred of them hold up a redirect no longer than one, and only one has its
 objects in memory.
 """
 
