@@ -143,6 +143,7 @@ class Worker:
             while not stop.is_set():
                 found = await reader.read_on()
                 if reader.hole:  # before a batch behind it is planned
+                    inserting = await _end_of(inserting)  # what it closes may go from the log at once
                     closed = reader.done_positions
                     await patience.until_done(
                         lambda closed=closed: book_gone(self._log, self._batches, closed)

@@ -89,19 +89,16 @@ class Memory:
         through = await _closed_through(eventlog, closed)
         newest = await _newest_closed(eventlog, closed, through)
         oldest = newest - self._window
-        begins = {
-            shard: await _first_behind(eventlog, shard, known.get(shard, -1), upto)
-            for shard, upto in closed.items()
-        }
-        deleted = {shard: (known.get(shard, -1) + 1, begin) for shard, begin in begins.items()}
-        async for rows in _stored(store, deleted, oldest):
-            await in_thread(self._enter_rows, rows)
         size = max(_CHUNK_BYTES // max(len(closed), 1), _LEAST_BYTES)
         tails = [
-            _Tail(eventlog, shard, (begins[shard] - 1, upto), oldest, size) for shard, upto in closed.items()
+            _Tail(eventlog, shard, (known.get(shard, -1), upto), oldest, size)
+            for shard, upto in closed.items()
         ]
         async for records in _by_time(tails):
             await in_thread(self._enter, records, unstored)
+        # Last, because a log that is full goes on deleting while it is read.
+        async for rows in _stored(store, {tail.shard: tail.missing for tail in tails}, oldest):
+            await in_thread(self._enter_rows, rows)
         self._recent.expire(through)
 
     def entered(self, count: int, closed: Mapping[int, int]) -> None:
@@ -184,13 +181,18 @@ class Memory:
 
 
 class _Tail:
-    """The closed records of one shard above a position that were appended since `oldest` (Unix seconds)."""
+    """The closed records of one shard above a position that were appended since `oldest` (Unix seconds).
+
+    What the log did not have lies within `missing`: offsets, the second one excluded. A full log
+    deletes what is stored whatever its age.
+    """
 
     def __init__(
         self, eventlog: EventLog, shard: int, between: tuple[int, int], oldest: float, size: int
     ) -> None:
         self._eventlog = eventlog
-        self._shard = shard
+        self.shard = shard
+        self.missing = (0, 0)
         self._after, self._upto = between
         self._oldest = oldest
         self._size = size
@@ -200,13 +202,19 @@ class _Tail:
     async def fill(self) -> None:
         """Read on until something waits, or all was read. Raises Retryable."""
         while self._more and not self._waiting:
-            read = await self._eventlog.read(self._shard, self._after, _CHUNK_RECORDS, self._size)
-            # Nothing there: what is gone was gone before, see `_first_behind`.
+            read = await self._eventlog.read(self.shard, self._after, _CHUNK_RECORDS, self._size)
+            self._note_missing(read)
             self._more = bool(read) and read[-1].offset < self._upto
             self._after = read[-1].offset if read else self._upto
             self._waiting = [
                 each for each in read if each.offset <= self._upto and each.appended_at >= self._oldest
             ]
+
+    def _note_missing(self, read: Sequence[Stored]) -> None:
+        first = self._after + 1
+        end = min(read[-1].offset if read else self._upto, self._upto) + 1
+        if end - first > len(read):
+            self.missing = (self.missing[0] if any(self.missing) else first, end)
 
     @property
     def known_until(self) -> float:
@@ -215,7 +223,7 @@ class _Tail:
 
     def take(self, until: float) -> list[tuple[int, Stored]]:
         """What waits and was appended until then, with its shard."""
-        taken = [(self._shard, each) for each in self._waiting if each.appended_at <= until]
+        taken = [(self.shard, each) for each in self._waiting if each.appended_at <= until]
         self._waiting = [each for each in self._waiting if each.appended_at > until]
         return taken
 
@@ -259,20 +267,11 @@ async def _newest_closed(eventlog: EventLog, closed: Mapping[int, int], through:
     return min(max(times, default=through), through)
 
 
-async def _first_behind(eventlog: EventLog, shard: int, after: int, upto: int) -> int:
-    """The offset of the first record above `after` that the log still has, `upto` + 1 if none is below that.
-
-    A full log deletes what is stored whatever its age.
-    """
-    found = await eventlog.read(shard, after, 1, 1) if after < upto else ()
-    return min(found[0].offset if found else upto + 1, max(upto, after) + 1)
-
-
 async def _stored(
-    store: Store, deleted: Mapping[int, tuple[int, int]], oldest: float
+    store: Store, missing: Mapping[int, tuple[int, int]], oldest: float
 ) -> AsyncGenerator[list[_Row]]:
-    """Rows of these offsets (the second one excluded), received since `oldest` (Unix seconds), by time."""
-    ranges = {shard: offsets for shard, offsets in deleted.items() if offsets[0] < offsets[1]}
+    """Rows of these offsets of shards, received since `oldest` (Unix seconds), by time."""
+    ranges = {shard: offsets for shard, offsets in missing.items() if offsets[0] < offsets[1]}
     if not ranges:
         return
     await store.settle()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from footfall.errors import Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
 from footfall.eventlog.sqlite_consumers import Consumers
@@ -231,6 +232,25 @@ def crash_at(number):
             raise Crash
 
     return cut
+
+
+async def test_what_is_stored_and_deleted_while_a_gap_is_looked_at_is_not_lost(tmp_path, store, log):
+    async with new_world("sqlite", tmp_path, store) as world:
+        await world.append(5, 5)  # behind the gap that the kill left
+        calls = itertools.count()
+
+        async def gone(*_):
+            match next(calls):
+                case 1:
+                    raise Retryable("a segment is held")
+                case 2:
+                    for writer in world.writers:
+                        await writer.retain(time.time() + 60)
+
+        world.hooks["before log.gone"] = gone
+        assert await drain(world, batch_rows=5, batch_bytes=1) == EVENTS + 10
+        assert next(calls) > 2
+        assert await world.outcomes() == {"received": EVENTS + 10, "stored": EVENTS + 10}
 
 
 async def test_what_is_only_damaged_is_a_dead_letter_and_not_lost(tmp_path, store, log):

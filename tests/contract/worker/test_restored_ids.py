@@ -1,5 +1,6 @@
 """Which ids a start knows: by the time of the log, of all shards together, and only of what is stored."""
 
+import itertools
 import time
 
 import pytest
@@ -113,6 +114,30 @@ async def test_ids_of_records_that_a_full_log_deleted_early_are_known_after_a_ki
     await drain(world)
     await settled(world, rows=41, received=81, stored=41, duplicate=40)
     assert ID_CONFLICTS._value.get() == conflicts, "of what was deleted nobody knows another payload"
+
+
+@pytest.mark.parametrize("reads", range(10))
+async def test_ids_of_records_that_a_full_log_deletes_while_they_are_restored_are_known(world, clock, reads):
+    ids = [uuid7() for _ in range(20)]
+    await send(world, clock, *ids)
+    await drain(world)
+    for writer in world.writers:
+        await writer.close()
+    world.writers = [await world.new_writer() for _ in range(3)]
+    await world.append(1)
+    await drain(world)
+    lose_checkpoint(world)
+    await send(world, clock, *ids)
+    calls = itertools.count()
+
+    async def trim(*_):
+        if next(calls) == reads:
+            for writer in world.writers:
+                await writer.retain(clock() + 60)
+
+    world.hooks["before log.read"] = trim
+    await drain(world)
+    await settled(world, rows=21, received=41, stored=21, duplicate=20)
 
 
 async def test_a_log_that_cannot_be_read_now_is_waited_for(world, clock, monkeypatch):
