@@ -86,7 +86,7 @@ def money(sums: str) -> str:
         f"arrayMap(k -> toInt128(({sums})[k]) + toInt128(({sums})[concat(k, '{_OF_LARGE}')]) * {_LARGE},"
         f" {currencies})"
     )
-    return f"mapFilter((k, v) -> v != 0, mapFromArrays({currencies}, {amounts}))"
+    return f"mapFromArrays({currencies}, {amounts})"
 
 
 _CONVERTED = "event_type = 'conversion' AND JSONHas(properties, 'value_minor')"

@@ -44,6 +44,10 @@ async def delete_events(data):
     """As retention does."""
     async with opened(load(data=data)) as store:
         await asyncio.to_thread(store._handles.commands.command, "TRUNCATE TABLE events")
+    state = open_state(data / "state.db")
+    kept = KeptVisits(build=9, month=201505, rows=0, fields=())
+    await Retained(state).delete_raw({"another": Deleted(NOW * 1000, 0)}, kept)
+    await state.close()
 
 
 def counted_plainly():

@@ -191,7 +191,7 @@ async def test_the_ledger_is_read_once_for_all_who_ask(world):
     found = await asyncio.gather(*(stored.of("acme") for _ in range(8)))
     assert all(each == found[0] for each in found)
     assert sum(found[0].sites.values()) == len(world.events)
-    assert len(reads) == 1 + 8  # and the positions, which are those of the moment
+    assert len(reads) == 2 + 8  # a page and its lines; and the positions, which are those of the moment
 
 
 async def test_events_that_outlive_their_rollups_are_counted(world):
