@@ -105,6 +105,11 @@ class RecentIds:
         """So many ids are forgotten at once."""
         return max(1, self._limit // _LIMIT_SHARE)
 
+    @property
+    def room(self) -> int:
+        """How many more ids can be remembered before the oldest go."""
+        return max(0, self._limit - self._count)
+
     def __len__(self) -> int:
         """The number of ids remembered."""
         return self._count

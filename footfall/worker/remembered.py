@@ -42,14 +42,16 @@ _SECONDS = 60.0
 # Rows of the store at once.
 _CHUNK_ROWS = 200_000
 
-# Whether a row's id is its client's is not known there: one that was made at the door never comes again.
+# Whether a row's id is its client's is not known there. One that was made at the door never comes again; it
+# bears the time of receipt, as a client's does now and then. The newest come first.
 _STORED = (
     "SELECT workspace_id, toString(event_id), toUnixTimestamp64Milli(received_at) AS at, shard, seq"
     " FROM events WHERE shard IN {shards:Array(UInt64)} AND seq >= transform(shard, {shards:Array(UInt64)},"
     " {firsts:Array(UInt64)}, toUInt64(0)) AND seq < transform(shard, {shards:Array(UInt64)},"
     " {ends:Array(UInt64)}, toUInt64(0)) AND NOT startsWith(source, {imported:String})"
-    " AND at >= {oldest:Int64} AND (at, shard, seq) > ({at:Int64}, {shard:UInt64}, {seq:UInt64})"
-    " ORDER BY at, shard, seq LIMIT {limit:UInt32}"
+    " AND (UUIDv7ToDateTime(event_id, 'UTC') = received_at) = {made_here:Bool}"
+    " AND at >= {oldest:Int64} AND (at, shard, seq) < ({at:Int64}, {shard:UInt64}, {seq:UInt64})"
+    " ORDER BY at DESC, shard DESC, seq DESC LIMIT {limit:UInt32}"
 )
 
 
@@ -97,8 +99,9 @@ class Memory:
         async for records in _by_time(tails):
             await in_thread(self._enter, records, unstored)
         # Last, because a log that is full goes on deleting while it is read.
-        async for rows in _stored(store, {tail.shard: tail.missing for tail in tails}, oldest):
-            await in_thread(self._enter_rows, rows)
+        missing = {tail.shard: tail.missing for tail in tails if any(tail.missing)}
+        for made_here in (False, True):
+            await self._enter_stored(store, missing, oldest, made_here=made_here)
         self._recent.expire(through)
 
     def entered(self, count: int, closed: Mapping[int, int]) -> None:
@@ -163,13 +166,44 @@ class Memory:
                 workspaces, events = [], []
         self._enter_events(workspaces, events, newest)
 
+    async def _enter_stored(
+        self, store: Store, missing: Mapping[int, tuple[int, int]], oldest: float, *, made_here: bool
+    ) -> None:
+        """Know ids of rows at these offsets of shards, received since `oldest` (Unix s): as many as fit."""
+        if not missing:
+            return
+        await store.settle()
+        last = _Row("", "", 1 << 62, 0, 0)
+        while limit := min(self._recent.room, _CHUNK_ROWS):
+            found = await store.query(
+                _STORED,
+                {
+                    "shards": list(missing),
+                    "firsts": [first * SEQ_PER_RECORD for first, _ in missing.values()],
+                    "ends": [end * SEQ_PER_RECORD for _, end in missing.values()],
+                    "imported": BACKFILLED,
+                    "made_here": made_here,
+                    "oldest": int(oldest * 1000),
+                    "at": last.received_at,
+                    "shard": last.shard,
+                    "seq": last.seq,
+                    "limit": limit,
+                },
+                lane="worker",
+            )
+            if not found:
+                return
+            rows = [_Row(*row) for row in found]
+            await in_thread(self._enter_rows, rows)
+            last = rows[-1]
+
     def _enter_rows(self, rows: Sequence[_Row]) -> None:
         for first in range(0, len(rows), self._recent.together):
             part = rows[first : first + self._recent.together]
             event_ids = [UUID(row.event_id).bytes for row in part]
             unknown = [UNKNOWN_PAYLOAD] * len(part)
             ids = self._recent.identify([row.workspace_id for row in part], event_ids, unknown)
-            self._add(ids, part[-1].received_at / 1000)
+            self._add(ids, part[0].received_at / 1000)
 
     def _enter_events(self, workspaces: Sequence[str], events: Sequence[RawEvent], newest: int) -> None:
         event_ids = [event.event_id for event in events]
@@ -265,36 +299,3 @@ async def _newest_closed(eventlog: EventLog, closed: Mapping[int, int], through:
         if last.offset <= upto
     ]
     return min(max(times, default=through), through)
-
-
-async def _stored(
-    store: Store, missing: Mapping[int, tuple[int, int]], oldest: float
-) -> AsyncGenerator[list[_Row]]:
-    """Rows of these offsets of shards, received since `oldest` (Unix seconds), by time."""
-    ranges = {shard: offsets for shard, offsets in missing.items() if offsets[0] < offsets[1]}
-    if not ranges:
-        return
-    await store.settle()
-    last = _Row("", "", 0, 0, 0)
-    while True:
-        found = await store.query(
-            _STORED,
-            {
-                "shards": list(ranges),
-                "firsts": [first * SEQ_PER_RECORD for first, _ in ranges.values()],
-                "ends": [end * SEQ_PER_RECORD for _, end in ranges.values()],
-                "imported": BACKFILLED,
-                "oldest": int(oldest * 1000),
-                "at": last.received_at,
-                "shard": last.shard,
-                "seq": last.seq,
-                "limit": _CHUNK_ROWS,
-            },
-            lane="worker",
-        )
-        rows = [_Row(*row) for row in found]
-        if rows:
-            yield rows
-        if len(rows) < _CHUNK_ROWS:
-            return
-        last = rows[-1]

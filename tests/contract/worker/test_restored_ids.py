@@ -116,6 +116,26 @@ async def test_ids_of_records_that_a_full_log_deleted_early_are_known_after_a_ki
     assert ID_CONFLICTS._value.get() == conflicts, "of what was deleted nobody knows another payload"
 
 
+async def test_ids_that_the_door_made_take_no_room_from_those_that_clients_sent(world, clock):
+    ids = [uuid7(int(clock() * 1000) - 40) for _ in range(100)]
+    await send(world, clock, *ids)
+    made = int(clock() * 1000) + 1000
+    for _ in range(5):
+        events = [event(event_id=uuid7(made)) for _ in range(100)]
+        await world.append_raw(encode(Record(1, made, "acme", "api", events, [Visit()])))
+    await drain(world, recent_ids=320)
+    for writer in world.writers:
+        await writer.close()
+    world.writers = [await world.new_writer() for _ in range(3)]
+    await world.append(1)
+    await drain(world, recent_ids=320)
+    lose_checkpoint(world)
+    assert sum([await writer.retain(clock() + 60) for writer in world.writers]) == 6
+    await send(world, clock, *ids)
+    await drain(world, recent_ids=320)
+    await settled(world, rows=601, received=701, stored=601, duplicate=100)
+
+
 @pytest.mark.parametrize("reads", range(10))
 async def test_ids_of_records_that_a_full_log_deletes_while_they_are_restored_are_known(world, clock, reads):
     ids = [uuid7() for _ in range(20)]
