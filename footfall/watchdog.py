@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from footfall.background import thread
 from footfall.metrics import LOOP_HOLDS, LOOP_LONGEST_HOLD
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class Watchdog:
     def start(self) -> None:
         """Begin. On the loop's thread."""
         self._wait()
-        threading.Thread(target=self._look, name="footfall-watchdog", daemon=True).start()
+        thread("watchdog", self._look)
 
     def stop(self) -> None:
         """End."""
@@ -76,11 +77,13 @@ class Watchdog:
                 log.warning("loop.held", seconds=round(held, 3), at=where)
         self._wait()
 
-    def _look(self) -> None:
-        """Of the second thread: see where the loop is while it is late."""
-        while not self._stopped.wait(self._limit / 2):
-            if not self._where and time.monotonic() - self._due > self._limit / 4:
-                self._where = _place_of(self._thread)
+    def _look(self) -> bool:
+        """Of the second thread: see where the loop is while it is late. False at the end."""
+        if self._stopped.wait(self._limit / 2):
+            return False
+        if not self._where and time.monotonic() - self._due > self._limit / 4:
+            self._where = _place_of(self._thread)
+        return True
 
 
 @asynccontextmanager

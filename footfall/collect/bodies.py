@@ -103,7 +103,8 @@ def inflate_in_steps(body: bytes, encoding: str, limit: int) -> Steps[bytes]:
     left, size = body, 0
     try:
         while left and not inflater.eof and size <= limit:
-            parts.append(inflater.decompress(left, min(_INFLATED, limit + 1 - size)))
+            step = _INFLATED if parts else _SMALL
+            parts.append(inflater.decompress(left, min(step, limit + 1 - size)))
             size += len(parts[-1])
             left = inflater.unconsumed_tail
             yield

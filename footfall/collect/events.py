@@ -18,7 +18,7 @@ from footfall.collect.bodies import (
 from footfall.collect.client import network_of, read_caller
 from footfall.collect.door import Door
 from footfall.collect.http import CORS, Receive, Scope, Send, header, read_body, respond, respond_json
-from footfall.collect.lane import Path
+from footfall.collect.lane import KEY, Path
 from footfall.collect.reasons import NoKey, event_reason, reason_of
 from footfall.collect.sender import find_sender, site_of_query
 from footfall.collect.turns import Steps, at_once, in_turns
@@ -32,6 +32,7 @@ from footfall.tenants.model import Key, Site
 Verdict = dict[str, Any]
 
 _AT_ONCE = 0.005  # seconds that a body takes that came with its head
+_LONGEST_TOLD = 300  # characters of a field or a message
 _FEW = 50  # events of which nobody needs a turn between them
 
 
@@ -97,7 +98,7 @@ async def post_events(door: Door, scope: Scope, receive: Receive, send: Send) ->
 
 
 async def _read(door: Door, scope: Scope, receive: Receive, request: _Request) -> bytes:
-    """The body, without its compression."""
+    """The body as it was sent."""
     began = time.monotonic()
     body = await read_body(scope, receive, door.settings.max_body)
     if time.monotonic() - began > _AT_ONCE:  # who sends it may have lost the right to meanwhile
@@ -105,11 +106,14 @@ async def _read(door: Door, scope: Scope, receive: Receive, request: _Request) -
             request.key = await authenticate(scope["headers"], door.directory)
         else:
             request.site = await site_of_query(door, scope)
+    return body
+
+
+def _inflating(door: Door, scope: Scope, body: bytes, request: _Request) -> Steps[bytes] | None:
+    """What undoes the body's compression; None if it has none."""
     encoding = header(scope, b"content-encoding").decode("latin-1").strip().lower()
-    return body if encoding in UNCOMPRESSED else await _inflate(door, scope, body, encoding, request)
-
-
-async def _inflate(door: Door, scope: Scope, body: bytes, encoding: str, request: _Request) -> bytes:
+    if encoding in UNCOMPRESSED:
+        return None
     if request.key is None and request.site is None:
         raise NoKey(
             "who is this? A compressed body is read once that is known: send a key "
@@ -118,32 +122,34 @@ async def _inflate(door: Door, scope: Scope, body: bytes, encoding: str, request
     limit = door.settings.max_inflated
     if request.key is None:
         limit = min(limit, door.settings.max_inflated_public)
-    work = inflate_in_steps(body, encoding, limit)
-    try:
-        next(work)  # which is enough for most
-    except StopIteration as end:
-        return end.value
-    async with door.lane.turn(_sender_path(door, scope, request)):
-        return await in_turns(work)
+    return inflate_in_steps(body, encoding, limit)
 
 
 def _sender_path(door: Door, scope: Scope, request: _Request) -> Path:
     """Who sends this, for the lane. A site's id, which every page shows, says no more than an address."""
     if request.key is not None:
-        return "key", request.key.workspace_id, request.key.id
+        return KEY, request.key.workspace_id, request.key.id
     return "site" if request.site is not None else "nobody", network_of(read_caller(scope, door.proxies).ip)
 
 
 async def _take_body(door: Door, scope: Scope, body: bytes, request: _Request) -> _Taken:
-    """What becomes of the events of a body. What may be long waits for its turn."""
+    """What becomes of the events of a body. What may be long waits for its turn, as it was sent."""
     limits = Limits(door.settings.max_events, door.settings.max_event)
     content_type = header(scope, b"content-type").decode("latin-1").lower()
     queue = header(scope, b"footfall-queue").decode("latin-1")
-    batch = decode_small(body, content_type, limits)
+    inflating = _inflating(door, scope, body, request)
+    if inflating is not None:
+        try:
+            next(inflating)  # which is enough for most
+        except StopIteration as end:
+            body, inflating = end.value, None
+    batch = decode_small(body, content_type, limits) if inflating is None else None
     if batch is not None and len(batch.events) <= _FEW:
         sender = await _find_sender(door, scope, batch, request)
         return at_once(_accept(door, sender, batch, batch.queue_id or queue, in_steps=False))
     async with door.lane.turn(_sender_path(door, scope, request)):
+        if inflating is not None:
+            body = await in_turns(inflating)
         batch = batch or await in_turns(decode_in_steps(body, content_type, limits))
         sender = await _find_sender(door, scope, batch, request)
         return await in_turns(_accept(door, sender, batch, batch.queue_id or queue, in_steps=True))
@@ -172,8 +178,8 @@ def _accept(door: Door, sender: Sender, batch: Batch, queue: str, *, in_steps: b
             event = acceptor.accept(incoming)
         except Refused as error:
             verdicts.append(
-                {"index": index, "status": "rejected", "reason": error.reason, "field": error.field,
-                 "message": str(error)}
+                {"index": index, "status": "rejected", "reason": error.reason, "field": _cut(error.field),
+                 "message": _cut(str(error))}
             )  # fmt: skip
             _add(tallies, sender.site_id, error.reason)
             continue
@@ -195,6 +201,11 @@ def _accept(door: Door, sender: Sender, batch: Batch, queue: str, *, in_steps: b
         sender.key.id if sender.key else "",
     )
     return _Taken(record, verdicts, queue[:200] or sender.site_id or sender.workspace.id)
+
+
+def _cut(text: str) -> str:
+    """What is told of a refused event is not longer than what it may be."""
+    return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]}..."
 
 
 def _add(tallies: dict[tuple[str, Reason], int], site_id: str, reason: Reason) -> None:

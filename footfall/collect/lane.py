@@ -17,7 +17,11 @@ from footfall.errors import TooMany
 Path = tuple[str, ...]
 """Who asks: the kind, then more and more exactly who."""
 
+KEY = "key"
+"""The kind of a sender with a key."""
+
 _MOST_WAITING = 20  # requests of one sender
+_MOST_STRANGERS = 100  # requests without a key
 _HALF_LIFE = 10.0  # seconds after which what was used counts half
 _NOTHING = 0.001  # seconds of use that are forgotten
 
@@ -53,6 +57,10 @@ class Lane:
                 f"{_MOST_WAITING} large requests of this sender wait already; send fewer or smaller ones",
                 retry_after=1,
             )
+        if sender[0] != KEY and self._strangers() >= _MOST_STRANGERS:
+            raise TooMany(
+                "too many large requests without a key wait already; send smaller ones", retry_after=5
+            )
         number = next(self._numbers)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[number] = sender, turn
@@ -68,6 +76,9 @@ class Lane:
             self._of_sender[sender] -= 1
             if not self._of_sender[sender]:
                 del self._of_sender[sender]
+
+    def _strangers(self) -> int:
+        return sum(count for sender, count in self._of_sender.items() if sender[0] != KEY)
 
     def _pass_on(self) -> None:
         while self._waiting:

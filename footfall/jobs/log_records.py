@@ -148,6 +148,9 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
     if there is None:
         return
     after = await last_before(log, shard, (there.first.offset - 1, there.last), start - SLACK)
+    # A clock that was ahead for a while ends no reading: its end lies where also the last record is late.
+    until = end + SLACK
+    ends = all(_is_late(entry, until) for entry in await log.read(shard, there.last - 1, 1, 1))
     records: list[Logged] = []
     events = 0
     going = True
@@ -156,9 +159,9 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
         if not chunk and after < there.last and await held(log, shard, there.last):
             raise cannot_be_read(shard, after, there.last)
         within = [entry for entry in chunk if entry.offset <= upto]
-        wanted = [entry for entry in within if entry.data is None or entry.appended_at * 1000 < end + SLACK]
-        going = bool(chunk) and len(wanted) == len(chunk)
-        for record in await asyncio.to_thread(_decode, wanted):
+        late = ends and all(_is_late(entry, until) for entry in chunk)
+        going = len(within) == len(chunk) and not late
+        for record in await asyncio.to_thread(_decode, [] if late else within):
             records.append(record)
             events += len(record.sites)
         if chunk:
@@ -166,6 +169,11 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
         if records and (not going or events >= _GROUP_EVENTS or len(records) >= _GROUP_EVENTS):
             yield Group(shard, records)
             records, events = [], 0
+
+
+def _is_late(entry: Stored, until: int) -> bool:
+    """Whether it was appended from `until` (ms) on; when a damaged one was, nobody knows."""
+    return entry.data is not None and entry.appended_at * 1000 >= until
 
 
 async def last_before(log: EventLog, shard: int, bounds: tuple[int, int], at: int) -> int:

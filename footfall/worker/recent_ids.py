@@ -89,7 +89,7 @@ class RecentIds:
         self._limit = limit
         self._window = window
         self._uptime = uptime
-        self._forgets_from = float("-inf")  # by the uptime
+        self._forgets_from = uptime() + _PACE * window / _WINDOW_SHARE
         self._lock = threading.Lock()
         self._keys = Keys()
         self._partitions = [Partition()] * PARTITIONS
@@ -188,6 +188,7 @@ class RecentIds:
                 and self._generations[0].newest < now - self._window
                 and uptime >= self._forgets_from
             ):
+                self.complete_since = max(self.complete_since, self._generations[0].newest)
                 self._forget()
                 self._forgets_from = uptime + _PACE * self._window / _WINDOW_SHARE
             held = sum(large.size + small.size for large, small in self._partitions)
@@ -262,6 +263,10 @@ class RecentIds:
         ):
             self.complete_since = max(self.complete_since, self._generations[0].newest)
             self._forget()
+
+    def lacks(self, since: float) -> bool:
+        """Whether ids received from then on (Unix seconds) were forgotten, though there is room for them."""
+        return self.complete_since > since and self.room > 2 * self.together
 
     def _forget(self) -> None:
         self._count -= self._generations.popleft().ids

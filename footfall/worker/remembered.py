@@ -91,6 +91,10 @@ class Memory:
         through = await _closed_through(eventlog, closed)
         newest = await _newest_closed(eventlog, closed, through)
         oldest = newest - self._window
+        if self._recent.lacks(
+            through - self._window
+        ):  # the checkpoint was made under a shorter window, or a smaller limit
+            known = {}
         size = max(_CHUNK_BYTES // max(len(closed), 1), _LEAST_BYTES)
         tails = [
             _Tail(eventlog, shard, (known.get(shard, -1), upto), oldest, size)
@@ -102,7 +106,6 @@ class Memory:
         missing = {tail.shard: tail.missing for tail in tails if any(tail.missing)}
         for made_here in (False, True):
             await self._enter_stored(store, missing, oldest, made_here=made_here)
-        self._recent.expire(through)
 
     def entered(self, count: int, closed: Mapping[int, int]) -> None:
         """So many ids were entered; `closed` are the positions they go up to. Saves when it is time."""

@@ -232,7 +232,8 @@ def alert():
 async def damaged(store, monkeypatch):
     """A store of one part, and what a test calls to damage it."""
     monkeypatch.setattr(damage, "_AGAIN", 0.0)
-    damage.PARTS._known.clear()
+    for kind in (damage.PARTS, damage.DATABASES):  # of tests before this one
+        kind._known.clear()
     DAMAGED.set(0)
     await store.insert(rows(100), "flipped")
     await read_all(store)

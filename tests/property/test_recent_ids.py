@@ -38,7 +38,7 @@ def _few_numbers():
 
 def ids_of(batch: list[Event]) -> Ids:
     key = np.array([key for (key, _), _ in batch], np.uint64)
-    rest = np.array([more << 16 | digest for (_, more), digest in batch], np.uint32)
+    rest = np.array([more << 16 | digest + 1 for (_, more), digest in batch], np.uint32)
     return Ids(key, rest)
 
 

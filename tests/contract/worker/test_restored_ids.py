@@ -70,6 +70,7 @@ async def test_what_a_worker_that_is_up_to_date_reads_is_no_older_than_the_windo
     clock.passed += 2 * DAY
     await send(world, clock, uuid7())
     await drain(world, recent_ids_window=DAY)
+    lose_checkpoint(world)
     await send(world, clock, one)
     await drain(world, recent_ids_window=DAY)
     assert (await world.counts())[0] == 3, "after the window it is counted again"
@@ -158,6 +159,21 @@ async def test_ids_of_records_that_a_full_log_deletes_while_they_are_restored_ar
     world.hooks["before log.read"] = trim
     await drain(world)
     await settled(world, rows=21, received=41, stored=21, duplicate=20)
+
+
+@pytest.mark.parametrize("before", [{"recent_ids_window": HOUR}, {"recent_ids": 70}])
+async def test_a_window_that_was_made_longer_is_filled_from_the_log(world, clock, before):
+    ids = [uuid7() for _ in range(20)]
+    await send(world, clock, *ids)
+    await drain(world, **before)
+    clock.passed += 3 * HOUR
+    for _ in range(20):
+        await send(world, clock, *[uuid7() for _ in range(5)])
+        await drain(world, **before)
+        clock.passed += 60
+    await send(world, clock, *ids)
+    await drain(world)
+    await settled(world, rows=120, received=140, stored=120, duplicate=20)
 
 
 async def test_a_log_that_cannot_be_read_now_is_waited_for(world, clock, monkeypatch):

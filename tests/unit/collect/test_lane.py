@@ -97,3 +97,16 @@ async def test_who_goes_away_keeps_nothing(turns):
 async def _take(one, sender):
     async with one.turn(sender):
         pass
+
+
+async def test_strangers_fill_it_only_so_far_and_keys_come_in():
+    one = Lane()
+    async with one.turn(OTHER):
+        strangers = [("site", f"192.0.2.{number}") for number in range(lane._MOST_STRANGERS)]
+        waiting = [asyncio.create_task(_take(one, each)) for each in strangers]
+        await asyncio.sleep(0)
+        with pytest.raises(TooMany):
+            await _take(one, ("nobody", "198.51.100.1"))
+        waiting.append(asyncio.create_task(_take(one, ACME)))
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)

@@ -191,7 +191,7 @@ def test_a_clock_that_jumps_ahead_does_not_empty_the_index():
         uptime += 1
         index.expire(NOW + 10 * DAY)
     index.expire(NOW + 20_000)
-    assert sum(seen(index, *map(number, range(20)))) == 19
+    assert all(seen(index, *map(number, range(20))))
     for _ in range(300):  # five hours: now the clock is believed
         uptime += 60
         index.expire(NOW + 10 * DAY)
