@@ -160,7 +160,7 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
             raise cannot_be_read(shard, after, there.last)
         within = [entry for entry in chunk if entry.offset <= upto]
         late = ends and all(_is_late(entry, until) for entry in chunk)
-        going = len(within) == len(chunk) and not late
+        going = bool(chunk) and len(within) == len(chunk) and not late
         for record in await asyncio.to_thread(_decode, [] if late else within):
             records.append(record)
             events += len(record.sites)
