@@ -52,7 +52,7 @@ class LogAudit:
         end: int,
         workspace_id: str | None,
         deleted: Mapping[str, Deleted],
-        firsts_from: Mapping[str, int],
+        firsts_from: int,
     ) -> None:
         self._log = log
         self._store = store
@@ -209,7 +209,7 @@ class LogAudit:
             self._missing[key].add(position)
             if event_id is None:
                 self._no_duplicates[key].add(position)
-            elif record.hour >= self._firsts_from.get(site, 0):
+            elif record.hour >= self._firsts_from:
                 self._copies[EventId(record.workspace_id, UUID(bytes=event_id))].append((key, position))
 
     async def _note_end(self, shard: int, last: int, closed: int) -> None:

@@ -182,21 +182,16 @@ class Verifier:
         )
         return result, _moving(books, later)
 
-    async def _firsts_from(self, deleted: Mapping[str, Deleted]) -> dict[str, int]:
-        """Of a site's duplicate that was received from then on (ms) retention has not deleted the first copy.
+    async def _firsts_from(self, deleted: Mapping[str, Deleted]) -> int:
+        """Of a duplicate that was received from here on (ms) retention has not deleted the first copy.
 
         The worker's window is one of what it was given, not of the clock: after a long time without events
         the first of them meet the ids of before, which it forgets within minutes.
         """
-        found: dict[str, int] = {}
-        began: dict[int, int] = {}
-        for site, each in deleted.items():
-            until = each.received + self._window
-            hour = hour_of(until)
-            if hour not in began:
-                began[hour] = await first_received(self._database, hour) + 2 * HOUR
-            found[site] = max(until, began[hour])
-        return found
+        if not deleted:
+            return 0
+        until = max(each.received for each in deleted.values()) + self._window
+        return max(until, await first_received(self._database, hour_of(until)) + 2 * HOUR)
 
     async def _doubled_ids(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:
         since = start - self._window
