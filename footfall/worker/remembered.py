@@ -91,9 +91,8 @@ class Memory:
         through = await _closed_through(eventlog, closed)
         newest = await _newest_closed(eventlog, closed, through)
         oldest = newest - self._window
-        if self._recent.lacks(
-            through - self._window
-        ):  # the checkpoint was made under a shorter window, or a smaller limit
+        # A checkpoint of a shorter window, or of a smaller limit, does not say all.
+        if self._recent.lacks(through - self._window):
             known = {}
         size = max(_CHUNK_BYTES // max(len(closed), 1), _LEAST_BYTES)
         tails = [
@@ -248,9 +247,10 @@ class _Tail:
             ]
 
     def _note_missing(self, read: Sequence[Stored]) -> None:
+        closed = sum(each.offset <= self._upto for each in read)  # behind them there may be many more
         first = self._after + 1
         end = min(read[-1].offset if read else self._upto, self._upto) + 1
-        if end - first > len(read):
+        if end - first > closed:
             self.missing = (self.missing[0] if any(self.missing) else first, end)
 
     @property

@@ -119,6 +119,12 @@ class World:
         self.writers.append(await open_log(self.settings))
         return self.writers[-1]
 
+    async def reopen_writers(self):
+        """What they wrote lies in segments that are complete."""
+        for writer in self.writers:
+            await writer.close()
+        self.writers = [await open_log(self.settings) for _ in self.writers]
+
     async def append(self, *sizes, writer=0, **fields):
         """Records of so many events."""
         for size in sizes:

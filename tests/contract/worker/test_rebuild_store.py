@@ -84,9 +84,7 @@ async def test_what_was_stored_and_is_gone_from_the_end_of_the_log_is_lost_once(
     await world.append(3, writer=0)
     await drain(world)
     (shard,) = await world.batches.positions()
-    for writer in world.writers:
-        await writer.close()
-    world.writers = [await world.new_writer() for _ in range(3)]
+    await world.reopen_writers()
     for writer in range(3):
         await world.append(5, writer=writer)
     await drain(world)
