@@ -1,7 +1,7 @@
 """What was acknowledged and is gone from the log: booked once, as received and lost."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -33,24 +33,27 @@ def book(connection: Connection, fence: Fence | None, workspace_id: str, found: 
     In the caller's transaction. Raises Conflict when the lease was taken over.
     """
     lease.check(connection, fence)
-    new: defaultdict[int, list[Range]] = defaultdict(list)
-    booked: dict[int, list[Range]] = {}
-    total = 0
+    by_shard: defaultdict[int, list[Lost]] = defaultdict(list)
     for each in found:
-        known = booked.setdefault(each.shard, _booked(connection, each.shard))
-        missing = _outside(each, [*known, *new[each.shard]])
-        # Of a part of it only the number of records is known.
-        events = -(-each.events * missing // (each.last - each.first + 1))
-        if not missing:
-            continue
-        new[each.shard].append((each.first, each.last))
-        hour = hour_of(int(each.at * 1000))
-        received = LedgerCount(workspace_id, "", hour, "received", events)
-        ledger.add(connection, [received, LedgerCount(workspace_id, "", hour, "lost", events)])
-        total += events
-    for shard, ranges in new.items():
-        mark_booked(connection, shard, ranges)
-    if total:
+        by_shard[each.shard].append(each)
+    by_hour: Counter[int] = Counter()
+    for shard, losses in by_shard.items():
+        known = _joined(_booked(connection, shard))
+        reach = -1  # of those before
+        for each in sorted(losses, key=lambda each: each.first):
+            missing = _outside((max(each.first, reach + 1), each.last), known)
+            reach = max(reach, each.last)
+            # Of a part of it only the number of records is known.
+            by_hour[hour_of(int(each.at * 1000))] += -(-each.events * missing // _size(each.first, each.last))
+        mark_booked(connection, shard, [(each.first, each.last) for each in losses])
+    lines = [
+        LedgerCount(workspace_id, "", hour, outcome, events)
+        for hour, events in by_hour.items()
+        for outcome in ("received", "lost")
+        if events
+    ]
+    ledger.add(connection, lines)
+    if total := by_hour.total():
         connection.execute(losses_booked.insert().values(at=time.time(), events=total))
     return total
 
@@ -88,7 +91,12 @@ def _joined(ranges: Sequence[Range]) -> list[Range]:
     return joined
 
 
-def _outside(lost: Lost, ranges: Sequence[Range]) -> int:
-    """How many of the offsets of `lost` lie in none of the ranges."""
-    inside = sum(max(0, min(last, lost.last) - max(first, lost.first) + 1) for first, last in _joined(ranges))
-    return lost.last - lost.first + 1 - inside
+def _outside(part: Range, ranges: Sequence[Range]) -> int:
+    """How many offsets of the part lie in none of the ranges, of which no two share any."""
+    first, last = part
+    inside = sum(_size(max(one, first), min(other, last)) for one, other in ranges)
+    return _size(first, last) - inside
+
+
+def _size(first: int, last: int) -> int:
+    return max(0, last - first + 1)
