@@ -63,7 +63,7 @@ class Fair(Generic[T]):
 
     def give_back(self, thing: T, asker: Asker = ()) -> None:
         """What was taken; `asker` as it was for `take`."""
-        for beginning in _beginnings(asker):
+        for beginning in beginnings(asker):
             self._lent[beginning] -= 1
             if not self._lent[beginning]:
                 del self._lent[beginning]
@@ -76,20 +76,21 @@ class Fair(Generic[T]):
         while self._idle and (number := self._next()) is not None:
             asker, future = self._waiting.pop(number)
             if not future.done():
-                self._lent.update(_beginnings(asker))
+                self._lent.update(beginnings(asker))
                 _settle(future, self._idle)
 
     def _next(self) -> int | None:
         """Who of those that may have one comes next."""
         best: tuple[tuple[int, ...], int] | None = None
         for number, (asker, _) in self._waiting.items():
-            lent = tuple(self._lent[beginning] for beginning in _beginnings(asker))
+            lent = tuple(self._lent[beginning] for beginning in beginnings(asker))
             if lent[0] < self._most and (best is None or (lent, number) < best):
                 best = lent, number
         return None if best is None else best[1]
 
 
-def _beginnings(asker: Asker) -> list[Asker]:
+def beginnings(asker: Asker) -> list[Asker]:
+    """Whoever asks, less and less generally: (workspace,), (workspace, key)."""
     return [asker[: length + 1] for length in range(len(asker))]
 
 

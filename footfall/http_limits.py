@@ -133,7 +133,7 @@ class Room:
 
     def enter(self, connection: Holder, host: str) -> Refusal | None:
         """A new connection from `host`. Returns why it cannot be had, if it cannot."""
-        address = _place(host, self._trusted)
+        address = place(host, self._trusted)
         mates = self._by_address.get(address, ())
         if address and len(mates) >= self._of_address and not _make_room(mates, ADDRESS_CONNECTIONS):
             return ADDRESS_CONNECTIONS
@@ -212,7 +212,7 @@ def _make_room(connections: Collection[Holder], refusal: Refusal) -> bool:
 
 
 @lru_cache(4096)
-def _place(host: str, trusted: Sequence[Network]) -> str:
+def place(host: str, trusted: Sequence[Network] = ()) -> str:
     """What is limited together: an IPv4 address, an IPv6 network of /64; "" for trusted proxies."""
     try:
         address = ip_address(host)

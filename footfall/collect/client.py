@@ -64,12 +64,6 @@ class Proxies:
         return _plain(client)
 
 
-def network_of(ip: str) -> str:
-    """Whose address it is, as far as one can tell: of IPv6 the /64, of which one sender has all."""
-    address = _parse(ip)
-    return ip if address is None or address.version == 4 else str(IPv6Network((int(address) >> 64 << 64, 64)))
-
-
 def read_caller(scope: dict[str, Any], proxies: Proxies) -> Caller:
     """Read what one ASGI request says about its sender."""
     peer = scope["client"][0] if scope.get("client") else ""

@@ -15,14 +15,16 @@ from footfall.collect.bodies import (
     decode_small,
     inflate_in_steps,
 )
-from footfall.collect.client import network_of, read_caller
+from footfall.collect.client import read_caller
 from footfall.collect.door import Door
 from footfall.collect.http import CORS, Receive, Scope, Send, header, read_body, respond, respond_json
-from footfall.collect.lane import KEY, Path
+from footfall.collect.lane import KEY
 from footfall.collect.reasons import NoKey, event_reason, reason_of
 from footfall.collect.sender import find_sender, site_of_query
 from footfall.collect.turns import Steps, at_once, in_turns
 from footfall.errors import Denied, Invalid, LogFull, TooMany
+from footfall.fair import Asker
+from footfall.http_limits import place
 from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally
@@ -125,11 +127,11 @@ def _inflating(door: Door, scope: Scope, body: bytes, request: _Request) -> Step
     return inflate_in_steps(body, encoding, limit)
 
 
-def _sender_path(door: Door, scope: Scope, request: _Request) -> Path:
+def _sender_path(door: Door, scope: Scope, request: _Request) -> Asker:
     """Who sends this, for the lane. A site's id, which every page shows, says no more than an address."""
     if request.key is not None:
         return KEY, request.key.workspace_id, request.key.id
-    return "site" if request.site is not None else "nobody", network_of(read_caller(scope, door.proxies).ip)
+    return "site" if request.site is not None else "nobody", place(read_caller(scope, door.proxies).ip)
 
 
 async def _take_body(door: Door, scope: Scope, body: bytes, request: _Request) -> _Taken:

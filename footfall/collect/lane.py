@@ -13,9 +13,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 
 from footfall.errors import TooMany
-
-Path = tuple[str, ...]
-"""Who asks: the kind, then more and more exactly who."""
+from footfall.fair import Asker, beginnings
 
 KEY = "key"
 """The kind of a sender with a key."""
@@ -33,13 +31,13 @@ class Lane:
         self._clock = clock
         self._taken = False
         self._numbers = itertools.count()
-        self._waiting: dict[int, tuple[Path, asyncio.Future[None]]] = {}  # in the order they came
-        self._of_sender: Counter[Path] = Counter()  # how many of them
-        self._used: dict[Path, float] = {}  # seconds, by each beginning of a path
+        self._waiting: dict[int, tuple[Asker, asyncio.Future[None]]] = {}  # in the order they came
+        self._of_sender: Counter[Asker] = Counter()  # how many of them
+        self._used: dict[Asker, float] = {}  # seconds, by each beginning of a path
         self._since = clock()
 
     @asynccontextmanager
-    async def turn(self, sender: Path) -> AsyncGenerator[None]:
+    async def turn(self, sender: Asker) -> AsyncGenerator[None]:
         """The lane, for the block. Raises TooMany when as many of this sender's requests wait as may."""
         if self._taken:
             await self._wait(sender)
@@ -51,7 +49,7 @@ class Lane:
             self._use(sender, self._clock() - began)
             self._pass_on()
 
-    async def _wait(self, sender: Path) -> None:
+    async def _wait(self, sender: Asker) -> None:
         if self._of_sender[sender] >= _MOST_WAITING:
             raise TooMany(
                 f"{_MOST_WAITING} large requests of this sender wait already; send fewer or smaller ones",
@@ -91,16 +89,12 @@ class Lane:
 
     def _rank(self, number: int) -> tuple[list[float], int]:
         sender, _ = self._waiting[number]
-        return [self._used.get(beginning, 0.0) for beginning in _beginnings(sender)], number
+        return [self._used.get(beginning, 0.0) for beginning in beginnings(sender)], number
 
-    def _use(self, sender: Path, seconds: float) -> None:
+    def _use(self, sender: Asker, seconds: float) -> None:
         now = self._clock()
         left = 0.5 ** ((now - self._since) / _HALF_LIFE)
         self._since = now
         self._used = {path: used * left for path, used in self._used.items() if used * left > _NOTHING}
-        for beginning in _beginnings(sender):
+        for beginning in beginnings(sender):
             self._used[beginning] = self._used.get(beginning, 0.0) + seconds
-
-
-def _beginnings(path: Path) -> list[Path]:
-    return [path[: length + 1] for length in range(len(path))]

@@ -190,6 +190,7 @@ async def test_strangers_with_long_bodies_cost_a_key_the_one_that_is_being_read(
     async with open_door(tmp_path) as rig:
         site = await rig.tenants.create_site("default", "Shop")
         long = gzip.compress(with_properties(*[b'"x":"%s"' % (b"\\ud800a" * 140)] * 1000))
+        await rig.post([PAGE])  # the key is known
         done = []
 
         async def stranger():
@@ -202,7 +203,7 @@ async def test_strangers_with_long_bodies_cost_a_key_the_one_that_is_being_read(
         read = done.count(202)
         answer = await rig.http.post("/v1/events", json=[PAGE] * 60, headers=rig.auth)
         assert answer.json()["accepted"] == 60
-        assert done.count(202) - read < 10  # of the 20 that waited before it; some end while it is looked at
+        assert done.count(202) - read <= 2
         await asyncio.gather(*strangers)
         assert set(done) == {202, 429}
 
