@@ -105,12 +105,17 @@ async def test_events_that_are_stored_and_booked_as_lost_are_found(world):
     assert ("error", "stored", "shop", 1, 2) in await world.found()
 
 
-async def test_a_command_that_is_stopped_says_what_it_has_found(world, api, acme, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+async def three_days(world, acme, monkeypatch):
+    """Each has something, and is compared on its own."""
     monkeypatch.setattr(busy, "_MOST_HOURS", HOUR)
     for hours_ago in (48, 24, 0):
         await world.append(event(), event(), workspace=acme, at=NOW - hours_ago * HOUR)
     await world.take()
+
+
+async def test_a_command_that_is_stopped_says_what_it_has_found(world, api, acme, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    await three_days(world, acme, monkeypatch)
     real, compared = Console.get, []
 
     async def get(self, path, **parameters):
@@ -130,10 +135,7 @@ async def test_a_command_that_is_stopped_says_what_it_has_found(world, api, acme
 
 
 async def test_a_server_that_is_stopped_answers_for_what_is_done(world, api, acme, monkeypatch):
-    monkeypatch.setattr(busy, "_MOST_HOURS", HOUR)
-    for hours_ago in (48, 24, 0):
-        await world.append(event(), event(), workspace=acme, at=NOW - hours_ago * HOUR)
-    await world.take()
+    await three_days(world, acme, monkeypatch)
     stop, real, pieces = asyncio.Event(), world.verifier._piece, []
 
     async def piece(*range_):
@@ -154,10 +156,7 @@ async def test_a_server_that_is_stopped_answers_for_what_is_done(world, api, acm
 
 async def test_a_command_whose_server_goes_says_what_it_has_found(world, api, acme, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(busy, "_MOST_HOURS", HOUR)
-    for hours_ago in (48, 24, 0):
-        await world.append(event(), event(), workspace=acme, at=NOW - hours_ago * HOUR)
-    await world.take()
+    await three_days(world, acme, monkeypatch)
     real, compared = Console.get, []
 
     async def get(self, path, **parameters):
