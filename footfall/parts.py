@@ -217,6 +217,7 @@ async def with_console(
     Imports append to a shard of their own, claimed by the first one.
     """
     from footfall.imports.open import open_imports
+    from footfall.imports.routes import import_routes
     from footfall.jobs.measure import measure_books
     from footfall.jobs.nightly import nightly_verify
     from footfall.jobs.retention import Retention
@@ -259,7 +260,7 @@ async def with_console(
             return datetime.fromtimestamp(at, UTC) if at else None
 
         salts = await stack.enter_async_context(with_salts(settings))
-        imports = await stack.enter_async_context(
+        clicks, access_logs = await stack.enter_async_context(
             open_imports(
                 open_shard,
                 store,
@@ -287,7 +288,7 @@ async def with_console(
             tags_of=tenants.tagged_links,
             routers=[
                 *tenant_routes(tenants, directory),
-                imports,
+                import_routes(clicks, access_logs, directory),
                 ledger_routes(Ledger(state), directory, InFlightCounter(eventlog), complete_through),
                 dead_letter_routes(DeadLetters(state), directory),
                 verify_routes(verifier, directory, stop),

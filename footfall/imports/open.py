@@ -1,11 +1,9 @@
-"""Opening the imports: what they share, and the salt that they let expire."""
+"""Opening the importers: what they share, and the salt that they let expire."""
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-from litestar import Router
 
 from footfall.background import every
 from footfall.database import Database
@@ -14,7 +12,6 @@ from footfall.eventlog.port import WORKER, EventLog
 from footfall.imports.access_log import AccessLogs
 from footfall.imports.clicks import Importer
 from footfall.imports.intake import Intake
-from footfall.imports.routes import import_routes
 from footfall.imports.visitors import Visitors
 from footfall.state.import_salts import ImportSalts
 from footfall.state.imported_files import ImportedFiles
@@ -37,8 +34,11 @@ async def open_imports(
     directory: Directory,
     geo_database: Path | None,
     session_timeout: float,
-) -> AsyncGenerator[Router]:
-    """The routes of imports. `open_log` is called by the first one, for a shard to append to."""
+) -> AsyncGenerator[tuple[Importer, AccessLogs]]:
+    """Those of files of clicks, and of access logs.
+
+    `open_log` is called by the first of them, for a shard to append to.
+    """
     import_salts = ImportSalts(state)
 
     async def expire() -> None:
@@ -53,7 +53,7 @@ async def open_imports(
     try:
         await expire()
         async with every("import_salts", _EXPIRE_EVERY, expire):
-            access_logs = AccessLogs(intake, directory, Visitors(geo, salts, import_salts, session_timeout))
-            yield import_routes(Importer(intake, tenants), access_logs, directory)
+            visitors = Visitors(geo, salts, import_salts, session_timeout)
+            yield Importer(intake, tenants), AccessLogs(intake, directory, visitors)
     finally:
         geo.close()

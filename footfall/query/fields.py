@@ -14,11 +14,12 @@ from footfall.errors import Invalid
 from footfall.model.columns import COLUMNS
 from footfall.model.rollups import PROPERTY_FIELDS, property_text
 from footfall.query.countries import UNKNOWN, country_names
-from footfall.query.question import TAG
 
 Kind = Literal["text", "number", "bool"]
 
 PROPERTY = "property:"
+TAG = "tag"
+"""The dimension of links' tags: an event counts for each tag of its link."""
 _PROPERTY_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _ENTRY = ("entry_page", "exit_page")
 

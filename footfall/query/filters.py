@@ -11,10 +11,9 @@ from typing import Any as AnyValue
 from typing import cast, get_args
 
 from footfall.errors import Invalid
-from footfall.query.fields import SAID_OF_FIELDS, SESSION_FIELDS, find_field
+from footfall.query.fields import SAID_OF_FIELDS, SESSION_FIELDS, TAG, find_field
 from footfall.query.patterns import check_pattern
 from footfall.query.question import (
-    TAG,
     All,
     Any,
     Condition,

@@ -10,12 +10,12 @@ from typing import Annotated, Any, NamedTuple, get_args
 from msgspec import Meta, Struct
 
 from footfall.errors import Invalid
-from footfall.query.fields import KINDS, SAID_OF_FIELDS
+from footfall.query.fields import KINDS, SAID_OF_FIELDS, TAG
 from footfall.query.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint, hint
 from footfall.query.metrics import METRICS
 from footfall.query.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
 from footfall.query.presets import PRESETS, preset
-from footfall.query.question import TAG, TIME, All, Question, admits_bots, is_
+from footfall.query.question import TIME, All, Question, admits_bots, is_
 
 MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6

@@ -19,11 +19,11 @@ from footfall.query.answers import Asker, Row, Table
 from footfall.query.documented import QUESTION, SECURITY, operation_asking
 from footfall.query.engine import Engine
 from footfall.query.explain import complete_through, explain
+from footfall.query.fields import TAG
 from footfall.query.language import Query, Understood, compared_period, period_of, understand
 from footfall.query.partial import partial_buckets
 from footfall.query.parts import Source
 from footfall.query.periods import Interval
-from footfall.query.question import TAG
 
 Allowed = Callable[[Request[Any, Any, Any]], Awaitable[str]]
 """The workspace whose key the request carries. Raises Denied."""

@@ -132,6 +132,3 @@ class Question(Struct, frozen=True, kw_only=True):
 
 TIME = "time"
 """The dimension of buckets."""
-
-TAG = "tag"
-"""The dimension of links' tags: an event counts for each tag of its link."""

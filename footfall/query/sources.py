@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from footfall.model.rollups import MEASURES, Measure, columns_of
 from footfall.model.visits import ORDER, PAGE_OF
 from footfall.query.conditions import Conditions
-from footfall.query.fields import SESSION_FIELDS, Values, dimension_sql, fields_of, over_events
+from footfall.query.fields import SESSION_FIELDS, TAG, Values, dimension_sql, fields_of, over_events
 from footfall.query.kept import Kept
 from footfall.query.metrics import OF_EVENTS
 from footfall.query.planner import Cover, Rollup
-from footfall.query.question import TAG, TIME, Condition, Question, fields_in
+from footfall.query.question import TIME, Condition, Question, fields_in
 from footfall.state.manifest import Going
 
 KEYS = ("event_type", "is_bot")
