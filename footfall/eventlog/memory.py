@@ -70,6 +70,10 @@ class MemoryLog:
             size += len(stored.data or b"")
         return taken
 
+    async def begin(self, shard: int, first: int, last: int) -> bool:  # noqa: ARG002 -- as in the port
+        """See the port. Nothing is ever changed here."""
+        return True
+
     async def commit(self, consumer: str, shard: int, upto: int) -> None:
         """See the port."""
         known = self._consumers.get(consumer, -1)

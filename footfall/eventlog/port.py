@@ -84,6 +84,15 @@ class EventLog(Protocol):
         """
         ...
 
+    async def begin(self, shard: int, first: int, last: int) -> bool:
+        """The worker is about to store the records `first` to `last` (offsets), as it has read them.
+
+        On return that is durable, and what they hold is never changed any more (as `overflow =
+        "drop_oldest"` does with others). False where it may have changed since they were read: they are to
+        be read again. Raises Retryable.
+        """
+        ...
+
     async def commit(self, consumer: str, shard: int, upto: int) -> None:
         """`consumer` needs nothing up to and including `upto` any more.
 

@@ -10,10 +10,11 @@ from typing import Literal, TypeVar, TypeVarTuple, Unpack
 
 from footfall.errors import LogFull, Misconfigured, Retryable
 from footfall.eventlog.port import Backlog, Entry, Gone, Stored
+from footfall.eventlog.sqlite_begun import begin
 from footfall.eventlog.sqlite_commit import GroupCommit
 from footfall.eventlog.sqlite_consumers import Consumers
 from footfall.eventlog.sqlite_ends import Ends, gone, recorded_end
-from footfall.eventlog.sqlite_files import GAP, Claim, Segment, claim, read_mark, write_mark
+from footfall.eventlog.sqlite_files import GAP, Claim, Segment, claim, read_mark, shard_directory, write_mark
 from footfall.eventlog.sqlite_heal import heal_shard
 from footfall.eventlog.sqlite_overflow import Overflow
 from footfall.eventlog.sqlite_reader import Reader
@@ -65,6 +66,10 @@ class SqliteLog:
         """See the port."""
         return await self._do(self._reader.read, shard, after, limit, max_bytes)
 
+    async def begin(self, shard: int, first: int, last: int) -> bool:
+        """See the port."""
+        return await self._do(self._begin, shard, first, last)
+
     async def commit(self, consumer: str, shard: int, upto: int) -> None:
         """See the port. Raises Invalid for a name that cannot be a file's."""
         await self._do(self._consumers.commit, consumer, shard, upto)
@@ -106,6 +111,15 @@ class SqliteLog:
             raise Retryable(f"the log does not answer now: {error.strerror}") from error
         except (sqlite3.Error, MemoryError) as error:
             raise Retryable(f"the log does not answer now: {error or 'no memory'}") from error
+
+    def _begin(self, shard: int, first: int, last: int) -> bool:
+        try:
+            as_read = begin(shard_directory(self._root, shard), first, last)
+        except FileNotFoundError:
+            return True  # with its directory all is gone that could be changed
+        if not as_read:
+            self._reader.forget(shard)  # the file that it has open may be the one before
+        return as_read
 
     def _backlog(self, consumer: str) -> Backlog:
         records = 0

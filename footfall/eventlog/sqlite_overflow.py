@@ -13,6 +13,7 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+from footfall.eventlog.sqlite_begun import begun, replacing
 from footfall.eventlog.sqlite_block import Damaged, decode, encode
 from footfall.eventlog.sqlite_consumers import Consumers
 from footfall.eventlog.sqlite_files import (
@@ -39,10 +40,12 @@ _log = logging.getLogger(__name__)
 class Overflow:
     """Drops the oldest events that the worker has not begun with. Blocking; the writer's thread alone.
 
-    What the worker has read must stay as it is, because what was stored must not be counted as
-    dropped. Above what is committed here it holds at most a batch that is closed but not
-    committed, one that is being inserted, and what it read on: less than a batch and one more
-    chunk of at most `batch_bytes`. Each of the four may be longer by its last record.
+    What the worker has begun with stays as it is, because what was stored must not be counted as
+    dropped: it notes how far that goes (see sqlite_begun). What it has read beyond that it would have to
+    read again, so that is spared as well, as far as can be told: above what is committed here it holds at
+    most a batch that is closed but not committed, one that is being inserted, and what it read
+    on: less than a batch and one more chunk of at most `batch_bytes`. Each of the four may be longer by
+    its last record. (This alone spares a batch that a version without the note left open.)
     """
 
     def __init__(self, consumers: Consumers, batch_bytes: int) -> None:
@@ -52,13 +55,20 @@ class Overflow:
     def drop(self, directory: Path, shard: int, enough: int) -> None:
         """Free at least `enough` bytes, if that is possible now."""
         released = self._consumers.released(shard)
+        try:
+            kept = max(released, begun(directory))
+        except OSError as error:
+            _log.warning(
+                "nothing is dropped: how far the worker has begun is not known now: %s", error.strerror
+            )
+            return
         ahead = largest = freed = 0  # bytes; `largest` of a block above what is committed
         # The last segment is being written.
         for segment, following in pairwise(list_segments(directory)):
             try:
                 if following.first - 1 <= released:
                     continue
-                if segment.first <= released or ahead < 4 * (self._batch_bytes + largest):
+                if segment.first <= kept or ahead < 4 * (self._batch_bytes + largest):
                     size, longest = _bytes_between(segment, released, following.first)
                     ahead, largest = ahead + size, max(largest, longest)
                 elif is_sealed(segment) and not _was_dropped(segment):
@@ -85,7 +95,8 @@ def _bytes_between(segment: Segment, after: int, below: int) -> tuple[int, int]:
 def _drop_events(segment: Segment, below: int) -> int:
     """Write the segment anew without its events; returns its size from now on.
 
-    Raises Damaged, sqlite3.Error or OSError, and then nothing has changed.
+    It stays as it is where the worker has begun with it meanwhile. Raises Damaged, sqlite3.Error or
+    OSError, and then nothing has changed.
     """
     draft = segment.path.with_name("draft")
     remove_files(draft)
@@ -116,7 +127,11 @@ def _drop_events(segment: Segment, below: int) -> int:
         size = os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
-    draft.replace(segment.path)
+    with replacing(segment.path.parent, segment, below - 1) as free:
+        if not free:
+            remove_files(draft)
+            return segment.path.stat().st_size
+        draft.replace(segment.path)
     fsync_directory(segment.path.parent)
     LOG_DROPPED.inc(dropped)
     _log.error("the log is full: dropped %d events (overflow = drop_oldest)", dropped)

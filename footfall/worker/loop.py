@@ -14,7 +14,6 @@ overlap and keep the log's order.
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,7 +27,7 @@ from footfall.settings import Settings
 from footfall.state.batches import Batches, Range
 from footfall.state.dead_letters import DeadLetters
 from footfall.state.lease import Fence, Lease
-from footfall.state.letters import NEWER_FORMAT, DeadLetter
+from footfall.state.letters import NEWER_FORMAT
 from footfall.store.port import Store
 from footfall.worker.exact import insert_exactly, present
 from footfall.worker.gone import book_gone
@@ -43,13 +42,13 @@ from footfall.worker.obstacles import (
 )
 from footfall.worker.patience import Breaker, Patience, Stopped
 from footfall.worker.prepare import Prepared, Preparer
-from footfall.worker.reader import Batch, PlannedMissing, Reader, read_again
+from footfall.worker.reader import Batch, PlannedMissing, Reader, begin, read_again
 from footfall.worker.recent_ids import RecentIds
 from footfall.worker.recent_ids_runs import Run, sort
 from footfall.worker.remembered import Memory
 from footfall.worker.retries import Retries
 from footfall.worker.sessions import Sessions
-from footfall.worker.share import DeadShare
+from footfall.worker.share import DeadShare, tell
 from footfall.worker.threads import in_thread
 
 log = structlog.get_logger(__name__)
@@ -60,7 +59,6 @@ _SECOND = 1.0  # between measurements, and looks for dead letters to retry
 _RETRY_PAUSE = 10.0  # after a round of letters that could not be made
 LEASE_SECONDS = 30.0
 _INSERT_MARGIN = 5.0  # seconds of lease that an insert needs at its beginning
-_SHOWN = 3  # positions of dead letters in a line of the log
 
 
 class Worker:
@@ -157,7 +155,7 @@ class Worker:
                     tried = await self._retry()
                 rest = until_empty and not found and reader.waiting
                 if reader.full or rest or (reader.ripe and not inserting):
-                    batch = reader.cut()
+                    batch = await self._begun(reader.cut())
                     prepared = await self._prepared(batch, pending if inserting else [])
                     inserting = await _end_of(inserting)
                     prepared = await self._admitted(prepared)
@@ -202,8 +200,15 @@ class Worker:
         self._reader = Reader(self._log, closed, self._settings)
         return self._reader
 
+    async def _begun(self, batch: Batch) -> Batch:
+        """The batch as it is in the log from now on. Before it is prepared, and so before its plan."""
+        if await self._patience.until_done(lambda: begin(self._log, batch.ranges)):
+            return batch
+        return await self._patience.until_done(lambda: self._read_again(batch.ranges))
+
     async def _read_again(self, ranges: Sequence[Range]) -> Batch:
         try:
+            await begin(self._log, ranges)
             return await read_again(self._log, ranges)
         except PlannedMissing as missing:
             self._pauses.again(planned_missing(missing))
@@ -288,7 +293,7 @@ class Worker:
         await in_thread(self._recent.enter, sort(ids), prepared.received_until)
         self._dead_share.closed(events, prepared.dead)
         self._pauses.over()
-        _tell(closing.dead_letters)
+        tell(closing.dead_letters)
         self._stored += stored
         metrics.EVENTS_STORED.inc(stored)
         metrics.BATCHES.inc()
@@ -336,17 +341,6 @@ class Worker:
         if tried and self._reader:
             self._memory.entered(0, self._reader.done_positions)
         return tried
-
-
-def _tell(letters: Sequence[DeadLetter]) -> None:
-    """One line for the letters of a batch, however many there are."""
-    if not letters:
-        return
-    reasons = Counter(letter.reason for letter in letters)
-    for reason, count in reasons.items():
-        metrics.DEAD_LETTERED.labels(reason).inc(count)
-    first = [f"{letter.position} {letter.reason} {letter.detail}".rstrip() for letter in letters[:_SHOWN]]
-    log.error("dead letters", **reasons, first=first)
 
 
 async def _end_of(inserting: asyncio.Task[None] | None) -> None:

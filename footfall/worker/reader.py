@@ -205,6 +205,14 @@ class PlannedMissing(Retryable):
         self.shard = shard
 
 
+async def begin(eventlog: EventLog, ranges: Sequence[Range]) -> bool:
+    """Nothing of these ranges is changed in the log any more. False: something may have been already.
+
+    Raises Retryable.
+    """
+    return all([await eventlog.begin(part.shard, part.first_offset, part.last_offset) for part in ranges])
+
+
 async def read_again(eventlog: EventLog, ranges: Sequence[Range]) -> Batch:
     """The records of a batch that was planned before, from the first to the last of each range.
 

@@ -6,18 +6,23 @@ the dead letters.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import structlog
+
+from footfall import metrics
 from footfall.model.record import events_in
-from footfall.state.letters import NEWER_FORMAT
+from footfall.state.letters import NEWER_FORMAT, DeadLetter
 from footfall.worker.reader import Placed
 
 AT_LEAST = 100  # dead letters: one bad event among three is no deploy
 _MINUTE = 60.0
-
+_SHOWN = 3  # positions of dead letters in a line of the log
 _EVENT_BYTES = 256  # of an event, where no record says how large its events are
+
+log = structlog.get_logger(__name__)
 
 
 class DeadShare:
@@ -67,3 +72,14 @@ def weigh(records: Sequence[Placed]) -> Weight:
 def _events(placed: Placed, size: float) -> int:
     said = events_in(placed.data) if placed.data else None
     return max(1, round(placed.size / size) if said is None else said)
+
+
+def tell(letters: Sequence[DeadLetter]) -> None:
+    """One line for the letters of a batch, however many there are."""
+    if not letters:
+        return
+    reasons = Counter(letter.reason for letter in letters)
+    for reason, count in reasons.items():
+        metrics.DEAD_LETTERED.labels(reason).inc(count)
+    first = [f"{letter.position} {letter.reason} {letter.detail}".rstrip() for letter in letters[:_SHOWN]]
+    log.error("dead letters", **reasons, first=first)

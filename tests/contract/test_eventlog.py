@@ -146,6 +146,18 @@ async def test_cancelling_the_wait_does_not_cancel_the_append(settings):
     assert stored == [*(body(number) for number in range(50)), b"later"]
 
 
+async def test_what_is_begun_with_is_as_it_was_read_and_may_be_begun_with_again(settings):
+    async with opened(settings) as log:
+        await append(log, *(body(number) for number in range(200)))
+        shard = await only_shard(log)
+        before = await log.read(shard, -1, ALL, ALL)
+        first, last = before[0].offset, before[-1].offset
+        assert await log.begin(shard, first, first + 9)
+        assert await log.begin(shard, first + 10, last)
+        assert await log.begin(shard, first, first + 9)
+        assert await log.read(shard, -1, ALL, ALL) == before
+
+
 @outliving
 async def test_close_makes_durable_what_was_accepted(settings):
     log = await open_log(settings)
