@@ -132,15 +132,26 @@ class Loop:
         """Do the work now rather than when its time has come; not while it rests after a failure."""
         self._wake.set()
 
+    async def leave(self) -> bool:
+        """Begin no further round, and wait for the one that runs, for the grace; False when it goes on."""
+        self._end.set()
+        self._wake.set()
+        if self._task is None:
+            return True
+        if self._grace:
+            await asyncio.wait({self._task}, timeout=self._grace)
+        if not self._task.done():
+            return False
+        _running.discard(self._health)
+        self._task = None
+        return True
+
     async def stop(self) -> None:
         """Returns when no round runs any more. One that cannot be cancelled is left after 30 s, and told."""
+        await self.leave()
         task = self._task
         if task is None:
             return
-        self._end.set()
-        self._wake.set()
-        if self._grace:
-            await asyncio.wait({task}, timeout=self._grace)
         waited = 0.0
         while not task.done() and waited < _LONGEST_END:
             # Again each time: a cancellation can be swallowed on its way.

@@ -157,15 +157,24 @@ class Clicks:
                     await self._empty.wait()
         except TimeoutError:
             log.warning("clicks.not_logged_in_time", clicks=self._size, seconds=_PATIENCE)
+        if not await self._loop.leave():
+            self._tallies.settle(self._settle)
+        self._lose_waiting()
+        CLICKS_WAITING.set_function(lambda: 0)
+
+    async def _settle(self) -> None:
+        """The append that hung has its answer: what was refused is lost like the rest."""
         await self._loop.stop()
+        self._lose_waiting()
+        if self._size:
+            # The log is closed and has not answered: it may have written them, or not.
+            log.error("clicks.uncertain", clicks=self._size)
+
+    def _lose_waiting(self) -> None:
         while self._waiting:
             group = self._waiting.pop(0)
             group.seal()
             self._lose(group, "the log did not take them before the end")
-        if self._size:
-            # Their append was under way: the log may still write them.
-            log.error("clicks.uncertain", clicks=self._size)
-        CLICKS_WAITING.set_function(lambda: 0)
 
     def _drop_oldest(self) -> None:
         group = self._waiting.pop(0)

@@ -11,7 +11,7 @@ for the other, who may stand still: it tries again.
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
@@ -25,7 +25,7 @@ _EVERYTHING = 1 << 62
 
 
 class _Note(NamedTuple):
-    """The last offset that the worker has begun with, and the last one whose events were dropped; -1: none."""
+    """The last offset that the worker has begun with, and the last whose events were dropped; -1: none."""
 
     begun: int
     dropped: int
@@ -59,7 +59,7 @@ def begun(directory: Path) -> int:
 
 
 @contextmanager
-def replacing(directory: Path, segment: Segment, last: int) -> Iterator[bool]:
+def replacing(directory: Path, segment: Segment, last: int) -> Generator[bool]:
     """Whether the segment, whose last offset is `last`, may be replaced within the block.
 
     Not when the worker has begun with it. Raises OSError as `begun` does.
@@ -73,7 +73,7 @@ def replacing(directory: Path, segment: Segment, last: int) -> Iterator[bool]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[int]:
+def _locked(directory: Path) -> Generator[int]:
     file = os.open(directory / "begun", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not os.fstat(file).st_size:

@@ -2,19 +2,25 @@
 
 import asyncio
 import shutil
+import threading
 import time
 from collections import Counter
 
 import pytest
+from structlog.testing import capture_logs
 
 from footfall.background import troubles
 from footfall.collect import clicks as module
+from footfall.collect import tally as tally_module
 from footfall.collect.append import LogFailed
 from footfall.errors import Invalid, LogFull, Misconfigured
 from footfall.eventlog import open_log
+from footfall.eventlog.sqlite_shard import Shard
 from footfall.model.ids import format_event_id
+from footfall.model.reasons import Reason
 from footfall.model.record import decode
 from footfall.settings import load
+from footfall.state import losses
 from footfall.state.ledger import HOUR, Ledger
 from footfall.state.losses import Loss, Reserve, book_losses
 from footfall.state.tables import open_state
@@ -356,3 +362,142 @@ async def test_a_door_starts_where_there_is_no_room_for_losses(tmp_path):
         await rig.tenants.create_link("default", "https://example.com/", code="page")
         [answer] = await click(rig, "page", 1)
     assert answer.headers["footfall-logged"] == "yes"
+
+
+class Hung:
+    """The real log on a disk that stands still from when a test says so until the log is closed.
+
+    Then the disk takes what waits, or refuses it.
+    """
+
+    def __init__(self, log, monkeypatch, outcome):
+        self.log = log
+        self.kept = None  # in the file of losses, when the log was to be closed
+        self._goes = threading.Event()
+        self._goes.set()
+        self.waits = threading.Event()
+        write = Shard.write
+
+        def hang(shard, bodies):
+            if not self._goes.is_set():
+                self.waits.set()
+                self._goes.wait()
+                if outcome == "refused":
+                    raise LogFull("the disk is full")
+            write(shard, bodies)
+
+        monkeypatch.setattr(Shard, "write", hang)
+        for each in (module, tally_module):
+            monkeypatch.setattr(each, "_GRACE", 0.05)
+        monkeypatch.setattr(module, "_PATIENCE", 0.05)
+
+    def __getattr__(self, name):
+        return getattr(self.log, name)
+
+    async def stand_still(self):
+        self._goes.clear()
+
+    async def hangs(self):
+        return self.waits.is_set()
+
+    async def close(self):
+        if not self._goes.is_set():
+            self.kept = await asyncio.to_thread(kept_by_now, self.log._root.parent)
+        self._goes.set()
+        await self.log.close()
+
+
+def kept_by_now(data):
+    """What the next door would book if this one were killed now."""
+    [path] = (data / "losses").iterdir()
+    with path.open("rb") as file:
+        kept = losses._read(file.fileno())
+    return sum(loss.events for loss in kept.losses) if kept else 0
+
+
+OUTCOMES = ["taken", "refused"]
+
+
+async def in_the_log(tmp_path):
+    """The records that a next door finds."""
+    log = await open_log(load(data=tmp_path), shard="none")
+    found = [each for shard in await log.shards() for each in await log.read(shard, -1, 100_000, 1 << 30)]
+    await log.close()
+    return [decode(each.data) for each in found]
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+async def test_clicks_whose_append_hangs_at_a_stop_are_lost_just_when_it_is_refused(
+    tmp_path, monkeypatch, outcome
+):
+    log = Hung(await open_log(load(data=tmp_path)), monkeypatch, outcome)
+    async with open_door(tmp_path, eventlog=log, redirect_mode="async") as rig:
+        await rig.tenants.create_link("default", "https://example.com/", code="page")
+        await log.stand_still()
+        await click(rig, "page", 1)
+        await until(log.hangs)
+        await click(rig, "page", 7)
+    hung = 1 if outcome == "taken" else 0
+    assert log.kept == 7
+    assert sum(len(record.events) for record in await in_the_log(tmp_path)) == hung
+    async with open_door(tmp_path):
+        await until(lambda: _booked(tmp_path))
+    assert await ledger_of(tmp_path) == {("received", ""): 8 - hung, ("lost", "click_stopped"): 8 - hung}
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize("when", ["before the stop", "at the stop"])
+async def test_losses_whose_record_hangs_at_a_stop_are_booked_once(tmp_path, monkeypatch, outcome, when):
+    log = Hung(await open_log(load(data=tmp_path)), monkeypatch, outcome)
+    async with open_door(tmp_path, eventlog=log) as rig:
+        await log.stand_still()
+        rig.door.tallies.lose(Reason.CLICK_TOO_LARGE, 5, "default", "")
+        if when == "before the stop":
+            await until(log.hangs)
+            rig.door.tallies.lose(Reason.CLICK_TOO_LARGE, 2, "default", "")
+        else:
+            rig.door.tallies.lose(Reason.CLICK_TOO_LARGE, 2, "default", "")
+    logged = sum(tallied(await in_the_log(tmp_path)).values())
+    assert log.kept == (2 if when == "before the stop" else 0)
+    assert logged == (0 if outcome == "refused" else 7 - log.kept)
+    if logged == 7:
+        assert list((tmp_path / "losses").iterdir()) == []
+        return
+    async with open_door(tmp_path):
+        await until(lambda: _booked(tmp_path))
+    assert await ledger_of(tmp_path) == {("received", ""): 7 - logged, ("lost", "click_stopped"): 7 - logged}
+
+
+async def test_a_log_that_never_answers_holds_no_stop(tmp_path, monkeypatch):
+    log = FullLog()
+
+    async def hang(_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(log, "append", hang)
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    with capture_logs() as said:
+        async with asyncio.timeout(60), open_door(tmp_path, eventlog=log, redirect_mode="async") as rig:
+            await rig.tenants.create_link("default", "https://example.com/", code="page")
+            await click(rig, "page", 1)
+            await asyncio.sleep(0)
+            await click(rig, "page", 2)
+            rig.door.tallies.lose(Reason.CLICK_TOO_LARGE, 5, "default", "")
+    uncertain = [each["event"] for each in said if "uncertain" in each["event"]]
+    assert "clicks.uncertain" in uncertain
+
+
+async def test_what_is_refused_while_another_workspaces_refusals_are_written_is_counted(tmp_path):
+    log = await gate(tmp_path)
+    append = log.append
+
+    async def one_more(entry):
+        log.append = append
+        rig.door.tallies.refuse(Reason.NO_KEY, 1, "second", "")
+        await append(entry)
+
+    async with open_door(tmp_path, eventlog=log) as rig:
+        for workspace in ("first", "second"):
+            rig.door.tallies.refuse(Reason.NO_KEY, 1, workspace, "")
+        log.append = one_more
+        await until(lambda: _tallied(rig, "no_key", 3))
