@@ -34,6 +34,9 @@ Position = tuple[int, int]
 RETAINED = "retention deleted raw events of some of these hours: those were not compared"
 """A note."""
 
+FIRSTS_UNKNOWN = "retention may have deleted the first copies of some duplicates: those were not compared"
+"""A note."""
+
 MOST_FINDINGS = 1000
 EXAMPLES = 5
 

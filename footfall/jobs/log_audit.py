@@ -40,7 +40,8 @@ class LogAudit:
     """Counts what the log holds of the hours from `start` to `end` (ms) of a workspace, or of all.
 
     Only closed records, and against `books`: what was closed later is not looked at. `deleted`: by
-    site, what retention deleted: the first copy of a duplicate received before `firsts_from` (ms), perhaps.
+    site, what retention deleted: the first copy of a duplicate received before `firsts_from` (ms), perhaps;
+    by workspace, and under "" for all of them.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class LogAudit:
         end: int,
         workspace_id: str | None,
         deleted: Mapping[str, Deleted],
-        firsts_from: int,
+        firsts_from: Mapping[str, int],
     ) -> None:
         self._log = log
         self._store = store
@@ -71,6 +72,8 @@ class LogAudit:
         self._suspects: dict[EventId, list[tuple[Key, Position]]] = {}  # of which nothing is stored
         self._strange: defaultdict[Key, Places] = defaultdict(Places)
         self._ends: list[Finding] = []
+        self.firsts_unknown = False
+        """Retention may have deleted the first copy of a duplicate: whether it was one was not compared."""
         self.complete_from = 0
         """Everything received from here on (ms) is still in the log."""
 
@@ -209,8 +212,12 @@ class LogAudit:
             self._missing[key].add(position)
             if event_id is None:
                 self._no_duplicates[key].add(position)
-            elif record.hour >= self._firsts_from:
+            elif record.hour >= max(
+                self._firsts_from.get(record.workspace_id, 0), self._firsts_from.get("", 0)
+            ):
                 self._copies[EventId(record.workspace_id, UUID(bytes=event_id))].append((key, position))
+            else:
+                self.firsts_unknown = True
 
     async def _note_end(self, shard: int, last: int, closed: int) -> None:
         """The log ends at `last`, though it was closed further: told in the hour of what is there last."""

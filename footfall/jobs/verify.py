@@ -13,7 +13,7 @@ It runs beside the worker: all of it looks at what was closed at one moment. It 
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import accumulate
 
 from footfall.database import Database
@@ -22,6 +22,7 @@ from footfall.eventlog.port import EventLog
 from footfall.jobs.books import Books, first_received, read_books
 from footfall.jobs.busy import Busy, Piece, cut
 from footfall.jobs.findings import (
+    FIRSTS_UNKNOWN,
     MOST_FINDINGS,
     RETAINED,
     Check,
@@ -49,6 +50,12 @@ from footfall.store.port import Store
 _MOST_OPEN = 250_000
 # Books that change while they are compared (somebody retries a dead letter): look again so often.
 _ATTEMPTS = 3
+
+# Events are deleted only once they are in the rollups.
+_OWNERS = (
+    "SELECT DISTINCT workspace_id, site_id FROM rollups"
+    " WHERE cube = 'total' AND site_id IN {sites:Array(String)}"
+)
 
 # What a moving dead letter can make look wrong.
 _MOVING: frozenset[Check] = frozenset({"stored", "dead_letters", "missing", "not_a_duplicate"})
@@ -155,7 +162,10 @@ class Verifier:
         open_from = {shard: books.first_open_seq(shard) for shard in books.closed}
         by_hour = await rows.by_hour(open_from)
         deleted = await self._retained.deleted()
-        firsts_from = await self._firsts_from(deleted)
+        firsts_from = {
+            workspace: await self._firsts_from(gone)
+            for workspace, gone in (await self._by_workspace(deleted)).items()
+        }
         audit = LogAudit(
             self._log, self._store, books, start, end, workspace_id, deleted=deleted, firsts_from=firsts_from
         )
@@ -171,6 +181,7 @@ class Verifier:
         later = await read_books(self._database, start, end, workspace_id)
         found += _out_of_plan(later, open_records)
         found, notes = _not_deleted(found, await self._retained.deleted())
+        notes += [FIRSTS_UNKNOWN] if audit.firsts_unknown else []
         result = Result(
             start=start,
             end=end,
@@ -182,15 +193,28 @@ class Verifier:
         )
         return result, _moving(books, later)
 
-    async def _firsts_from(self, deleted: Mapping[str, Deleted]) -> int:
+    async def _by_workspace(self, deleted: Mapping[str, Deleted]) -> dict[str, list[Deleted]]:
+        """What was deleted of each workspace; under "": of sites without rollups, of which none is known.
+
+        An id belongs to a workspace: what was deleted of another one was no first copy.
+        """
+        if not deleted:
+            return {}
+        owners = await self._store.query(_OWNERS, {"sites": list(deleted)}, lane="house")
+        found: dict[str, list[Deleted]] = {}
+        for workspace, site in owners:
+            found.setdefault(workspace, []).append(deleted[site])
+        if unknown := [deleted[site] for site in deleted.keys() - {site for _, site in owners}]:
+            found[""] = unknown
+        return found
+
+    async def _firsts_from(self, deleted: Collection[Deleted]) -> int:
         """Of a duplicate that was received from here on (ms) retention has not deleted the first copy.
 
         The worker's window is one of what it was given, not of the clock: after a long time without events
         the first of them meet the ids of before, which it forgets within minutes.
         """
-        if not deleted:
-            return 0
-        until = max(each.received for each in deleted.values()) + self._window
+        until = max(each.received for each in deleted) + self._window
         return max(until, await first_received(self._database, hour_of(until)) + 2 * HOUR)
 
     async def _doubled_ids(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:

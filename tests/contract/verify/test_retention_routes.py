@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from footfall import cli_retention, cli_verify
+from footfall.jobs.findings import FIRSTS_UNKNOWN
 from footfall.jobs.ranges import iso
 from footfall.jobs.retention import nightly_retention
 from footfall.jobs.retention_plan import Month
@@ -130,7 +131,19 @@ async def test_the_first_copy_of_a_duplicate_may_have_been_deleted_at_whatever_s
     await Retained(world.database).delete_raw({"blog": Deleted(END, long_ago)}, kept[0])
     assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
     await Retained(world.database).delete_raw({"blog": Deleted(END, THIS_HOUR - DAY // 2)}, kept[1])
-    assert await world.found(workspace=acme) == []
+    result = await world.verify(workspace=acme)
+    assert (result.findings, result.notes) == ([], [FIRSTS_UNKNOWN])
+
+
+async def test_what_was_deleted_of_another_workspace_hides_no_loss(world, api, acme):
+    other = (await api.tenants.create_workspace("other")).id
+    await world.append(event("theirs"), workspace=other)
+    await world.append(event(client_id=True), workspace=acme)
+    await world.take(duplicates=[(1, 0)])
+    await world.rollups.slice_all()
+    deleted, kept = Deleted(END, THIS_HOUR - DAY // 2), KeptVisits(1, 202001, 0, ())
+    await Retained(world.database).delete_raw({"theirs": deleted}, kept)
+    assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
 
 
 async def test_after_a_long_silence_the_first_copy_may_have_been_deleted_and_later_not(world, api, acme):
