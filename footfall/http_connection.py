@@ -12,10 +12,8 @@ from typing import Any
 
 from footfall import http_limits as limits
 from footfall.http_exchange import App, Exchange
-from footfall.http_limits import Refusal, Room
+from footfall.http_limits import Refusal, Room, Space
 from footfall.http_requests import Address, Enough, Refused, Requests
-
-_READ = 64 << 10  # bytes at once; then it is another connection's turn
 
 
 class Service:
@@ -25,9 +23,7 @@ class Service:
         self.room = room
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.get_running_loop()
-        # One for all: what is read is taken apart at once.
-        self.buffer = bytearray(_READ)
-        self.view = memoryview(self.buffer)
+        self.space = Space(self.loop)
         self._app = app
 
     def answer(self, exchange: Exchange) -> None:
@@ -93,13 +89,14 @@ class Connection(asyncio.BufferedProtocol):
         self._requests.close()
         self.resume_writing()
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 -- asyncio's
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 -- asyncio's
         """Where to read to."""
-        return self._service.buffer
+        return self._service.space.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Something came."""
-        if nbytes == _READ:
+        space = self._service.space
+        if space.spend(nbytes):  # then it is another connection's turn
             self._yields = True
             self._flow()
             self._service.loop.call_soon(self._go_on)
@@ -107,7 +104,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         requests = self._requests
         try:
-            requests.take(self._service.view[:nbytes])
+            requests.take(space.whole[:nbytes])
         except Enough:
             self._ends = True  # after the answers that are due
             self._flow()
