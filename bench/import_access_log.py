@@ -23,7 +23,7 @@ from pathlib import Path
 
 from footfall import main
 from footfall.background import every
-from footfall.cli_import import import_access_log
+from footfall.cli.import_files import import_access_log
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER

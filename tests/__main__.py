@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from footfall.terminal import say
+from footfall.cli.terminal import say
 
 ROOT = Path(__file__).parents[1]
 INSTALLATIONS = ("tests/e2e", "tests/faults")

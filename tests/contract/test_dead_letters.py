@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 import pytest
 from msgspec.structs import replace
 
-from footfall import cli_dead_letters
+from footfall.cli import dead_letters
 from footfall.errors import Conflict, FootfallError, Invalid, NotFound
 from footfall.model.record import Visit, encode
 from footfall.state.dead_letters import DeadLetters, Settled, Size
@@ -407,33 +407,33 @@ async def test_the_commands_list_show_retry_and_discard(books, acme, capsys, mon
         await books.command(call, *arguments, workspace=acme, **options)
         return capsys.readouterr().out
 
-    shown = await command(cli_dead_letters.list_letters)
+    shown = await command(dead_letters.list_letters)
     assert one.position in shown
     assert "3 of 3" in shown
-    assert "1 of 1" in await command(cli_dead_letters.list_letters, reason="sessions")
-    assert '"plan": "pro"' in await command(cli_dead_letters.show, one.position)
-    assert "discarded" in await command(cli_dead_letters.discard, two.position)
-    assert "1 handed" in await command(cli_dead_letters.retry, one.position)
-    assert "1 handed" in await command(cli_dead_letters.retry, reason="sessions")
+    assert "1 of 1" in await command(dead_letters.list_letters, reason="sessions")
+    assert '"plan": "pro"' in await command(dead_letters.show, one.position)
+    assert "discarded" in await command(dead_letters.discard, two.position)
+    assert "1 handed" in await command(dead_letters.retry, one.position)
+    assert "1 handed" in await command(dead_letters.retry, reason="sessions")
     assert [letter.seq for letter in await books.letters.take()] == [1, 3]
     await keep(books, letter(acme, 4, reason="columns"))
-    assert "1 discarded" in await command(cli_dead_letters.discard, reason="columns")
+    assert "1 discarded" in await command(dead_letters.discard, reason="columns")
     with pytest.raises(FootfallError, match="just now"):
-        await command(cli_dead_letters.discard, one.position)
+        await command(dead_letters.discard, one.position)
     with pytest.raises(NotFound):
-        await command(cli_dead_letters.show, two.position)
+        await command(dead_letters.show, two.position)
     with pytest.raises(Invalid, match="16 hex"):
-        await command(cli_dead_letters.show, "../../keys")
+        await command(dead_letters.show, "../../keys")
     for both in ((), (one.position, "sessions")):
         with pytest.raises(Invalid, match="either"):
-            await command(cli_dead_letters.retry, *both[:1], reason=both[1] if both else None)
+            await command(dead_letters.retry, *both[:1], reason=both[1] if both else None)
         with pytest.raises(Invalid, match="either"):
-            await command(cli_dead_letters.discard, *both[:1], reason=both[1] if both else None)
+            await command(dead_letters.discard, *both[:1], reason=both[1] if both else None)
 
 
 def test_the_command_line_reads_as_documented(capsys):
     with pytest.raises(SystemExit):
-        cli_dead_letters.app(["--help"])
+        dead_letters.app(["--help"])
     shown = capsys.readouterr().out
     for name in ("list", "show", "retry", "discard"):
         assert name in shown

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from footfall import cli
+from footfall.cli import app
 from footfall.eventlog import open_log
 from footfall.model.columns import COLUMNS
 from footfall.model.record import decode
@@ -277,7 +277,7 @@ def test_the_command_takes_gzip_and_standard_input(tmp_path, monkeypatch, capsys
     data = ("--data", str(tmp_path / "d"), "--site", "My site")
 
     def run(*arguments):
-        status = cli.run(["import", "access-log", *arguments, *data])
+        status = app.run(["import", "access-log", *arguments, *data])
         shown = capsys.readouterr()
         return status, [row.replace("│", " ").split() for row in shown.out.splitlines()], shown.err
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from footfall import cli_ledger
+from footfall.cli import ledger as cli_ledger
 from footfall.state import ledger
 from footfall.state.ledger import HOUR, received
 from footfall.worker.in_flight import InFlightCounter

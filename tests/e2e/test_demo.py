@@ -10,9 +10,9 @@ from collections import Counter
 import pytest
 
 from footfall import runfile
-from footfall.demo import directory, sample
-from footfall.demo.figures import Figure
-from footfall.demo.truth import count
+from footfall.cli.demo import directory, sample
+from footfall.cli.demo.figures import Figure
+from footfall.cli.demo.truth import count
 from footfall.errors import Conflict, Misconfigured
 from footfall.ports import free_port
 from tests.e2e.serving import ROOT, ended, environment, footfall, until

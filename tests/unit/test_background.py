@@ -192,7 +192,7 @@ async def test_what_is_done_once_beside_tells_what_it_raises():
 # What is started beside without the helper, and why that is right.
 EXCEPTIONS = {
     "background.py": "the helper",
-    "cli_import.py": "one command; it waits for each of these and passes on what they raise",
+    "cli/import_files.py": "one command; it waits for each of these and passes on what they raise",
     "client/aio.py": "the client is used without the server's modules, in somebody else's program",
     "client/sync.py": "as above",
     "http_connection.py": "an answer, which tells its connection what it raises",

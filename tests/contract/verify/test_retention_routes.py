@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from footfall import cli_retention, cli_verify
+from footfall.cli import retention, verify
 from footfall.jobs.findings import FIRSTS_UNKNOWN
 from footfall.jobs.ranges import iso
 from footfall.jobs.retention import nightly_retention
@@ -79,13 +79,13 @@ async def test_the_command_shows_the_plan_and_sets_the_days(world, api, acme, ca
     site = await api.tenants.create_site(acme, "shop")
     await world.append(*(event(site.id) for _ in range(1200)), workspace=acme)
     await world.take()
-    await api.command(cli_retention.retention, workspace=acme)
+    await api.command(retention.retention, workspace=acme)
     shown = capsys.readouterr().out
     assert any(site.id in line and "1,200 not in the rollups yet" in line for line in shown.splitlines()), (
         shown
     )
     assert "raw events: 90 days" in shown
-    await api.command(cli_retention.retention, workspace=acme, site=site.id, raw_days="forever")
+    await api.command(retention.retention, workspace=acme, site=site.id, raw_days="forever")
     assert "never" in capsys.readouterr().out
 
 
@@ -99,7 +99,7 @@ async def test_every_night_it_is_applied_and_verify_knows(world, api, acme, tmp_
     assert await world.store.query("SELECT count() FROM events") == [(2,)]
     [month] = (await api.ask("GET", PATH, acme)).json()["data"]
     assert month["announced"][:10] == iso(NOW + 91 * DAY)[:10]
-    await api.command(cli_retention.retention, workspace=acme)
+    await api.command(retention.retention, workspace=acme)
     assert f"next night (announced {month['announced'][:10]})" in capsys.readouterr().out
     await nightly_retention(world.retention, tmp_path).tick()  # the same night, in another process
     assert await world.store.query("SELECT count() FROM events") == [(2,)]
@@ -190,14 +190,14 @@ async def test_a_wrong_month_is_built_again_by_a_command_on_this_machine_only(
     await world.verify(workspace=acme)
     day = iso(NOW // DAY * DAY)
     asked["start"] = day
-    assert await api.command(cli_verify.verify, **asked) == 1
+    assert await api.command(verify.verify, **asked) == 1
     assert "only a command on the machine itself" in capsys.readouterr().out
 
     async def local(*_):
         return "local"
 
     monkeypatch.setattr(api, "key", local)
-    await api.command(cli_verify.verify, **asked)
+    await api.command(verify.verify, **asked)
     assert f"of {iso(NOW)[:7]} were built again from 20 events" in capsys.readouterr().out
     assert await world.found(workspace=acme) == []
     assert len((await Builds(world.database).manifest()).entries) == 1

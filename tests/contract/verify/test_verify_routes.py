@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from footfall import cli_verify
+from footfall.cli import verify
 from footfall.jobs.measure import measure_books
 from footfall.jobs.nightly import nightly_verify
 from footfall.jobs.ranges import iso
@@ -66,13 +66,13 @@ async def test_the_command_shows_tables_and_fails_when_something_is_wrong(
     monkeypatch.setenv("COLUMNS", "200")
     await world.append(*(event() for _ in range(1200)), workspace=acme)
     await world.take()
-    assert await api.command(cli_verify.verify, workspace=acme) == 0
+    assert await api.command(verify.verify, workspace=acme) == 0
     shown = capsys.readouterr().out
     assert any("shop" in line and line.count("1,200") >= 3 for line in shown.splitlines()), shown
     assert shown.rstrip().endswith("all of it adds up")
     await world.append(event("blog"), workspace=acme)
     await world.take(unstored=[(1, 0)])
-    assert await api.command(cli_verify.verify, start=iso(START), workspace=acme) == 1
+    assert await api.command(verify.verify, start=iso(START), workspace=acme) == 1
     shown = capsys.readouterr().out
     assert any(all(word in line for word in ("error", "missing", "blog")) for line in shown.splitlines()), (
         shown

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall import cli_verify
-from footfall.cli_client import Console
+from footfall.cli import verify
+from footfall.cli.console_client import Console
 from footfall.errors import Retryable
 from footfall.jobs import busy, log_records
 from footfall.jobs.busy import cut
@@ -127,7 +127,7 @@ async def test_a_command_that_is_stopped_says_what_it_has_found(world, api, acme
         return await real(self, path, **parameters)
 
     monkeypatch.setattr(Console, "get", get)
-    assert await api.command(cli_verify.verify, start="2012-01-01", workspace=acme) == 130
+    assert await api.command(verify.verify, start="2012-01-01", workspace=acme) == 130
     shown = capsys.readouterr().out
     assert len(compared) == 2
     assert f"to {compared[0]['end']} only" in shown
@@ -167,7 +167,7 @@ async def test_a_command_whose_server_goes_says_what_it_has_found(world, api, ac
         return await real(self, path, **parameters)
 
     monkeypatch.setattr(Console, "get", get)
-    assert await api.command(cli_verify.verify, start="2012-01-01", workspace=acme) == 1
+    assert await api.command(verify.verify, start="2012-01-01", workspace=acme) == 1
     shown = capsys.readouterr().out
     assert f"to {compared[0]['end']} only" in shown
     assert "no answer" in shown

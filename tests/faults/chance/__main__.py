@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from footfall.terminal import say
+from footfall.cli.terminal import say
 from tests.contract.installation import one_store
 from tests.faults.chance.run import cut, draw, take
 

@@ -8,7 +8,7 @@ import os
 from functools import partial
 
 from footfall import parts
-from footfall.cli import main
+from footfall.cli.app import main
 from footfall.jobs import compaction, rollups
 from footfall.state.dead_letters import MAX_LETTERS, DeadLetters
 from footfall.worker import open as opening

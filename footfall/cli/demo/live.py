@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import httpx
 
-from footfall.cli_client import Console
-from footfall.demo.server import Server
+from footfall.cli.console_client import Console
+from footfall.cli.demo.server import Server
 from footfall.errors import FootfallError
 
 CLICKS = 20

@@ -14,10 +14,10 @@ from cyclopts import Parameter
 
 from footfall import main, runfile, supervise
 from footfall.background import beside
+from footfall.cli.terminal import say, warn
 from footfall.errors import Misconfigured
 from footfall.ports import answers, free_port, is_free
 from footfall.settings import Settings, load
-from footfall.terminal import say, warn
 
 Data = Annotated[Path | None, Parameter(help="The data directory. [default: footfall-data]")]
 Host = Annotated[str | None, Parameter(help="Address to listen on. [default: 127.0.0.1]")]

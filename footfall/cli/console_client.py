@@ -8,10 +8,10 @@ import httpx
 import msgspec
 
 from footfall import installation, main, runfile
+from footfall.cli.terminal import warn
 from footfall.client.answers import error_of
 from footfall.errors import Invalid, Misconfigured, NotFound, Retryable
 from footfall.settings import Settings
-from footfall.terminal import warn
 
 _JSON = {"Content-Type": "application/json"}
 _TIMEOUT = httpx.Timeout(60, connect=5)

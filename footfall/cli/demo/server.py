@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from footfall.cli.terminal import say
 from footfall.errors import FootfallError
 from footfall.ports import answers, free_port, is_free
 from footfall.runfile import base_url
 from footfall.settings import load
 from footfall.supervise import GRACE
-from footfall.terminal import say
 
 _START = 60.0  # seconds
 

@@ -15,7 +15,7 @@ def find(given: Path | None) -> Path:
         if not given.is_file():
             raise Misconfigured(f"{given} is not there")
         return given
-    for root in (Path(__file__).parents[2], Path()):
+    for root in (Path(__file__).parents[3], Path()):
         path = root / "examples" / "data" / NAME
         if path.is_file():
             return path

@@ -12,13 +12,13 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from footfall import cli_import
-from footfall.cli_client import Console, console
-from footfall.demo import directory, figures, live, sample
-from footfall.demo.server import Server, serving
-from footfall.demo.truth import Truth, count
+from footfall.cli import import_files
+from footfall.cli.console_client import Console, console
+from footfall.cli.demo import directory, figures, live, sample
+from footfall.cli.demo.server import Server, serving
+from footfall.cli.demo.truth import Truth, count
+from footfall.cli.terminal import say
 from footfall.settings import load
-from footfall.terminal import say
 
 _ARRIVAL = 60.0  # seconds for the import to reach the store
 
@@ -53,7 +53,7 @@ async def _demo(source: Path, *, as_is: bool, once: bool) -> int:
     say(f"The file has {truth.clicks:,} clicks and {truth.heartbeats} heartbeats, which are no clicks.")
     async with serving(directory.DIRECTORY) as server:
         say(f"The server runs after {time.perf_counter() - began:.1f} s. Importing:")
-        imported = await cli_import.import_file(str(clicks), "bitly", url=server.console, key=server.key)
+        imported = await import_files.import_file(str(clicks), "bitly", url=server.console, key=server.key)
         async with console(load(data=directory.DIRECTORY), server.console, server.key) as api:
             seconds = await _wait_for(api, truth, imported["imported"])
             say(f"All clicks were in the reports {seconds:.1f} s after the import.")

@@ -8,9 +8,9 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from footfall.cli_client import Console, console
-from footfall.cli_import import Key, Url
-from footfall.cli_roles import Data
+from footfall.cli.console_client import Console, console
+from footfall.cli.import_files import Key, Url
+from footfall.cli.roles import Data
 from footfall.settings import load
 
 _LISTS: tuple[tuple[str, str, tuple[str, ...], dict[str, str]], ...] = (

@@ -1,4 +1,4 @@
-"""The command line. Each command lives in a `cli_*.py` and is imported when it is called.
+"""The command line. Each command lives in a file of this folder and is imported when it is called.
 
 Exit status: 0 done, 1 failed, 2 called or set up wrongly, 130 interrupted. A problem is told
 in one line, without a stack trace.
@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError
 
+from footfall.cli.terminal import warn
 from footfall.errors import FootfallError, Invalid, Misconfigured
-from footfall.terminal import warn
 
 
 def _version() -> str:
@@ -28,21 +28,21 @@ app = App(
     version=_version,
 )
 _COMMANDS = {
-    "serve": ("cli_roles:serve", "Run everything on this machine: the door, the worker and the console."),
-    "demo": ("cli_demo:demo", "See it work: real clicks in, figures out, checked."),
-    "import": ("cli_import:app", "Bring in what was recorded elsewhere."),
-    "report": ("cli_report:report", "Show the overview and the top lists of a range."),
-    "ledger": ("cli_ledger:ledger", "Show what became of every event received, and whether it adds up."),
-    "verify": ("cli_verify:verify", "Compare what is stored with the ledger and the log."),
-    "retention": ("cli_retention:retention", "Show what is deleted when, before it is."),
-    "dead-letters": ("cli_dead_letters:app", "What could not be stored: look, try again, or give up."),
-    "doctor": ("cli_doctor:doctor", "Check this machine and the data directory."),
-    "collect": ("cli_roles:collect", "Run a door only."),
-    "work": ("cli_roles:work", "Run the worker only."),
-    "query": ("cli_roles:query", "Run the console only."),
-    "rebuild-state": ("cli_roles:rebuild_state", "Make a lost state.db anew of store and log."),
-    "rebuild-store": ("cli_roles:rebuild_store", "Store again what the log holds, where the store is lost."),
-    "migrate": ("cli_roles:migrate", "Bring the store's schema up to date."),
+    "serve": ("cli.roles:serve", "Run everything on this machine: the door, the worker and the console."),
+    "demo": ("cli.demo.command:demo", "See it work: real clicks in, figures out, checked."),
+    "import": ("cli.import_files:app", "Bring in what was recorded elsewhere."),
+    "report": ("cli.report:report", "Show the overview and the top lists of a range."),
+    "ledger": ("cli.ledger:ledger", "Show what became of every event received, and whether it adds up."),
+    "verify": ("cli.verify:verify", "Compare what is stored with the ledger and the log."),
+    "retention": ("cli.retention:retention", "Show what is deleted when, before it is."),
+    "dead-letters": ("cli.dead_letters:app", "What could not be stored: look, try again, or give up."),
+    "doctor": ("cli.doctor_command:doctor", "Check this machine and the data directory."),
+    "collect": ("cli.roles:collect", "Run a door only."),
+    "work": ("cli.roles:work", "Run the worker only."),
+    "query": ("cli.roles:query", "Run the console only."),
+    "rebuild-state": ("cli.roles:rebuild_state", "Make a lost state.db anew of store and log."),
+    "rebuild-store": ("cli.roles:rebuild_store", "Store again what the log holds, where the store is lost."),
+    "migrate": ("cli.roles:migrate", "Bring the store's schema up to date."),
 }
 for _name, (_function, _help) in _COMMANDS.items():
     app.command(f"footfall.{_function}", name=_name, help=_help)

@@ -10,9 +10,9 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from footfall.cli_client import Console, console
-from footfall.cli_import import Key, Url
-from footfall.cli_roles import Data
+from footfall.cli.console_client import Console, console
+from footfall.cli.import_files import Key, Url
+from footfall.cli.roles import Data
 from footfall.errors import FootfallError
 from footfall.jobs.ranges import iso, resolve
 from footfall.settings import load

@@ -4,8 +4,8 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from footfall import doctor as checks
-from footfall.cli_roles import DEFAULTS, Where
+from footfall.cli import doctor as checks
+from footfall.cli.roles import DEFAULTS, Where
 
 _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 

@@ -10,9 +10,9 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from footfall.cli_client import Console, console
-from footfall.cli_import import Key, Url
-from footfall.cli_roles import Data
+from footfall.cli.console_client import Console, console
+from footfall.cli.import_files import Key, Url
+from footfall.cli.roles import Data
 from footfall.errors import Invalid
 from footfall.settings import load
 from footfall.state.letters import format_position, parse_position

@@ -4,8 +4,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from footfall.cli_client import Console
-from footfall.demo.truth import SLICE, Truth
+from footfall.cli.console_client import Console
+from footfall.cli.demo.truth import SLICE, Truth
 
 _PAGE = 1000
 TOP = 10

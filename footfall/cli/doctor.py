@@ -207,7 +207,7 @@ def _clock(data: Path) -> Check:
 def _built() -> date | None:
     """When the data of this package was fetched, which a right clock is past."""
     try:
-        sources = json.loads((Path(__file__).parent / "_data" / "SOURCES.json").read_text())
+        sources = json.loads((Path(__file__).parents[1] / "_data" / "SOURCES.json").read_text())
         return date.fromisoformat(sources["built"])
     except (OSError, ValueError, KeyError):
         return None

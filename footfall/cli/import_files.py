@@ -22,8 +22,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from footfall.cli_client import Console, console
-from footfall.cli_roles import Data
+from footfall.cli.console_client import Console, console
+from footfall.cli.roles import Data
+from footfall.cli.terminal import warn
 from footfall.errors import Invalid, Retryable
 from footfall.imports.apart import open_chunks
 from footfall.imports.chunk import MAX_LINES
@@ -31,7 +32,6 @@ from footfall.imports.hits import line_identity
 from footfall.imports.reader import Chunk
 from footfall.model.reasons import Reason
 from footfall.settings import load
-from footfall.terminal import warn
 
 File = Annotated[
     str, Parameter(allow_leading_hyphen=True, help="The file; may be gzip; - for standard input.")
