@@ -22,7 +22,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from footfall import main
-from footfall.background import every
 from footfall.cli.import_files import import_access_log
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog import open_log
@@ -35,6 +34,7 @@ from footfall.imports.reader import read_chunks
 from footfall.imports.visitors import Visitors
 from footfall.model.columns import COLUMNS
 from footfall.model.record import decode
+from footfall.runtime.background import every
 from footfall.settings import load
 from footfall.state.import_salts import ImportSalts
 from footfall.state.imported_files import ImportedFiles

@@ -24,8 +24,8 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection, Engine, MetaData, event, exc
 
-from footfall.damage import DATABASES
 from footfall.errors import Damaged, Misconfigured, Retryable
+from footfall.runtime.damage import DATABASES
 
 log = structlog.get_logger(__name__)
 

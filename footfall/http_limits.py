@@ -17,9 +17,9 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from footfall import open_files
 from footfall.metrics import HTTP_CONNECTIONS, HTTP_HELD_BYTES, HTTP_REFUSED
 from footfall.problems import MEDIA_TYPE, document
+from footfall.runtime import open_files
 from footfall.settings import Settings
 
 log = structlog.get_logger(__name__)

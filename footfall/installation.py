@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from footfall import stamps
 from footfall.errors import Invalid, Misconfigured, Retryable
-from footfall.private import make_private
+from footfall.runtime.private import make_private
 from footfall.settings import Settings
 from footfall.stamps import Found, Stamp
 from footfall.state.tables import open_state

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from ipaddress import ip_address
 from typing import Any
 
-from footfall.runfile import TOKEN_PREFIX
+from footfall.runtime.data_directory import TOKEN_PREFIX
 
 _App = Callable[[Any, Any, Any], Awaitable[None]]
 

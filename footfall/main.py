@@ -22,14 +22,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footfall import installation, logs, parts, stamps
-from footfall.alerts import DOOR
-from footfall.background import first_to_end
+from footfall import installation, parts, stamps
 from footfall.errors import Invalid
+from footfall.runtime import logs
+from footfall.runtime.alerts import DOOR
+from footfall.runtime.background import first_to_end
+from footfall.runtime.stopping import stop_on_signals
+from footfall.runtime.watchdog import watched
 from footfall.settings import Settings
-from footfall.stopping import stop_on_signals
 from footfall.tenants.model import DEFAULT_WORKSPACE
-from footfall.watchdog import watched
 
 if TYPE_CHECKING:
     from footfall.jobs import rebuild_store as replay

@@ -11,14 +11,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from footfall import alerts, runfile
-from footfall.background import beside, every, troubles
-from footfall.damage import DATABASES
 from footfall.database import Database, is_whole
 from footfall.errors import Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.metrics import LOG_BACKLOG, LOG_OLDEST_SECONDS
+from footfall.runtime import alerts, data_directory
+from footfall.runtime.background import beside, every, troubles
+from footfall.runtime.damage import DATABASES
 from footfall.settings import Settings
 from footfall.tenants.tables import open_metadata
 from footfall.tenants.tenants import Tenants
@@ -80,7 +80,7 @@ async def with_directory(
     from footfall.tenants.directory import Directory
 
     def is_local(secret: str) -> bool:
-        return local is not None and runfile.is_token(settings.data, secret, local)
+        return local is not None and data_directory.is_token(settings.data, secret, local)
 
     directory = Directory(tenants, settings, is_local)
     await directory.start()

@@ -9,10 +9,10 @@ import socket
 import time
 from typing import cast
 
-from footfall.background import every
 from footfall.http_connection import Connection, Service
 from footfall.http_exchange import App
 from footfall.http_limits import Limits, Room, give_memory_back
+from footfall.runtime.background import every
 
 _BACKLOG = 4096
 _DEFAULT = Limits()

@@ -7,10 +7,11 @@ from typing import Any
 import httpx
 import msgspec
 
-from footfall import installation, main, runfile
+from footfall import installation, main
 from footfall.cli.terminal import warn
 from footfall.client.answers import error_of
 from footfall.errors import Invalid, Misconfigured, NotFound, Retryable
+from footfall.runtime import data_directory
 from footfall.settings import Settings
 
 _JSON = {"Content-Type": "application/json"}
@@ -66,7 +67,7 @@ async def console(
     and Conflict when another command has the directory.
     """
     async with AsyncExitStack() as stack:
-        run = runfile.running(settings.data) if url is None else None
+        run = data_directory.running(settings.data) if url is None else None
         if url is not None:
             http = _client(url, _checked_key(key))
         elif run is not None:
@@ -74,9 +75,9 @@ async def console(
         else:
             if not create and not installation.exists(settings):
                 raise NotFound(f"nothing was recorded in {settings.data} yet; is --data right?")
-            stack.enter_context(runfile.DataLock.acquire(settings.data, "a footfall command"))
+            stack.enter_context(data_directory.DataLock.acquire(settings.data, "a footfall command"))
             await _first_start(settings)
-            token = runfile.new_token()
+            token = data_directory.new_token()
             app = await stack.enter_async_context(main.own_console(settings, token))
             transport = httpx.ASGITransport(app)
             http = httpx.AsyncClient(

@@ -19,10 +19,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from footfall import installation, open_files, runfile
+from footfall import installation
 from footfall.enrich.geo import GeoReader
 from footfall.errors import FootfallError, Misconfigured
-from footfall.ports import is_free
+from footfall.runtime import data_directory, open_files
+from footfall.runtime.tcp_ports import is_free
 from footfall.settings import Settings
 
 _GIB = 1 << 30
@@ -47,7 +48,7 @@ class Check(NamedTuple):
 
 def examine(settings: Settings) -> Iterator[Check]:
     """All checks, in order; the engine's takes a second or two."""
-    run = runfile.running(settings.data)
+    run = data_directory.running(settings.data)
     yield from _directory(settings.data, run)
     yield _parts(settings)
     yield from _disk(settings.data)
@@ -76,7 +77,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _directory(data: Path, run: runfile.Run | None) -> Iterator[Check]:
+def _directory(data: Path, run: data_directory.Run | None) -> Iterator[Check]:
     name = "data directory"
     base = _existing(data)
     where = str(data.absolute())
@@ -96,7 +97,7 @@ def _directory(data: Path, run: runfile.Run | None) -> Iterator[Check]:
     slow = took > 0.05
     detail = where if data.exists() else f"{where}: not there yet, will be made"
     yield Check(name, "warn" if slow else "ok", f"{detail}; one fsync takes {took * 1000:.1f} ms")
-    by = runfile.holder(data)
+    by = data_directory.holder(data)
     if by:
         yield Check("in use", "ok", f"by {by}" + (f", console at {run.console}" if run else ""))
     elif data.exists():
@@ -119,7 +120,7 @@ def _disk(data: Path) -> Iterator[Check]:
     yield Check("free disk", state, f"{free / _GIB:.1f} GiB")
 
 
-def _port(setting: str, host: str, port: int, run: runfile.Run | None) -> Check:
+def _port(setting: str, host: str, port: int, run: data_directory.Run | None) -> Check:
     name = setting.replace("_", " ")
     if run and port in (run.port, run.console_port):
         return Check(name, "ok", f"{port}: held by the running server (process {run.pid})")

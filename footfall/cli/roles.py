@@ -12,11 +12,13 @@ from typing import Annotated
 import uvloop
 from cyclopts import Parameter
 
-from footfall import main, runfile, supervise
-from footfall.background import beside
+from footfall import main
 from footfall.cli.terminal import say, warn
 from footfall.errors import Misconfigured
-from footfall.ports import answers, free_port, is_free
+from footfall.runtime import data_directory
+from footfall.runtime import supervisor as supervise
+from footfall.runtime.background import beside
+from footfall.runtime.tcp_ports import answers, free_port, is_free
 from footfall.settings import Settings, load
 
 Data = Annotated[Path | None, Parameter(help="The data directory. [default: footfall-data]")]
@@ -71,7 +73,7 @@ def serve(
     settings = where.settings()
     if lifeline is not None:
         supervise.follow(lifeline)
-    with runfile.DataLock.acquire(settings.data, "footfall serve") as lock:
+    with data_directory.DataLock.acquire(settings.data, "footfall serve") as lock:
         _check_free(settings, "port", "console_port")
         key = _first_start(settings, new=new)
         with _announced(settings):
@@ -110,7 +112,7 @@ def query(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> None:
 def migrate(*, data: Data = None) -> None:
     """Bring the store's schema up to date. `serve` and `work` do it by themselves when they start."""
     settings = load(data=data)
-    with runfile.DataLock.acquire(settings.data, "footfall migrate"):
+    with data_directory.DataLock.acquire(settings.data, "footfall migrate"):
         applied = asyncio.run(main.migrate(settings))
     say("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
 
@@ -121,7 +123,7 @@ def rebuild_state(*, data: Data = None, new: New = False) -> None:
     The server must be stopped. The old file is kept beside it.
     """
     settings = load(data=data)
-    with runfile.DataLock.acquire(settings.data, "footfall rebuild-state"):
+    with data_directory.DataLock.acquire(settings.data, "footfall rebuild-state"):
         done, aside = asyncio.run(main.rebuild_state(settings, new=new))
     say(f"{settings.data / 'state.db'} is new: {done.stored:,} events of {done.shards} shards are stored")
     if done.letters:
@@ -143,7 +145,7 @@ def rebuild_store(*, data: Data = None, new: New = False) -> None:
     The server must be stopped. What there is of the old store is kept beside it.
     """
     settings = load(data=data)
-    with runfile.DataLock.acquire(settings.data, "footfall rebuild-store"):
+    with data_directory.DataLock.acquire(settings.data, "footfall rebuild-store"):
         done, aside = asyncio.run(main.rebuild_store(settings, new=new))
     say(
         f"{settings.data / 'store'} is new: {done.waiting:,} events of the log are stored again at the next"
@@ -161,7 +163,7 @@ def _alone(settings: Settings, command: str, lifeline: int | None, *, console: b
         yield
         return
     with ExitStack() as stack:
-        stack.enter_context(runfile.DataLock.acquire(settings.data, command))
+        stack.enter_context(data_directory.DataLock.acquire(settings.data, command))
         if console:
             _check_free(settings, "console_port")
         _first_start(settings)
@@ -183,24 +185,24 @@ def _first_start(settings: Settings, *, new: bool = False) -> str | None:
 @contextmanager
 def _announced(settings: Settings) -> Generator[None]:
     """`run.json` is there as long as the server runs; on a full disk it runs without."""
-    run = runfile.Run(
+    run = data_directory.Run(
         pid=os.getpid(),
-        identity=runfile.identity(os.getpid()),
+        identity=data_directory.identity(os.getpid()),
         host=settings.host,
         port=settings.port,
         console_port=settings.console_port,
         door_url=settings.door_url,
         console_url=settings.console,
-        token=runfile.new_token(),
+        token=data_directory.new_token(),
     )
     try:
-        runfile.write(settings.data, run)
+        data_directory.write(settings.data, run)
     except OSError as error:
         warn(f"run.json could not be written ({error.strerror}): commands will not find this server")
     try:
         yield
     finally:
-        runfile.remove(settings.data)
+        data_directory.remove(settings.data)
 
 
 def _check_free(settings: Settings, *names: str) -> None:
@@ -214,7 +216,7 @@ def _check_free(settings: Settings, *names: str) -> None:
             raise Misconfigured(f"port {port} is in use by another program; choose another with {option}")
 
 
-async def _supervise(settings: Settings, lock: runfile.DataLock, key: str | None) -> int:
+async def _supervise(settings: Settings, lock: data_directory.DataLock, key: str | None) -> int:
     footfall = [sys.executable, "-m", "footfall"]
     common = [
         *("--data", str(settings.data), "--host", settings.host),
@@ -238,8 +240,8 @@ async def _supervise(settings: Settings, lock: runfile.DataLock, key: str | None
 async def _greet(settings: Settings, key: str | None) -> None:
     """Say where everything is, once it answers."""
     for url in (
-        runfile.base_url(settings.host, settings.port),
-        runfile.base_url(settings.host, settings.console_port),
+        data_directory.base_url(settings.host, settings.port),
+        data_directory.base_url(settings.host, settings.console_port),
     ):
         while not await asyncio.to_thread(answers, f"{url}/health/live"):  # noqa: ASYNC110 -- another process
             await asyncio.sleep(0.1)

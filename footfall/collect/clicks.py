@@ -14,7 +14,6 @@ from typing import NamedTuple, Self
 
 import structlog
 
-from footfall.background import Loop
 from footfall.collect.append import LogFailed, append
 from footfall.collect.tally import Tallies
 from footfall.errors import Invalid, LogFull
@@ -22,6 +21,7 @@ from footfall.eventlog.port import EventLog
 from footfall.metrics import CLICKS_UNLOGGED, CLICKS_WAITING, EVENTS_ACCEPTED
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Visit
+from footfall.runtime.background import Loop
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 
 from footfall.errors import TooMany
-from footfall.fair import Asker, beginnings
+from footfall.runtime.fair import Asker, beginnings
 
 KEY = "key"
 """The kind of a sender with a key."""

@@ -13,13 +13,13 @@ from typing import Self
 
 import structlog
 
-from footfall.background import Loop, beside
 from footfall.collect.append import LogFailed, append
 from footfall.errors import LogFull
 from footfall.eventlog.port import EventLog
 from footfall.metrics import REQUESTS_REJECTED
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import FORMAT_VERSION, Record, Tally
+from footfall.runtime.background import Loop, beside
 from footfall.state.losses import Loss, Reserve
 
 log = structlog.get_logger(__name__)

@@ -6,10 +6,10 @@ import queue
 from contextlib import suppress
 from typing import NamedTuple
 
-from footfall.background import thread
 from footfall.errors import Invalid, LogFull
 from footfall.eventlog.sqlite_block import MAX_RECORD, MAX_RECORDS
 from footfall.eventlog.sqlite_shard import Shard
+from footfall.runtime.background import thread
 
 # What waits in memory while the disk is slow; beyond it appends are refused.
 _QUEUE_RECORDS = 50_000

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from footfall.background import every
 from footfall.database import Database
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog.port import WORKER, EventLog
@@ -13,6 +12,7 @@ from footfall.imports.access_log import AccessLogs
 from footfall.imports.clicks import Importer
 from footfall.imports.intake import Intake
 from footfall.imports.visitors import Visitors
+from footfall.runtime.background import every
 from footfall.state.import_salts import ImportSalts
 from footfall.state.imported_files import ImportedFiles
 from footfall.state.retained import Retained

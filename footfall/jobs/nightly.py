@@ -5,11 +5,11 @@ from pathlib import Path
 
 import structlog
 
-from footfall.jobs.daily import Daily
 from footfall.jobs.findings import Result
 from footfall.jobs.ranges import iso
 from footfall.jobs.verify import Verifier
 from footfall.metrics import VERIFY_FINDINGS, VERIFY_TIMESTAMP
+from footfall.runtime.daily import Daily
 from footfall.state.ledger import HOUR
 
 log = structlog.get_logger(__name__)

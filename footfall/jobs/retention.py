@@ -21,13 +21,13 @@ from footfall.jobs import visits
 from footfall.jobs.announced import NIGHT, Decision, decide
 from footfall.jobs.covered import not_covered
 from footfall.jobs.cubes import Statement
-from footfall.jobs.daily import Daily
 from footfall.jobs.ranges import iso
 from footfall.jobs.retention_plan import Month, RetentionPlan, date_of, day_of
 from footfall.jobs.rollups import Rollups
 from footfall.metrics import RETENTION_ANNOUNCED, RETENTION_HELD
 from footfall.model.calendar import month_end
 from footfall.model.visits import FIELDS
+from footfall.runtime.daily import Daily
 from footfall.settings import Settings
 from footfall.state.builds import Builds
 from footfall.state.lease import Fence

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 
 import structlog
 
-from footfall.background import every
 from footfall.database import Database
 from footfall.errors import Conflict, StoreDown
 from footfall.jobs import cubes
@@ -22,6 +21,7 @@ from footfall.jobs.covered import Lacking, lacking
 from footfall.jobs.slices import Slicer, Zones
 from footfall.metrics import NIGHTLY_OVERDUE, ROLLUP_TIMESTAMP, ROLLUP_WAITING, ROLLUPS_MISSING
 from footfall.model.calendar import month_start
+from footfall.runtime.background import every
 from footfall.settings import Settings
 from footfall.state.batches import Batches
 from footfall.state.builds import Builds, Part, Partition

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from footfall.errors import Retryable, TooMany
-from footfall.fair import ASKER, Fair
+from footfall.runtime.fair import ASKER, Fair
 from footfall.tenants.auth import authenticate
 from footfall.tenants.directory import Directory
 from footfall.tenants.model import Key

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.runfile import identity
+from footfall.runtime.data_directory import identity
 from footfall.state.tables import insert, leases
 
 

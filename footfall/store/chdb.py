@@ -18,11 +18,11 @@ from typing import IO, Any, TypeVar
 import pyarrow as pa
 import structlog
 
-from footfall import open_files
-from footfall.background import Loop
-from footfall.damage import PARTS
 from footfall.errors import FootfallError, Misconfigured, Retryable, StoreDown
-from footfall.private import make_private
+from footfall.runtime import open_files
+from footfall.runtime.background import Loop
+from footfall.runtime.damage import PARTS
+from footfall.runtime.private import make_private
 from footfall.settings import Settings
 from footfall.store import migrate
 from footfall.store.chdb_handles import Handles, open_handles

@@ -28,8 +28,8 @@ import pyarrow as pa
 import structlog
 from clickhouse_connect.driver.exceptions import Error
 
-from footfall.damage import PARTS
 from footfall.errors import FootfallError, Misconfigured, StoreDown
+from footfall.runtime.damage import PARTS
 from footfall.settings import Settings
 from footfall.store.chdb_parts import Parts
 from footfall.store.failures import brief, damaged_part, of_insert, of_query

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from footfall.damage import PARTS
 from footfall.errors import FootfallError, StoreDown
+from footfall.runtime.damage import PARTS
 
 log = structlog.get_logger(__name__)
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import structlog
 
-from footfall.background import beside, describe
 from footfall.errors import FootfallError, Invalid, StoreDown
-from footfall.fair import ASKER, Asker, Fair
+from footfall.runtime.background import beside, describe
+from footfall.runtime.fair import ASKER, Asker, Fair
 from footfall.store.chdb_handles import Handle, Reader
 from footfall.store.failures import of_house
 from footfall.store.port import HOUSE_SECONDS, Lane

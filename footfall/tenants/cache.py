@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from footfall.background import beside
 from footfall.database import Database
+from footfall.runtime.background import beside
 from footfall.tenants.tables import current_version
 
 K = TypeVar("K", bound=Hashable)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.background import Loop
+from footfall.runtime.background import Loop
 from footfall.settings import Settings
 from footfall.tenants import links, rows, tables
 from footfall.tenants.cache import UNKNOWN, Cache, Unknown

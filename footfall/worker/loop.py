@@ -20,9 +20,9 @@ import numpy as np
 import structlog
 
 from footfall import metrics
-from footfall.background import set_within
 from footfall.errors import Retryable
 from footfall.eventlog.port import WORKER, EventLog
+from footfall.runtime.background import set_within
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Range
 from footfall.state.dead_letters import DeadLetters

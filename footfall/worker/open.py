@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from footfall.background import every
 from footfall.database import Database
 from footfall.eventlog.port import WORKER, EventLog
+from footfall.runtime.background import every
 from footfall.settings import Settings
 from footfall.state.batches import Batches
 from footfall.state.dead_letters import DeadLetters

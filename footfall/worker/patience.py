@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import structlog
 
-from footfall.background import set_within
 from footfall.errors import Retryable, StoreDown
 from footfall.metrics import STORE_UP
+from footfall.runtime.background import set_within
 from footfall.store.port import Store
 
 log = structlog.get_logger(__name__)

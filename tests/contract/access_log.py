@@ -10,9 +10,10 @@ from pathlib import Path
 
 import httpx
 
-from footfall import main, runfile
+from footfall import main
 from footfall.imports.hits import line_identity
 from footfall.imports.reader import read_chunks
+from footfall.runtime import data_directory
 from footfall.settings import load
 from footfall.store import open_store
 
@@ -29,7 +30,7 @@ NOW = int(time.time()) - 7200
 @asynccontextmanager
 async def console(data):
     """The console of a data directory, in this process, with a worker; all is stored when it ends."""
-    token = runfile.new_token()
+    token = data_directory.new_token()
     async with (
         main.own_console(load(data=data), token) as app,
         httpx.AsyncClient(

@@ -9,7 +9,6 @@ from collections import Counter
 import pytest
 from structlog.testing import capture_logs
 
-from footfall.background import troubles
 from footfall.collect import clicks as module
 from footfall.collect import tally as tally_module
 from footfall.collect.append import LogFailed
@@ -19,6 +18,7 @@ from footfall.eventlog.sqlite_shard import Shard
 from footfall.model.ids import format_event_id
 from footfall.model.reasons import Reason
 from footfall.model.record import decode
+from footfall.runtime.background import troubles
 from footfall.settings import load
 from footfall.state import losses
 from footfall.state.ledger import HOUR, Ledger

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from footfall import parts
-from footfall.alerts import DOOR, Alerts
-from footfall.background import every
 from footfall.eventlog import open_log, sqlite_commit, sqlite_shard
 from footfall.eventlog.port import Entry
+from footfall.runtime.alerts import DOOR, Alerts
+from footfall.runtime.background import every
 from footfall.settings import load
 
 pytestmark = pytest.mark.anyio

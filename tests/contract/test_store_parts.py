@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from footfall import damage
 from footfall.errors import Retryable, StoreDown
 from footfall.metrics import DAMAGED
+from footfall.runtime import damage
 from footfall.settings import Settings
 from footfall.store.chdb import open_chdb
 from tests.contract.test_store import NOON, count, opened, rows

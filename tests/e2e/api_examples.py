@@ -16,7 +16,7 @@ from typing import NamedTuple
 import httpx
 
 from footfall.cli.terminal import say
-from footfall.ports import free_port
+from footfall.runtime.tcp_ports import free_port
 from tests.e2e.serving import ROOT, environment, footfall, until
 
 PAGES = [ROOT / "docs" / name for name in ("api.md", "query.md", "export.md")]

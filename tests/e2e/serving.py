@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from footfall import runfile
-from footfall.ports import free_port
+from footfall.runtime import data_directory
+from footfall.runtime.tcp_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 KEY = "the-admin-key-of-the-tests"
@@ -48,7 +48,7 @@ def until(condition, seconds=30):
 
 def ended(pid):
     """Whether there is no such process any more."""
-    return runfile.identity(pid) == ""
+    return data_directory.identity(pid) == ""
 
 
 class Server:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from footfall.ports import answers, free_port
+from footfall.runtime.tcp_ports import answers, free_port
 from tests.e2e.serving import KEY, ROOT, environment, footfall, serving, until
 
 

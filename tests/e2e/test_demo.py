@@ -9,12 +9,12 @@ from collections import Counter
 
 import pytest
 
-from footfall import runfile
 from footfall.cli.demo import directory, sample
 from footfall.cli.demo.figures import Figure
 from footfall.cli.demo.truth import count
 from footfall.errors import Conflict, Misconfigured
-from footfall.ports import free_port
+from footfall.runtime import data_directory
+from footfall.runtime.tcp_ports import free_port
 from tests.e2e.serving import ROOT, ended, environment, footfall, until
 
 SAMPLE = ROOT / "examples" / "data" / sample.NAME
@@ -36,7 +36,7 @@ def test_the_demo_runs_and_every_figure_agrees(tmp_path):
     done = demo(tmp_path, "--once", "--as-is")
     assert done.returncode == 0, done.stdout + done.stderr
     assert_right(done.stdout, moved=False)
-    assert runfile.holder(tmp_path / directory.DIRECTORY) is None
+    assert data_directory.holder(tmp_path / directory.DIRECTORY) is None
 
 
 def test_a_figure_that_differs_is_shown_and_fails_the_demo(tmp_path):
@@ -79,7 +79,7 @@ def test_only_a_directory_of_the_demo_is_ever_emptied(tmp_path):
 
 def test_a_running_demo_is_not_emptied(tmp_path):
     directory.empty(tmp_path / "demo")
-    with runfile.DataLock.acquire(tmp_path / "demo", "footfall serve"), pytest.raises(Conflict):
+    with data_directory.DataLock.acquire(tmp_path / "demo", "footfall serve"), pytest.raises(Conflict):
         directory.empty(tmp_path / "demo")
 
 
@@ -126,7 +126,7 @@ def test_the_demo_serves_until_it_is_interrupted_and_leaves_no_orphan(tmp_path, 
             assert lines[-1:] == ["Serving until Ctrl-C.\n"], "".join(lines)
             assert any(f"Port {port} is in use" in line for line in lines)
             assert_right("".join(lines), moved=True)
-            run = runfile.running(data)
+            run = data_directory.running(data)
             assert run is not None
             process.send_signal(number)
             status = process.wait(timeout=30)
@@ -134,4 +134,4 @@ def test_the_demo_serves_until_it_is_interrupted_and_leaves_no_orphan(tmp_path, 
             process.kill()
             process.communicate()
     assert status == (0 if number == signal.SIGINT else -signal.SIGKILL)
-    until(lambda: ended(run.pid) and runfile.holder(data) is None)
+    until(lambda: ended(run.pid) and data_directory.holder(data) is None)

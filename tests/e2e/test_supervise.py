@@ -10,15 +10,15 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from footfall import runfile
 from footfall.errors import Conflict
+from footfall.runtime import data_directory
 from tests.e2e.serving import KEY, answers, ended, environment, footfall, serving, until
 
 # A supervisor of its own process. Its children write their pid to a file named after them and
 # the number of their start, then live until they are told to end.
 SUPERVISOR = """
     import asyncio, pathlib, sys
-    from footfall import runfile, supervise
+    from footfall.runtime import data_directory as runfile, supervise
     supervise.GRACE = 1.0
     directory, *children = sys.argv[1:]
     lock = runfile.DataLock.acquire(pathlib.Path(directory), "test supervisor")
@@ -33,7 +33,7 @@ SUPERVISOR = """
 """
 CHILD = """
 import os, pathlib, signal, sys, time
-from footfall import supervise
+from footfall.runtime import supervisor as supervise
 supervise.GRACE = 1.0
 directory, name, option, lifeline = sys.argv[1:]
 assert option == "--lifeline"
@@ -149,9 +149,9 @@ def test_the_directory_is_taken_until_the_last_child_of_a_killed_supervisor_ends
         pid = running.pid("deaf")
         running.process.kill()
         running.process.wait()
-        assert runfile.holder(running.directory) is not None
+        assert data_directory.holder(running.directory) is not None
         os.kill(pid, signal.SIGKILL)
-        runfile.DataLock.acquire(running.directory, "the next one").release()
+        data_directory.DataLock.acquire(running.directory, "the next one").release()
 
 
 def test_a_child_that_keeps_dying_is_started_at_growing_intervals(supervisor):
@@ -172,7 +172,7 @@ def test_who_holds_a_directory_is_told_at_once(supervisor):
     with supervisor("a") as running:
         running.pid("a")
         with pytest.raises(Conflict, match=rf"in use by `test supervisor` \(process {running.process.pid},"):
-            runfile.DataLock.acquire(running.directory, "another")
+            data_directory.DataLock.acquire(running.directory, "another")
 
 
 # The same with the real roles.
@@ -207,11 +207,11 @@ def test_the_key_is_not_in_the_output_of_who_was_given_it(server):
 
 
 def test_run_json_opens_the_console_and_nobody_else_may_read_it(server):
-    run = runfile.running(server.data)
+    run = data_directory.running(server.data)
     assert (run.pid, run.port, run.console_port) == (server.process.pid, server.port, server.console_port)
     headers = {"Authorization": f"Bearer {run.token}"}
     assert server.console.get("/api/v1/links", headers=headers).status_code == 200
-    headers = {"Authorization": f"Bearer {runfile.new_token()}"}
+    headers = {"Authorization": f"Bearer {data_directory.new_token()}"}
     assert server.console.get("/api/v1/links", headers=headers).status_code == 401
 
 
@@ -244,7 +244,7 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_one_starts_at_once(tm
             assert all(ended(pid) for pid in children.values())
             until(lambda: second.count() == 20)
             assert second.stop() == 0
-            assert runfile.running(tmp_path / "data") is None
+            assert data_directory.running(tmp_path / "data") is None
             assert not (tmp_path / "data" / "run.json").exists()
     assert "Traceback" not in first.output.read_text()
 

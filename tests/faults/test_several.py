@@ -2,7 +2,7 @@
 
 import signal
 
-from footfall.ports import free_port
+from footfall.runtime.tcp_ports import free_port
 from tests.faults.harness.bench import Bench
 from tests.faults.harness.installation import HOST, until
 from tests.faults.harness.judge import judge

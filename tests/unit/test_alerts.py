@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from structlog.testing import capture_logs
 
 from footfall import metrics
-from footfall.alerts import CONDITIONS, DOOR, WORKER, Alerts, threshold
+from footfall.runtime.alerts import CONDITIONS, DOOR, WORKER, Alerts, threshold
 from footfall.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from footfall import background
-from footfall.background import Loop, beside, every, thread, troubles
 from footfall.errors import Retryable, StoreDown
+from footfall.runtime import background
+from footfall.runtime.background import Loop, beside, every, thread, troubles
 
 pytestmark = pytest.mark.anyio
 
@@ -191,7 +191,7 @@ async def test_what_is_done_once_beside_tells_what_it_raises():
 
 # What is started beside without the helper, and why that is right.
 EXCEPTIONS = {
-    "background.py": "the helper",
+    "runtime/background.py": "the helper",
     "cli/import_files.py": "one command; it waits for each of these and passes on what they raise",
     "client/aio.py": "the client is used without the server's modules, in somebody else's program",
     "client/sync.py": "as above",
@@ -203,7 +203,7 @@ EXCEPTIONS = {
     "query/hangup.py": "a part of one answer, which waits for it",
     "store/chdb.py": "waited for where it is made",
     "store/chdb_readers.py": "waited for where it is made",
-    "supervise.py": "waited for where it is made",
+    "runtime/supervisor.py": "waited for where it is made",
     "worker/loop.py": "the insert beside the next batch; the loop passes on what it raises",
     "worker/remembered.py": "a checkpoint that the next one, or the close, waits for",
 }

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from footfall.fair import Fair
+from footfall.runtime.fair import Fair
 
 pytestmark = pytest.mark.anyio
 

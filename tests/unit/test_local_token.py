@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from footfall.local_token import only_from_here
-from footfall.runfile import new_token
+from footfall.runtime.data_directory import new_token
 
 
 def seen(authorization, client):

@@ -8,83 +8,84 @@ import sys
 import msgspec
 import pytest
 
-from footfall import runfile
 from footfall.errors import Conflict, Misconfigured
+from footfall.runtime import data_directory
 
 
 def made(**changes):
-    run = runfile.Run(
+    run = data_directory.Run(
         pid=os.getpid(),
-        identity=runfile.identity(os.getpid()),
+        identity=data_directory.identity(os.getpid()),
         host="127.0.0.1",
         port=8000,
         console_port=8001,
         door_url="http://localhost:8000",
         console_url="http://localhost:8001",
-        token=runfile.new_token(),
+        token=data_directory.new_token(),
     )
     return msgspec.structs.replace(run, **changes)
 
 
 @pytest.fixture
 def locked(tmp_path):
-    with runfile.DataLock.acquire(tmp_path, "a test"):
+    with data_directory.DataLock.acquire(tmp_path, "a test"):
         yield tmp_path
 
 
 def test_what_is_written_is_found_and_its_owner_alone_may_read_it(locked):
     run = made()
-    runfile.write(locked, run)
-    assert runfile.running(locked) == run
+    data_directory.write(locked, run)
+    assert data_directory.running(locked) == run
     assert stat.S_IMODE((locked / "run.json").stat().st_mode) == 0o600
     assert sorted(path.name for path in locked.iterdir()) == ["lock", "run.json"]
-    runfile.remove(locked)
-    assert runfile.running(locked) is None
+    data_directory.remove(locked)
+    assert data_directory.running(locked) is None
 
 
 def test_the_token_is_known_while_the_server_runs_and_no_other_is(locked):
     run = made()
-    assert not runfile.is_token(locked, run.token)
-    runfile.write(locked, run)
-    assert runfile.is_token(locked, run.token)
-    assert not runfile.is_token(locked, runfile.new_token())
-    assert not runfile.is_token(locked, runfile.TOKEN_PREFIX)
-    assert not runfile.is_token(locked, run.token, token=runfile.new_token())
-    assert not runfile.is_token(locked, "fflocal_\xe9")
+    assert not data_directory.is_token(locked, run.token)
+    data_directory.write(locked, run)
+    assert data_directory.is_token(locked, run.token)
+    assert not data_directory.is_token(locked, data_directory.new_token())
+    assert not data_directory.is_token(locked, data_directory.TOKEN_PREFIX)
+    assert not data_directory.is_token(locked, run.token, token=data_directory.new_token())
+    assert not data_directory.is_token(locked, "fflocal_\xe9")
 
 
 def test_a_file_left_by_a_process_that_is_gone_counts_for_nothing(locked):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    runfile.write(locked, made(pid=gone.pid))
-    assert runfile.running(locked) is None
+    data_directory.write(locked, made(pid=gone.pid))
+    assert data_directory.running(locked) is None
 
 
 def test_a_later_process_of_the_same_pid_is_told_apart(locked):
-    runfile.write(locked, made(identity="another boot:1"))
-    assert runfile.running(locked) is None
+    data_directory.write(locked, made(identity="another boot:1"))
+    assert data_directory.running(locked) is None
 
 
 def test_a_file_without_a_lock_counts_for_nothing(tmp_path):
-    runfile.write(tmp_path, made())
-    assert runfile.running(tmp_path) is None
+    data_directory.write(tmp_path, made())
+    assert data_directory.running(tmp_path) is None
     (tmp_path / "lock").touch()
-    assert runfile.running(tmp_path) is None
+    assert data_directory.running(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff"])
 def test_a_damaged_file_counts_for_nothing(locked, content):
     (locked / "run.json").write_bytes(content)
-    assert runfile.running(locked) is None
+    assert data_directory.running(locked) is None
 
 
 def test_asking_does_not_disturb_who_wants_the_lock(tmp_path):
-    asks = "import pathlib, sys; from footfall import runfile; path = pathlib.Path(sys.argv[1])\n"
+    asks = "import pathlib, sys; from footfall.runtime import data_directory as runfile\n"
+    asks += "path = pathlib.Path(sys.argv[1])\n"
     asks += "while True: runfile.holder(path)"
     asking = subprocess.Popen([sys.executable, "-c", asks, str(tmp_path)])
     try:
         for _ in range(200):
-            runfile.DataLock.acquire(tmp_path, "a test").release()
+            data_directory.DataLock.acquire(tmp_path, "a test").release()
     finally:
         asking.kill()
         asking.wait()
@@ -92,19 +93,19 @@ def test_asking_does_not_disturb_who_wants_the_lock(tmp_path):
 
 def test_a_second_owner_learns_who_the_first_is(locked):
     with pytest.raises(Conflict, match=rf"`a test` \(process {os.getpid()}, since 2"):
-        runfile.DataLock.acquire(locked, "another")
+        data_directory.DataLock.acquire(locked, "another")
 
 
 def test_a_released_directory_can_be_taken_again(tmp_path):
-    runfile.DataLock.acquire(tmp_path / "new" / "deep", "one").release()
-    runfile.DataLock.acquire(tmp_path / "new" / "deep", "two").release()
+    data_directory.DataLock.acquire(tmp_path / "new" / "deep", "one").release()
+    data_directory.DataLock.acquire(tmp_path / "new" / "deep", "two").release()
     assert stat.S_IMODE((tmp_path / "new" / "deep").stat().st_mode) == 0o700
 
 
 def test_a_directory_that_cannot_be_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Misconfigured, match="file cannot be used"):
-        runfile.DataLock.acquire(tmp_path / "file", "one")
+        data_directory.DataLock.acquire(tmp_path / "file", "one")
 
 
 @pytest.mark.parametrize(
@@ -118,4 +119,4 @@ def test_a_directory_that_cannot_be_is_named(tmp_path):
     ],
 )
 def test_the_address_of_this_machine_is_used_for_all_addresses(host, url):
-    assert runfile.base_url(host, 1) == url
+    assert data_directory.base_url(host, 1) == url

@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 import asyncio, os, signal, threading
 from concurrent.futures import ThreadPoolExecutor
-from footfall import stopping
+from footfall.runtime import stopping
 
 original = stopping.watch
 stopping.watch = lambda loop: original(loop, {deadline}, 0.2)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from footfall.supervise import Child, Supervisor
+from footfall.runtime.supervisor import Child, Supervisor
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from footfall.metrics import LOOP_HOLDS, LOOP_LONGEST_HOLD
-from footfall.watchdog import watched
+from footfall.runtime.watchdog import watched
 
 pytestmark = pytest.mark.anyio
 

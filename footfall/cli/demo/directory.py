@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from footfall import runfile
 from footfall.errors import Conflict, Misconfigured
+from footfall.runtime import data_directory
 
 DIRECTORY = Path(".demo-data")
 
@@ -22,7 +22,7 @@ def empty(path: Path) -> None:
     content = list(path.iterdir()) if path.exists() else []
     if content and not (path / _MARK).is_file():
         raise Misconfigured(f"{path} was not made by the demo, so the demo does not empty it")
-    holder = runfile.holder(path)
+    holder = data_directory.holder(path)
     if holder:
         raise Conflict(f"{path} is in use by {holder}; is another demo running?")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

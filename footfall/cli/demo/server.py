@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from footfall.cli.terminal import say
 from footfall.errors import FootfallError
-from footfall.ports import answers, free_port, is_free
-from footfall.runfile import base_url
+from footfall.runtime.data_directory import base_url
+from footfall.runtime.supervisor import GRACE
+from footfall.runtime.tcp_ports import answers, free_port, is_free
 from footfall.settings import load
-from footfall.supervise import GRACE
 
 _START = 60.0  # seconds
 

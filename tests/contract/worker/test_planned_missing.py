@@ -7,8 +7,8 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from footfall.alerts import WORKER, Alerts
 from footfall.eventlog.sqlite_files import list_segments, shard_directory
+from footfall.runtime.alerts import WORKER, Alerts
 from tests.contract.installation import Crash, crash, drain, settled, until
 
 pytestmark = pytest.mark.anyio

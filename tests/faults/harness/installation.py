@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar, cast
 
 import msgspec
 
-from footfall.ports import free_port
+from footfall.runtime.tcp_ports import free_port
 from tests.e2e.serving import KEY, environment
 from tests.faults.harness.hand import Hand, http
 from tests.faults.harness.oracle import Options

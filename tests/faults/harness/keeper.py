@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from footfall import logs
 from footfall.database import Database
 from footfall.errors import FootfallError
 from footfall.jobs.compaction import Compactor, Merge
@@ -20,6 +19,7 @@ from footfall.jobs.retention import Retention
 from footfall.jobs.rollups import Rollups
 from footfall.jobs.slices import Slicer
 from footfall.parts import with_state, with_store
+from footfall.runtime import logs
 from footfall.settings import Settings, load
 from footfall.state.batches import Batches
 from footfall.state.builds import Builds

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from footfall import logs
 from footfall.jobs.rollups import Rollups
 from footfall.parts import with_state, with_tenants
+from footfall.runtime import logs
 from footfall.settings import Settings, load
 from footfall.store import open_store
 from footfall.store.port import Store

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from footfall import main, runfile
+from footfall import main
 from footfall.errors import LogFull, Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
@@ -18,6 +18,7 @@ from footfall.imports import intake
 from footfall.imports.clicks import Importer
 from footfall.imports.intake import Intake
 from footfall.imports.reader import read_chunks
+from footfall.runtime import data_directory
 from footfall.settings import load
 from footfall.state.imported_files import ImportedFiles
 from footfall.state.tables import open_state
@@ -34,7 +35,7 @@ IN_2012 = {"start_date": "2012-03-16", "end_date": "2012-03-16", "include_bots":
 @asynccontextmanager
 async def console(data):
     """The console of a data directory, in this process, with a worker."""
-    token = runfile.new_token()
+    token = data_directory.new_token()
     async with (
         main.own_console(load(data=data), token) as app,
         httpx.AsyncClient(

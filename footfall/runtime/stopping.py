@@ -14,7 +14,7 @@ from math import inf
 
 import structlog
 
-from footfall.background import beside, place_of, thread
+from footfall.runtime.background import beside, place_of, thread
 
 log = structlog.get_logger(__name__)
 

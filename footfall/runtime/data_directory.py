@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from footfall.errors import Conflict, Misconfigured
-from footfall.private import make_private
+from footfall.runtime.private import make_private
 
 TOKEN_PREFIX = "fflocal_"  # noqa: S105 - what every local token starts with, no secret
 

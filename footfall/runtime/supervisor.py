@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from footfall.background import set_within, thread
+from footfall.runtime.background import set_within, thread
 
 GRACE = 10.0
 """Seconds a child has for a clean stop before it is killed."""

@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from footfall.background import thread
 from footfall.metrics import LOOP_HOLDS, LOOP_LONGEST_HOLD
+from footfall.runtime.background import thread
 
 log = structlog.get_logger(__name__)
 
