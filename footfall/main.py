@@ -125,8 +125,8 @@ async def run_collect(settings: Settings) -> None:
     from footfall.collect.tally import Tallies
     from footfall.collect.visits import Visitors
     from footfall.enrich.geo import GeoReader
-    from footfall.http_limits import limits_of
-    from footfall.server import serve_http
+    from footfall.http.limits import limits_of
+    from footfall.http.server import serve_http
 
     logs.configure(settings.log_level)
     await asyncio.to_thread(installation.check, settings, installation.DOOR)
@@ -171,8 +171,8 @@ async def run_collect(settings: Settings) -> None:
 
 async def run_work(settings: Settings, *, with_query: bool) -> None:
     """The worker; with the console, where the store is embedded and has one owner."""
-    from footfall.http_limits import limits_of
-    from footfall.server import serve_http
+    from footfall.http.limits import limits_of
+    from footfall.http.server import serve_http
 
     logs.configure(settings.log_level)
     # On a busy machine the door comes first: a visitor waits for a redirect, nobody for a batch.
@@ -197,8 +197,8 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
 
 async def run_query(settings: Settings) -> None:
     """The console alone."""
-    from footfall.http_limits import limits_of
-    from footfall.server import serve_http
+    from footfall.http.limits import limits_of
+    from footfall.http.server import serve_http
 
     logs.configure(settings.log_level)
     await asyncio.to_thread(installation.check, settings)

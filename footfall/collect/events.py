@@ -23,7 +23,7 @@ from footfall.collect.reasons import NoKey, event_reason, reason_of
 from footfall.collect.sender import find_sender, site_of_query
 from footfall.collect.turns import Steps, at_once, in_turns
 from footfall.errors import Denied, Invalid, LogFull, TooMany
-from footfall.http_limits import place
+from footfall.http.limits import place
 from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from footfall.answer_headers import NO_CONTENT, NOSNIFF
 from footfall.errors import Invalid, TooLarge
+from footfall.http.answer_headers import NO_CONTENT, NOSNIFF
 from footfall.problems import MEDIA_TYPE, document, headers_of, problem, status_of
 
 Scope = dict[str, Any]

@@ -3,7 +3,7 @@
 from base64 import b64encode
 from hashlib import sha256
 
-from footfall.answer_headers import NO_CONTENT, NO_REFERRER
+from footfall.http.answer_headers import NO_CONTENT, NO_REFERRER
 
 HTML = b"text/html; charset=utf-8"
 

@@ -16,8 +16,8 @@ from litestar.types import Scope as AsgiScope
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from footfall import metrics
-from footfall.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
 from footfall.errors import NotFound
+from footfall.http.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
 from footfall.problems_litestar import exception_handlers, strict_body
 from footfall.query import docs_page, documented
 from footfall.query.engine import Engine, Rollups

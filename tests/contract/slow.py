@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 
 from footfall.errors import StoreDown
+from footfall.http.server import serve_http
 from footfall.runtime.tcp_ports import free_port
-from footfall.server import serve_http
 
 ENDLESS = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
 

@@ -27,7 +27,7 @@ from footfall.enrich.page import parse_page
 from footfall.enrich.referrer import parse_referrer
 from footfall.enrich.user_agent import parse_user_agent
 from footfall.errors import FootfallError
-from footfall.http_requests import Enough, Refused, Requests
+from footfall.http.requests import Enough, Refused, Requests
 from footfall.problems import status_of
 from footfall.query.language import Query, compared_period, period_of, understand
 from footfall.query.params import parse

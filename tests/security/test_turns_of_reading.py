@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import uvloop
 
-from footfall import http_limits as limits
-from footfall.http_connection import Connection, Service
+from footfall.http import limits
+from footfall.http.connection import Connection, Service
 
 COUNT = 100
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"

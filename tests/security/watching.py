@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 
+from footfall.http.server import serve_http
 from footfall.runtime.tcp_ports import free_port
 from footfall.runtime.watchdog import watched
-from footfall.server import serve_http
 
 LONGEST = 0.05
 """Seconds of the loop's processor time that one request may cost in one go."""

@@ -4,9 +4,9 @@ from typing import Any, Protocol
 
 import httptools
 
-from footfall import http_limits as limits
-from footfall.http_exchange import Exchange, Line
-from footfall.http_head import (
+from footfall.http import limits
+from footfall.http.exchange import Exchange, Line
+from footfall.http.head import (
     Headers,
     Wrong,
     WrongHost,
@@ -16,7 +16,7 @@ from footfall.http_head import (
     size_of,
     with_host,
 )
-from footfall.http_limits import Refusal
+from footfall.http.limits import Refusal
 
 Address = tuple[str, int] | None
 

@@ -9,9 +9,9 @@ import socket
 import time
 from typing import cast
 
-from footfall.http_connection import Connection, Service
-from footfall.http_exchange import App
-from footfall.http_limits import Limits, Room, give_memory_back
+from footfall.http.connection import Connection, Service
+from footfall.http.exchange import App
+from footfall.http.limits import Limits, Room, give_memory_back
 from footfall.runtime.background import every
 
 _BACKLOG = 4096

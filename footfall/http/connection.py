@@ -10,10 +10,10 @@ import asyncio
 from math import inf
 from typing import Any
 
-from footfall import http_limits as limits
-from footfall.http_exchange import App, Exchange
-from footfall.http_limits import Refusal, Room, Space
-from footfall.http_requests import Address, Enough, Refused, Requests
+from footfall.http import limits
+from footfall.http.exchange import App, Exchange
+from footfall.http.limits import Refusal, Room, Space
+from footfall.http.requests import Address, Enough, Refused, Requests
 
 
 class Service:
