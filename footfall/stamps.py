@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from footfall.errors import Misconfigured, Retryable
 from footfall.eventlog.port import WORKER
-from footfall.eventlog.sqlite_consumers import Consumers
-from footfall.eventlog.sqlite_files import list_shards
+from footfall.eventlog.sqlite.files import list_shards
+from footfall.runtime.consumer_offsets import Consumers
 
 NAME = "installation"
 """Of the file that bears a directory's stamp."""

@@ -9,7 +9,7 @@ from footfall.settings import Settings
 # A backend is a module with `async def open_log(settings, *, shard) -> EventLog`; it is
 # imported when it is used, so that nobody needs the client library of another one.
 BACKENDS: dict[str, str] = {
-    "sqlite": "footfall.eventlog.sqlite",
+    "sqlite": "footfall.eventlog.sqlite.log",
     "memory": "footfall.eventlog.memory",
 }
 

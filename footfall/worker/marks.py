@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from footfall.eventlog.port import WORKER
-from footfall.eventlog.sqlite_consumers import Consumers
+from footfall.runtime.consumer_offsets import Consumers
 
 
 class Marks:

@@ -14,7 +14,7 @@ from footfall.collect import tally as tally_module
 from footfall.collect.append import LogFailed
 from footfall.errors import Invalid, LogFull, Misconfigured
 from footfall.eventlog import open_log
-from footfall.eventlog.sqlite_shard import Shard
+from footfall.eventlog.sqlite.writer import Shard
 from footfall.model.ids import format_event_id
 from footfall.model.reasons import Reason
 from footfall.model.record import decode

@@ -16,7 +16,7 @@ import pytest
 from footfall.errors import Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry, EventLog, Stored
-from footfall.eventlog.sqlite_files import PAGE
+from footfall.eventlog.sqlite.files import PAGE
 from footfall.settings import Settings, load
 from footfall.state.batches import Range
 from footfall.worker.reader import Reader, read_again

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from footfall import parts
-from footfall.eventlog import open_log, sqlite_commit, sqlite_shard
+from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
+from footfall.eventlog.sqlite import group_commit, writer
 from footfall.runtime.alerts import DOOR, Alerts
 from footfall.runtime.background import every
 from footfall.settings import load
@@ -42,7 +43,7 @@ async def test_health_names_a_loop_that_fails_and_the_alert_begins_and_ends(tmp_
 
 async def test_the_log_goes_on_when_its_look_for_left_over_work_fails(tmp_path, monkeypatch):
     """A disk that cannot be asked whether a file is there: the thread behind every append lives on."""
-    monkeypatch.setattr(sqlite_commit, "_IDLE", 0.001)
+    monkeypatch.setattr(group_commit, "_IDLE", 0.001)
     looked = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -50,7 +51,7 @@ async def test_the_log_goes_on_when_its_look_for_left_over_work_fails(tmp_path, 
         loop.call_soon_threadsafe(looked.set)
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(sqlite_shard.Shard, "tidy", fails)
+    monkeypatch.setattr(writer.Shard, "tidy", fails)
     log = await open_log(load(data=tmp_path))
     async with asyncio.timeout(30):
         await looked.wait()

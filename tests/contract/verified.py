@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 from footfall.enrich.pipeline import Pipeline
-from footfall.eventlog import open_log, sqlite_shard
+from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
+from footfall.eventlog.sqlite import writer
 from footfall.jobs.verify import Verifier
 from footfall.model.columns import NAMES
 from footfall.model.ids import uuid7
@@ -147,7 +148,7 @@ async def open_world(path, engine, monkeypatch):
     world = World(log, engine, database)
     # The log's writer notes when a record was appended.
     world.clock = SimpleNamespace(time=time.time, monotonic=time.monotonic, perf_counter=time.perf_counter)
-    monkeypatch.setattr(sqlite_shard, "time", world.clock)
+    monkeypatch.setattr(writer, "time", world.clock)
     yield world
     await log.close()
     await database.close()

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from footfall.eventlog import open_log
-from footfall.eventlog.sqlite_files import GAP
+from footfall.eventlog.sqlite.files import GAP
 from footfall.jobs import log_records
 from footfall.jobs.verify import Verifier
 from footfall.metrics import LOG_DAMAGED

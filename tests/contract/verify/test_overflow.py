@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 
 from footfall.errors import LogFull
-from footfall.eventlog import open_log, sqlite_retention
+from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry
+from footfall.eventlog.sqlite import retention
 from footfall.jobs.verify import Verifier
 from footfall.model.record import Record, Tally, Visit, decode, encode
 from footfall.settings import Settings
@@ -25,7 +26,7 @@ LOG_MAX = 8 << 20
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite_retention, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(retention, "_LOOK_EVERY", 0.0)
     return Settings(
         data=tmp_path, overflow="drop_oldest", log_max=LOG_MAX, batch_bytes=1 << 16, batch_age=0.01
     )

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from footfall.errors import LogFull
-from footfall.eventlog import sqlite_overflow, sqlite_retention
 from footfall.eventlog.port import Entry
+from footfall.eventlog.sqlite import overflow, retention
 from footfall.jobs.verify import Verifier
 from footfall.model.reasons import Reason
 from footfall.model.record import decode
@@ -31,7 +31,7 @@ DOOR = {"overflow": "drop_oldest", "log_max": LOG_MAX, "batch_bytes": 1 << 16}
 @pytest.fixture
 async def world(eager, monkeypatch):
     """Its writer drops the oldest events from a full log."""
-    monkeypatch.setattr(sqlite_retention, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(retention, "_LOOK_EVERY", 0.0)
     for writer in eager.writers:
         await writer.close()
     eager.settings = eager.settings.model_copy(update=DOOR)
@@ -112,17 +112,17 @@ async def test_what_it_begins_with_while_it_is_being_dropped_is_kept(world, monk
     await append(world, 3 << 20)
     shard = world.writers[0].shard
     first, *_, last = await in_log(world)
-    shorten = sqlite_overflow.without_events
+    shorten = overflow.without_events
 
     def begun_meanwhile(data):
-        monkeypatch.setattr(sqlite_overflow, "without_events", shorten)
+        monkeypatch.setattr(overflow, "without_events", shorten)
         assert asyncio.run_coroutine_threadsafe(world.reading.begin(shard, first, last), loop).result()
         return shorten(data)
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(sqlite_overflow, "without_events", begun_meanwhile)
+    monkeypatch.setattr(overflow, "without_events", begun_meanwhile)
     await append(world, 2 * LOG_MAX)
-    assert sqlite_overflow.without_events is shorten
+    assert overflow.without_events is shorten
     assert not await dropped(world, last=last)
     assert await dropped(world)
 

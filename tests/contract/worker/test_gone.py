@@ -13,14 +13,14 @@ import pytest
 from footfall.errors import Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
-from footfall.eventlog.sqlite_consumers import Consumers
-from footfall.eventlog.sqlite_ends import gone
-from footfall.eventlog.sqlite_files import list_segments, list_shards, log_path, shard_directory
-from footfall.eventlog.sqlite_reader import Reader
-from footfall.eventlog.sqlite_retention import Retention
+from footfall.eventlog.sqlite.ends import gone
+from footfall.eventlog.sqlite.files import list_segments, list_shards, log_path, shard_directory
+from footfall.eventlog.sqlite.reader import Reader
+from footfall.eventlog.sqlite.retention import Retention
 from footfall.metrics import LOG_LOST
 from footfall.model.record import Record as LogRecord
 from footfall.model.record import Tally, count_events, encode
+from footfall.runtime.consumer_offsets import Consumers
 from footfall.settings import Settings
 from footfall.worker.gone import book_gone
 from tests.contract.installation import NOW, Crash, drain, event, new_world, record

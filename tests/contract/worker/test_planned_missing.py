@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from footfall.eventlog.sqlite_files import list_segments, shard_directory
+from footfall.eventlog.sqlite.files import list_segments, shard_directory
 from footfall.runtime.alerts import WORKER, Alerts
 from tests.contract.installation import Crash, crash, drain, settled, until
 

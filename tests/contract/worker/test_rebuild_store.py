@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from footfall.eventlog.sqlite_files import list_segments, shard_directory
+from footfall.eventlog.sqlite.files import list_segments, shard_directory
 from footfall.jobs.rebuild_store import rebuild
 from footfall.model.ids import uuid7
 from footfall.model.record import Record, Tally, Visit, encode

@@ -12,9 +12,10 @@ from random import Random
 from typing import Any
 
 from footfall.errors import Conflict, Retryable
-from footfall.eventlog import open_log, sqlite_reader
+from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry, EventLog
-from footfall.eventlog.sqlite_files import Segment, is_sealed, list_segments, list_shards, shard_directory
+from footfall.eventlog.sqlite import reader
+from footfall.eventlog.sqlite.files import Segment, is_sealed, list_segments, list_shards, shard_directory
 from footfall.imports.clicks import Importer
 from footfall.imports.intake import Intake
 from footfall.jobs.retention import Retention
@@ -273,7 +274,7 @@ class Linked:
 
 def unreadable(world: World) -> Callable[..., sqlite3.Connection]:
     """In place of the reader's `open_reader`: it waits for a moment only, and meets bad sectors."""
-    real = sqlite_reader.open_reader
+    real = reader.open_reader
 
     def open_reader(segment: Segment) -> sqlite3.Connection:
         if segment.path in world.unreadable:

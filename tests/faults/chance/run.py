@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from footfall.eventlog import sqlite_reader
+from footfall.eventlog.sqlite import reader
 from footfall.imports import intake
 from footfall.jobs import compaction
 from footfall.settings import Settings
@@ -130,7 +130,7 @@ def eager(world: World) -> Generator[None]:
         patch.setattr(stored, "_REMEMBERED", 0.0)
         patch.setattr(intake, "_PATIENCE", 2.0)
         patch.setattr(compaction, "FAN_IN", 2)
-        patch.setattr(sqlite_reader, "open_reader", unreadable(world))
+        patch.setattr(reader, "open_reader", unreadable(world))
         yield
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from footfall.errors import Retryable
 from footfall.eventlog.port import Stored
-from footfall.eventlog.sqlite_block import MAX_RECORDS, Block, Damaged, decode
-from footfall.eventlog.sqlite_files import (
+from footfall.eventlog.sqlite.block import MAX_RECORDS, Block, Damaged, decode
+from footfall.eventlog.sqlite.files import (
     GAP,
     Segment,
     list_segments,
@@ -20,7 +20,7 @@ from footfall.eventlog.sqlite_files import (
     open_reader,
     shard_directory,
 )
-from footfall.eventlog.sqlite_salvage import Salvage
+from footfall.eventlog.sqlite.salvage import Salvage
 from footfall.metrics import LOG_DAMAGED
 
 _READ = "SELECT last, data FROM blocks WHERE last > ? AND last < ? ORDER BY last"

@@ -18,7 +18,7 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from footfall.eventlog.sqlite_files import Segment, fsync_directory, list_segments
+from footfall.eventlog.sqlite.files import Segment, fsync_directory, list_segments
 
 _NOTE = Struct("<qqI")
 _EVERYTHING = 1 << 62

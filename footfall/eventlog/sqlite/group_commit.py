@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from footfall.errors import Invalid, LogFull
-from footfall.eventlog.sqlite_block import MAX_RECORD, MAX_RECORDS
-from footfall.eventlog.sqlite_shard import Shard
+from footfall.eventlog.sqlite.block import MAX_RECORD, MAX_RECORDS
+from footfall.eventlog.sqlite.writer import Shard
 from footfall.runtime.background import thread
 
 # What waits in memory while the disk is slow; beyond it appends are refused.

@@ -7,9 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from footfall.errors import LogFull, Retryable
-from footfall.eventlog.sqlite_consumers import Consumers
-from footfall.eventlog.sqlite_ends import forget_ends
-from footfall.eventlog.sqlite_files import (
+from footfall.eventlog.sqlite.ends import forget_ends
+from footfall.eventlog.sqlite.files import (
     Segment,
     fsync_directory,
     list_segments,
@@ -19,9 +18,10 @@ from footfall.eventlog.sqlite_files import (
     size_on_disk,
     try_lock,
 )
-from footfall.eventlog.sqlite_heal import heal_shard
-from footfall.eventlog.sqlite_overflow import Overflow
-from footfall.eventlog.sqlite_reader import MOST_MISSING, Reader
+from footfall.eventlog.sqlite.overflow import Overflow
+from footfall.eventlog.sqlite.reader import MOST_MISSING, Reader
+from footfall.eventlog.sqlite.recovery import heal_shard
+from footfall.runtime.consumer_offsets import Consumers
 
 # Space on the disk that the log leaves to others: the worker must be able to empty it.
 _RESERVE = 16 << 20

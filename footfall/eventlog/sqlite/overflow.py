@@ -13,10 +13,9 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
-from footfall.eventlog.sqlite_begun import begun, replacing
-from footfall.eventlog.sqlite_block import Damaged, decode, encode
-from footfall.eventlog.sqlite_consumers import Consumers
-from footfall.eventlog.sqlite_files import (
+from footfall.eventlog.sqlite.begun import begun, replacing
+from footfall.eventlog.sqlite.block import Damaged, decode, encode
+from footfall.eventlog.sqlite.files import (
     INSERT,
     PAGE,
     Segment,
@@ -28,6 +27,7 @@ from footfall.eventlog.sqlite_files import (
 )
 from footfall.metrics import LOG_DROPPED
 from footfall.model.record import without_events
+from footfall.runtime.consumer_offsets import Consumers
 
 # A number in the header of a database file that is free for its user
 # (https://www.sqlite.org/fileformat2.html, section 1.3.14): a segment whose events were dropped.

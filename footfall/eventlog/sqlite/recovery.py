@@ -10,8 +10,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from footfall.eventlog.sqlite_block import Block, encode
-from footfall.eventlog.sqlite_files import (
+from footfall.eventlog.sqlite.block import Block, encode
+from footfall.eventlog.sqlite.files import (
     INSERT,
     Segment,
     is_sealed,
@@ -20,7 +20,7 @@ from footfall.eventlog.sqlite_files import (
     remove_files,
     seal,
 )
-from footfall.eventlog.sqlite_salvage import Salvage
+from footfall.eventlog.sqlite.salvage import Salvage
 
 _NO_END = 1 << 62
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from footfall.errors import LogFull
-from footfall.eventlog.sqlite_block import encode
-from footfall.eventlog.sqlite_ends import Commit, Ends
-from footfall.eventlog.sqlite_files import (
+from footfall.eventlog.sqlite.block import encode
+from footfall.eventlog.sqlite.ends import Commit, Ends
+from footfall.eventlog.sqlite.files import (
     GAP,
     INSERT,
     Claim,
@@ -21,7 +21,7 @@ from footfall.eventlog.sqlite_files import (
     seal,
     write_mark,
 )
-from footfall.eventlog.sqlite_retention import Room
+from footfall.eventlog.sqlite.retention import Room
 from footfall.metrics import LOG_BYTES, LOG_COMMIT_SECONDS, LOG_RECORDS
 from footfall.model.record import count_events
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from zlib import crc32
 
 from footfall.eventlog.port import Gone
-from footfall.eventlog.sqlite_files import list_shards
-from footfall.eventlog.sqlite_reader import MOST_MISSING, Reader
+from footfall.eventlog.sqlite.files import list_shards
+from footfall.eventlog.sqlite.reader import MOST_MISSING, Reader
 
 _ENTRY = Struct("<QQdII")  # first offset, last offset, time, events, checksum of what precedes
 _SLOTS = 16_384

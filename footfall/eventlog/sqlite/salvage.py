@@ -17,8 +17,8 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from footfall.eventlog.sqlite_block import HEADER, Block, Damaged, decode, size_of
-from footfall.eventlog.sqlite_files import PAGE, Segment, log_path
+from footfall.eventlog.sqlite.block import HEADER, Block, Damaged, decode, size_of
+from footfall.eventlog.sqlite.files import PAGE, Segment, log_path
 
 _MAX_LOCAL = PAGE - 35
 _MIN_LOCAL = (PAGE - 12) * 32 // 255 - 23

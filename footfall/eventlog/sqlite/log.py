@@ -10,16 +10,16 @@ from typing import Literal, TypeVar, TypeVarTuple, Unpack
 
 from footfall.errors import LogFull, Misconfigured, Retryable
 from footfall.eventlog.port import Backlog, Entry, Gone, Stored
-from footfall.eventlog.sqlite_begun import begin
-from footfall.eventlog.sqlite_commit import GroupCommit
-from footfall.eventlog.sqlite_consumers import Consumers
-from footfall.eventlog.sqlite_ends import Ends, gone, recorded_end
-from footfall.eventlog.sqlite_files import GAP, Claim, Segment, claim, read_mark, shard_directory, write_mark
-from footfall.eventlog.sqlite_heal import heal_shard
-from footfall.eventlog.sqlite_overflow import Overflow
-from footfall.eventlog.sqlite_reader import Reader
-from footfall.eventlog.sqlite_retention import Retention, Room
-from footfall.eventlog.sqlite_shard import Shard
+from footfall.eventlog.sqlite.begun import begin
+from footfall.eventlog.sqlite.ends import Ends, gone, recorded_end
+from footfall.eventlog.sqlite.files import GAP, Claim, Segment, claim, read_mark, shard_directory, write_mark
+from footfall.eventlog.sqlite.group_commit import GroupCommit
+from footfall.eventlog.sqlite.overflow import Overflow
+from footfall.eventlog.sqlite.reader import Reader
+from footfall.eventlog.sqlite.recovery import heal_shard
+from footfall.eventlog.sqlite.retention import Retention, Room
+from footfall.eventlog.sqlite.writer import Shard
+from footfall.runtime.consumer_offsets import Consumers
 from footfall.settings import Settings
 
 T = TypeVar("T")
