@@ -25,7 +25,7 @@ from footfall.imports.line import Click
 from footfall.model.ids import short_id, uuid7
 from footfall.settings import Settings
 from footfall.store.arrow import table
-from footfall.store.chdb_handles import Handles, open_handles
+from footfall.store.chdb.handles import Handles, open_handles
 from footfall.store.migrate import SQL
 
 BATCH = 50_000

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from footfall.settings import Settings
-from footfall.store.chdb import open_chdb
+from footfall.store.chdb.store import open_chdb
 from footfall.store.port import Store
 
 BACKENDS: dict[str, Callable[[Settings], Awaitable[Store]]] = {

@@ -15,7 +15,7 @@ from footfall.errors import Retryable, StoreDown
 from footfall.metrics import DAMAGED
 from footfall.runtime import damage
 from footfall.settings import Settings
-from footfall.store.chdb import open_chdb
+from footfall.store.chdb.store import open_chdb
 from tests.contract.test_store import NOON, count, opened, rows
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,7 @@
 import pytest
 
 from footfall.errors import FootfallError, Invalid, Misconfigured, StoreDown
-from footfall.store.failures import brief, of_insert, of_query
+from footfall.store.error_codes import brief, of_insert, of_query
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from footfall.errors import Misconfigured
 from footfall.model.columns import COLUMNS
 from footfall.settings import Settings
-from footfall.store.chdb_handles import open_handles
+from footfall.store.chdb.handles import open_handles
 from footfall.store.migrate import SQL, check, migrate, migrations
 from footfall.store.schema import differences
 from tests.contract.test_store import rows

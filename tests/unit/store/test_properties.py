@@ -14,7 +14,7 @@ from footfall.errors import Invalid, TooLarge
 from footfall.model import properties
 from footfall.model.properties import MAX_DEPTH, MAX_NAME, MAX_NAMES, MAX_TEXT, check, is_address
 from footfall.settings import Settings
-from footfall.store.chdb_handles import open_handles
+from footfall.store.chdb.handles import open_handles
 from footfall.store.migrate import migrate
 from tests.contract.test_store import rows
 

@@ -12,8 +12,8 @@ import structlog
 from footfall.errors import FootfallError, Invalid, StoreDown
 from footfall.runtime.background import beside, describe
 from footfall.runtime.fair import ASKER, Asker, Fair
-from footfall.store.chdb_handles import Handle, Reader
-from footfall.store.failures import of_house
+from footfall.store.chdb.handles import Handle, Reader
+from footfall.store.error_codes import of_house
 from footfall.store.port import HOUSE_SECONDS, Lane
 
 log = structlog.get_logger(__name__)

@@ -25,9 +25,9 @@ from footfall.runtime.damage import PARTS
 from footfall.runtime.private import make_private
 from footfall.settings import Settings
 from footfall.store import migrate
-from footfall.store.chdb_handles import Handles, open_handles
-from footfall.store.chdb_parts import Part
-from footfall.store.chdb_readers import Readers
+from footfall.store.chdb.handles import Handles, open_handles
+from footfall.store.chdb.parts import Part
+from footfall.store.chdb.readers import Readers
 from footfall.store.port import Lane
 
 log = structlog.get_logger(__name__)

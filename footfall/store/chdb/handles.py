@@ -31,8 +31,8 @@ from clickhouse_connect.driver.exceptions import Error
 from footfall.errors import FootfallError, Misconfigured, StoreDown
 from footfall.runtime.damage import PARTS
 from footfall.settings import Settings
-from footfall.store.chdb_parts import Parts
-from footfall.store.failures import brief, damaged_part, of_insert, of_query
+from footfall.store.chdb.parts import Parts
+from footfall.store.error_codes import brief, damaged_part, of_insert, of_query
 from footfall.store.port import HOUSE_SECONDS, Lane
 
 log = structlog.get_logger(__name__)
