@@ -40,7 +40,7 @@ from footfall.state.batches import Batches, Closing, Plan, Range
 from footfall.state.tables import open_state
 from footfall.store import open_store
 from footfall.store.arrow import table
-from footfall.worker.columns import columns
+from footfall.worker.columnar import columns
 from footfall.worker.open import open_worker
 from footfall.worker.sessions import Sessions
 

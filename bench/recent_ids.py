@@ -13,10 +13,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from footfall.model.record import RawEvent
-from footfall.worker.recent_ids import RecentIds
-from footfall.worker.recent_ids_checkpoint import load, save
-from footfall.worker.recent_ids_keys import payload_digests
-from footfall.worker.recent_ids_runs import sort
+from footfall.worker.dedup.checkpoint import load, save
+from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.keys import payload_digests
+from footfall.worker.dedup.sorted_run import sort
 
 IDS = 10_000_000
 BATCH = 50_000

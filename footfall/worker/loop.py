@@ -29,8 +29,14 @@ from footfall.state.dead_letters import DeadLetters
 from footfall.state.lease import Fence, Lease
 from footfall.state.letters import NEWER_FORMAT
 from footfall.store.port import Store
-from footfall.worker.exact import insert_exactly, present
+from footfall.worker.backoff import Breaker, Patience, Stopped
+from footfall.worker.dead_letter_rate import DeadShare, tell
+from footfall.worker.dead_letters import Retries
+from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.restore import Memory
+from footfall.worker.dedup.sorted_run import Run, sort
 from footfall.worker.gone import book_gone
+from footfall.worker.insert import insert_exactly, present
 from footfall.worker.marks import Marks
 from footfall.worker.obstacles import (
     Obstacle,
@@ -40,15 +46,9 @@ from footfall.worker.obstacles import (
     planned_missing,
     too_many,
 )
-from footfall.worker.patience import Breaker, Patience, Stopped
 from footfall.worker.prepare import Prepared, Preparer
 from footfall.worker.reader import Batch, PlannedMissing, Reader, begin, read_again
-from footfall.worker.recent_ids import RecentIds
-from footfall.worker.recent_ids_runs import Run, sort
-from footfall.worker.remembered import Memory
-from footfall.worker.retries import Retries
 from footfall.worker.sessions import Sessions
-from footfall.worker.share import DeadShare, tell
 from footfall.worker.threads import in_thread
 
 log = structlog.get_logger(__name__)

@@ -28,14 +28,14 @@ from footfall.state.letters import DeadLetter
 from footfall.state.stored_row import StoredRow
 from footfall.store.arrow import table
 from footfall.store.ids import EventId
-from footfall.worker.books import Books, letter_of_record, letters_of_events
-from footfall.worker.columns import Columns, columns
+from footfall.worker.columnar import Columns, columns
+from footfall.worker.dead_letter_rate import Weight, weigh
+from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.keys import ID_BYTES, Ids, Mask, payload_digests
+from footfall.worker.dedup.sorted_run import Run
+from footfall.worker.ledger_counts import Books, letter_of_record, letters_of_events
 from footfall.worker.reader import Batch, Placed
-from footfall.worker.recent_ids import RecentIds
-from footfall.worker.recent_ids_keys import ID_BYTES, Ids, Mask, payload_digests
-from footfall.worker.recent_ids_runs import Run
 from footfall.worker.sessions import Sessions
-from footfall.worker.share import Weight, weigh
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from footfall.state.letters import event_letter
 from footfall.state.tables import open_state
 from footfall.store import open_store
 from footfall.store.arrow import table
-from footfall.worker.columns import columns
+from footfall.worker.columnar import columns
 
 NOW = int(time.time() * 1000)
 THIS_HOUR = hour_of(NOW)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from footfall.worker import recent_ids
-from footfall.worker.recent_ids import RecentIds
-from footfall.worker.recent_ids_checkpoint import load, save
-from footfall.worker.recent_ids_keys import Ids
-from footfall.worker.recent_ids_runs import sort
+from footfall.worker.dedup import index as recent_ids
+from footfall.worker.dedup.checkpoint import load, save
+from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.keys import Ids
+from footfall.worker.dedup.sorted_run import sort
 
 LIMIT = 30
 WINDOW = 960

@@ -205,7 +205,7 @@ EXCEPTIONS = {
     "store/chdb/readers.py": "waited for where it is made",
     "runtime/supervisor.py": "waited for where it is made",
     "worker/loop.py": "the insert beside the next batch; the loop passes on what it raises",
-    "worker/remembered.py": "a checkpoint that the next one, or the close, waits for",
+    "worker/dedup/restore.py": "a checkpoint that the next one, or the close, waits for",
 }
 
 STARTS = {"create_task", "ensure_future", "Thread", "Timer", "start_new_thread", "TaskGroup"}

@@ -4,7 +4,7 @@ import pytest
 
 from footfall.eventlog import BACKENDS
 from footfall.metrics import WORKER_FULL, WORKER_NEWER, WORKER_PAUSED
-from footfall.worker import loop, patience
+from footfall.worker import backoff, loop
 from tests.contract.installation import fault, new_world, one_store
 
 
@@ -17,8 +17,8 @@ async def store(tmp_path_factory):
 @pytest.fixture(params=BACKENDS)
 async def world(request, tmp_path, store, monkeypatch):
     """Its worker does not pause for long."""
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(backoff, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(backoff, "_LONGEST_PAUSE", 0.01)
     async with new_world(request.param, tmp_path, store) as world:
         yield world
 
@@ -26,8 +26,8 @@ async def world(request, tmp_path, store, monkeypatch):
 @pytest.fixture
 async def eager(tmp_path, store, monkeypatch):
     """An installation with the SQLite log whose worker looks for letters to retry all the time."""
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(patience, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(backoff, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(backoff, "_LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(loop, "_SECOND", 0.0)
     for gauge in (WORKER_PAUSED, WORKER_NEWER, WORKER_FULL):
         gauge.set(0)

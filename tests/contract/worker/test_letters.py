@@ -10,7 +10,7 @@ from footfall.errors import StoreDown
 from footfall.metrics import DEAD_LETTERED, LOG_BACKLOG, WORKER_PAUSED
 from footfall.model.ids import uuid7
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.worker import share
+from footfall.worker import dead_letter_rate
 from tests.contract.installation import (
     broken_record,
     drain,
@@ -230,7 +230,7 @@ async def test_a_store_that_fails_while_a_refused_row_is_looked_for(world, monke
 @pytest.fixture
 def ten(monkeypatch):
     """Ten dead letters are enough for a pause; of a hundred, each would be tried again on its own."""
-    monkeypatch.setattr(share, "AT_LEAST", 10)
+    monkeypatch.setattr(dead_letter_rate, "AT_LEAST", 10)
 
 
 async def test_it_pauses_when_too_much_cannot_be_stored_and_goes_on_after_the_fix(world, fix, ten):

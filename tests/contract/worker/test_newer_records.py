@@ -11,7 +11,7 @@ from footfall.model import record as model
 from footfall.model.ids import uuid7
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.tenants.model import DEFAULT_WORKSPACE
-from footfall.worker import share
+from footfall.worker import dead_letter_rate
 from tests.contract.installation import (
     Crash,
     crash,
@@ -174,7 +174,7 @@ async def test_bytes_that_are_no_record_are_kept_too(world):
 
 async def test_records_that_cannot_be_read_weigh_what_they_hold(world, monkeypatch):
     """Nine records of a hundred events each beside a thousand good events are no small share."""
-    monkeypatch.setattr(share, "AT_LEAST", 100)
+    monkeypatch.setattr(dead_letter_rate, "AT_LEAST", 100)
     await world.append(1000)
     bad = msgspec.msgpack.decode(record([event() for _ in range(100)]))
     bad[1] = "no time"

@@ -6,7 +6,7 @@ import pytest
 
 from footfall.errors import Retryable, StoreDown, TooSlow
 from footfall.model.ids import uuid7
-from footfall.worker import retries
+from footfall.worker import dead_letters
 from tests.contract.installation import (
     Crash,
     crash,
@@ -194,7 +194,7 @@ async def test_the_letters_of_a_round_are_one_insert_and_one_transaction(world, 
 
 
 async def test_live_events_are_stored_between_rounds(world, fix, monkeypatch):
-    monkeypatch.setattr(retries, "_MOST", 10)
+    monkeypatch.setattr(dead_letters, "_MOST", 10)
     await send(world, *(poison() for _ in range(50)))
     await drain(world)
     fix()

@@ -16,7 +16,7 @@ from footfall.jobs import compaction
 from footfall.settings import Settings
 from footfall.state import stored
 from footfall.units import FOREVER
-from footfall.worker import loop, patience, prepare
+from footfall.worker import backoff, loop, prepare
 from tests.faults.chance import checks
 from tests.faults.chance.clock import Clock
 from tests.faults.chance.parts import World, Wrong, open_world, unreadable
@@ -123,8 +123,8 @@ def eager(world: World) -> Generator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare, "table", fail)
-        patch.setattr(patience, "_FIRST_PAUSE", 0.002)
-        patch.setattr(patience, "_LONGEST_PAUSE", 0.02)
+        patch.setattr(backoff, "_FIRST_PAUSE", 0.002)
+        patch.setattr(backoff, "_LONGEST_PAUSE", 0.02)
         patch.setattr(loop, "_SECOND", 0.01)
         patch.setattr(loop, "_POLL", 0.005)
         patch.setattr(stored, "_REMEMBERED", 0.0)

@@ -3,7 +3,7 @@
 import msgspec
 
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Visit
-from footfall.worker.columns import columns
+from footfall.worker.columnar import columns
 
 DESK = Visit(user_agent="desk", language="de", country_code="DE", latitude=52.5, longitude=13.4, asn=7)
 PHONE = Visit(

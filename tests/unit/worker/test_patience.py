@@ -6,8 +6,8 @@ import pytest
 
 from footfall.errors import Retryable, StoreDown
 from footfall.metrics import STORE_UP
-from footfall.worker import patience as module
-from footfall.worker.patience import Breaker, Patience, Stopped
+from footfall.worker import backoff as module
+from footfall.worker.backoff import Breaker, Patience, Stopped
 
 pytestmark = pytest.mark.anyio
 

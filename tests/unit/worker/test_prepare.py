@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Tally, Visit, encode
 from footfall.state.batches import Range
 from footfall.worker import prepare as module
+from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.sorted_run import sort
 from footfall.worker.prepare import Preparer
 from footfall.worker.reader import Batch, Placed
-from footfall.worker.recent_ids import RecentIds
-from footfall.worker.recent_ids_runs import sort
 from footfall.worker.sessions import Sessions
 
 SHARD = 2**64 - 5

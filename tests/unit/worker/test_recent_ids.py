@@ -14,11 +14,11 @@ from structlog.testing import capture_logs
 from footfall.metrics import RECENT_IDS, RECENT_IDS_WINDOW_SECONDS
 from footfall.model.ids import uuid7
 from footfall.model.record import RawEvent
-from footfall.worker import recent_ids_checkpoint
-from footfall.worker.recent_ids import PARTITIONS, RecentIds, Verdict
-from footfall.worker.recent_ids_checkpoint import load, save
-from footfall.worker.recent_ids_keys import Ids, Keys, payload_digests
-from footfall.worker.recent_ids_runs import ID_BYTES, sort
+from footfall.worker.dedup import checkpoint
+from footfall.worker.dedup.checkpoint import load, save
+from footfall.worker.dedup.index import PARTITIONS, RecentIds, Verdict
+from footfall.worker.dedup.keys import Ids, Keys, payload_digests
+from footfall.worker.dedup.sorted_run import ID_BYTES, sort
 
 DAY = 86_400
 NOW = 1_763_700_000.0
@@ -393,7 +393,7 @@ def test_a_damaged_checkpoint_counts_as_absent_and_is_reported(tmp_path: Path):
 
 
 def test_a_head_that_is_whole_and_wrong_counts_as_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(recent_ids_checkpoint, "_Head", lambda *values: list(values)[:-1])
+    monkeypatch.setattr(checkpoint, "_Head", lambda *values: list(values)[:-1])
     save(tmp_path / "ids", filled().snapshot({}))
     monkeypatch.undo()
     assert load(tmp_path / "ids") is None
@@ -401,7 +401,7 @@ def test_a_head_that_is_whole_and_wrong_counts_as_absent(tmp_path: Path, monkeyp
 
 def test_a_checkpoint_of_a_newer_program_counts_as_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as newer:
-        newer.setattr(recent_ids_checkpoint, "FORMAT_VERSION", 2)
+        newer.setattr(checkpoint, "FORMAT_VERSION", 2)
         save(tmp_path / "ids", filled().snapshot({}))
     with capture_logs() as logs:
         assert load(tmp_path / "ids") is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from footfall.worker.share import DeadShare
+from footfall.worker.dead_letter_rate import DeadShare
 
 
 class Clock:

@@ -7,7 +7,7 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.ledger import LedgerCount, Outcome, hour_of, is_backfilled, received
 from footfall.state.letters import DeadLetter, event_letter, unreadable_letter
 from footfall.tenants.model import DEFAULT_WORKSPACE
-from footfall.worker.columns import Columns
+from footfall.worker.columnar import Columns
 from footfall.worker.reader import Placed
 
 # Who is told of a record that cannot be read: nobody knows whose it was.

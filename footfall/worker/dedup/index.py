@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from footfall import metrics
-from footfall.worker.recent_ids_keys import U16, U32, U64, Ids, Keys, Mask
-from footfall.worker.recent_ids_runs import EMPTY, Run, find, merge, new_run, repeats
+from footfall.worker.dedup.keys import U16, U32, U64, Ids, Keys, Mask
+from footfall.worker.dedup.sorted_run import EMPTY, Run, find, merge, new_run, repeats
 
 _PARTITION_BITS = 6
 PARTITIONS = 1 << _PARTITION_BITS

@@ -17,8 +17,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from footfall.worker.recent_ids import PARTITIONS, Generation, Partition, Snapshot
-from footfall.worker.recent_ids_runs import ID_BYTES, Run, new_run
+from footfall.worker.dedup.index import PARTITIONS, Generation, Partition, Snapshot
+from footfall.worker.dedup.sorted_run import ID_BYTES, Run, new_run
 
 log = structlog.get_logger(__name__)
 

@@ -21,10 +21,10 @@ from footfall.model.record import SEQ_PER_RECORD, RawEvent, decode
 from footfall.state.dead_letters import Unstored
 from footfall.state.ledger import BACKFILLED
 from footfall.store.port import Store
-from footfall.worker.recent_ids import RecentIds
-from footfall.worker.recent_ids_checkpoint import load, remove, save
-from footfall.worker.recent_ids_keys import ID_BYTES, UNKNOWN_PAYLOAD, Ids, payload_digests
-from footfall.worker.recent_ids_runs import sort
+from footfall.worker.dedup.checkpoint import load, remove, save
+from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.keys import ID_BYTES, UNKNOWN_PAYLOAD, Ids, payload_digests
+from footfall.worker.dedup.sorted_run import sort
 from footfall.worker.threads import in_thread
 
 log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from footfall.worker.recent_ids_keys import DIGEST_BITS, U8, U32, U64, UNKNOWN_PAYLOAD, Ids, Mask
+from footfall.worker.dedup.keys import DIGEST_BITS, U8, U32, U64, UNKNOWN_PAYLOAD, Ids, Mask
 
 # Bytes of an id.
 ID_BYTES = 13

@@ -22,11 +22,11 @@ from footfall.state.dead_letters import DeadLetters, Settled
 from footfall.state.letters import NEWER_FORMAT, UNDECODABLE, DeadLetter
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
-from footfall.worker.exact import Allowed, insert_exactly, there
-from footfall.worker.patience import Breaker, Patience
+from footfall.worker.backoff import Breaker, Patience
+from footfall.worker.dedup.keys import Ids, Mask
+from footfall.worker.dedup.restore import Memory
+from footfall.worker.insert import Allowed, insert_exactly, there
 from footfall.worker.prepare import Attempt, Preparer
-from footfall.worker.recent_ids_keys import Ids, Mask
-from footfall.worker.remembered import Memory
 from footfall.worker.threads import in_thread
 
 log = structlog.get_logger(__name__)

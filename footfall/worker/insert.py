@@ -15,7 +15,7 @@ from footfall.errors import RowRefused, StoreDown
 from footfall.metrics import INSERT_SECONDS, STORE_ERRORS
 from footfall.state.batches import Plan
 from footfall.store.port import Store
-from footfall.worker.patience import Breaker
+from footfall.worker.backoff import Breaker
 
 _PRESENT = (
     "SELECT seq FROM events WHERE shard = {shard:UInt64} AND seq BETWEEN {first:UInt64} AND {last:UInt64}"
