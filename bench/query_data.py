@@ -15,8 +15,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from footfall import main, parts
-from footfall.jobs.rollups import Rollups
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing, Plan, Range
 from footfall.state.ledger import LedgerCount, hour_of

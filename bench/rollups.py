@@ -28,10 +28,10 @@ from pathlib import Path
 import uvloop
 
 from footfall import parts
-from footfall.jobs.compaction import Merge
 from footfall.jobs.retention import Retention
-from footfall.jobs.rollups import Rollups
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.rollups.compaction import Merge
+from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing, Plan, Range
 from footfall.state.builds import Builds

@@ -24,7 +24,7 @@ from footfall.tenants.tables import open_metadata
 from footfall.tenants.tenants import Tenants
 
 if TYPE_CHECKING:
-    from footfall.jobs.rollups import Rollups
+    from footfall.rollups.maintenance import Rollups
     from footfall.state.losses import Reserve
     from footfall.state.salts import Salts
     from footfall.store.port import Store
@@ -180,7 +180,7 @@ async def with_worker(settings: Settings, eventlog: EventLog, store: "Store") ->
 async def with_rollups(settings: Settings, store: "Store", worker: "Worker") -> AsyncGenerator["Rollups"]:
     """Rollups of what the worker stores, kept current; and retention, which only deletes what they have."""
     from footfall.jobs.retention import Retention, nightly_retention
-    from footfall.jobs.rollups import Rollups, kept
+    from footfall.rollups.maintenance import Rollups, kept
     from footfall.state.days_seen import DaysSeen
 
     async with with_state(settings) as state, with_tenants(settings) as tenants:

@@ -19,14 +19,14 @@ from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.jobs import visits
 from footfall.jobs.announced import NIGHT, Decision, decide
-from footfall.jobs.covered import not_covered
-from footfall.jobs.cubes import Statement
 from footfall.jobs.ranges import iso
 from footfall.jobs.retention_plan import Month, RetentionPlan, date_of, day_of
-from footfall.jobs.rollups import Rollups
 from footfall.metrics import RETENTION_ANNOUNCED, RETENTION_HELD
 from footfall.model.calendar import month_end
 from footfall.model.visits import FIELDS
+from footfall.rollups.covered import not_covered
+from footfall.rollups.maintenance import Rollups
+from footfall.rollups.statements import Statement
 from footfall.runtime.daily import Daily
 from footfall.settings import Settings
 from footfall.state.builds import Builds

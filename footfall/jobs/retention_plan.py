@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from footfall.jobs.cubes import Statement
 from footfall.model.calendar import month_start
+from footfall.rollups.statements import Statement
 from footfall.state.builds import Builds
 from footfall.state.manifest import Building
 from footfall.state.retained import Item, Retained

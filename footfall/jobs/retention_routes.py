@@ -12,8 +12,8 @@ from footfall.errors import Conflict, Denied, Invalid
 from footfall.jobs.ranges import iso
 from footfall.jobs.retention import Retention
 from footfall.jobs.retention_plan import Month
-from footfall.jobs.rollups import Rollups
 from footfall.problems_litestar import refusals
+from footfall.rollups.maintenance import Rollups
 from footfall.tenants.directory import LOCAL_KEY, Directory
 from footfall.tenants.guard import allowed, key_of, parameters
 from footfall.units import DAY, FOREVER, spell_time

@@ -6,13 +6,14 @@ values of the cube's fields. Only what is sliced is compared, and where retentio
 
 from typing import Any
 
-from footfall.jobs import cubes, visits
-from footfall.jobs.covered import lacking
-from footfall.jobs.cubes import Span
+from footfall.jobs import visits
 from footfall.jobs.findings import RETAINED, Finding, finding
 from footfall.jobs.ranges import iso
 from footfall.model.calendar import LONGEST_DAY, month_start
 from footfall.model.rollups import CUBES, ONLY, VALUES, Cube, columns_of, field_text
+from footfall.rollups import statements
+from footfall.rollups.covered import lacking
+from footfall.rollups.statements import Span
 from footfall.state.builds import Building, Builds, Manifest
 from footfall.store.port import Store
 
@@ -115,10 +116,10 @@ class RollupVerifier:
         entries = [entry for entry in manifest.entries if entry.last >= start and entry.first < end]
         if any(cube.name not in entry.cubes for entry in entries):
             return []
-        rows = cubes.rows_of(held)
+        rows = statements.rows_of(held)
         # Days that begin before `end` last longer.
         span = Span(start, end + LONGEST_DAY)
-        buckets, values = cubes.buckets(manifest.zones, dict.fromkeys(manifest.zones, span))
+        buckets, values = statements.buckets(manifest.zones, dict.fromkeys(manifest.zones, span))
         columns = {column: field for field, column in columns_of(cube).items()}
         of_event = [
             f"toString({field_text(columns[column])})" if column in columns else "''"

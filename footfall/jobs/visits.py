@@ -8,11 +8,11 @@ A visit over the end of a month (UTC), or over two sites, is one for each.
 
 from collections.abc import Iterator, Mapping
 
-from footfall.jobs import cubes
-from footfall.jobs.cubes import Span, Statement
 from footfall.model.calendar import month_end, month_start
 from footfall.model.rollups import HOUR_MS
 from footfall.model.visits import FACTS, FIELDS, ORDER, PAGE_OF
+from footfall.rollups import statements
+from footfall.rollups.statements import Span, Statement
 from footfall.state.manifest import Going, Zone
 
 BYTES = 2048
@@ -57,7 +57,7 @@ FROM {rows} GROUP BY workspace_id, site_id, is_bot, of_field, at
 
 def going_events(going: Going) -> Statement:
     """The condition on `events` of a deletion."""
-    held = cubes.rows_of(going.held)
+    held = statements.rows_of(going.held)
     return Statement(
         "toYYYYMM(occurred_at) = {going_month:UInt32} AND site_id IN {going_sites:Array(String)}"
         f" AND received_at < fromUnixTimestamp64Milli({{going_received:Int64}}, 'UTC') AND {held.sql}",
@@ -98,7 +98,7 @@ def keep(
     rows = going_events(going)
     span = Span(month_start(going.month), month_end(going.month) - 1)
     there = {site: zones.get(site, Zone("UTC", HOUR_MS)) for site in going.sites}
-    at, values = cubes.buckets(there, dict.fromkeys(there, span))
+    at, values = statements.buckets(there, dict.fromkeys(there, span))
     for sites, share, shares in _portions(counts, at_once):
         yield from _unstage()
         yield Statement(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from footfall.jobs import compaction
+from footfall.rollups import compaction
 from tests.contract.installation import one_store
 from tests.contract.sliced import DAY, END, START, new_world
 

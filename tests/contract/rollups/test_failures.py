@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from footfall.errors import Conflict, StoreDown
-from footfall.jobs import compaction
-from footfall.jobs.rollups import Rollups, kept
 from footfall.model.rollups import CUBES
+from footfall.rollups import compaction
+from footfall.rollups.maintenance import Rollups, kept
 from footfall.state.builds import Builds
 from footfall.state.lease import Lease
 from tests.contract.installation import Crash, until
@@ -211,7 +211,7 @@ async def test_a_statement_that_is_cancelled_is_ended_and_the_next_one_runs(worl
 
 
 async def test_stopping_in_the_middle_of_a_slice_leaves_nothing_that_counts(world, monkeypatch):
-    monkeypatch.setattr("footfall.jobs.rollups._LOOK_EVERY", 0.01)
+    monkeypatch.setattr("footfall.rollups.maintenance._LOOK_EVERY", 0.01)
     await world.take(world.made(50))
     reached, real = asyncio.Event(), Builds.publish
 

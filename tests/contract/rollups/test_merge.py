@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from footfall.jobs import compaction
-from footfall.jobs.compaction import due
 from footfall.model.ids import uuid7
 from footfall.model.rollups import CUBES
+from footfall.rollups import compaction
+from footfall.rollups.compaction import due
 from footfall.state.builds import Entry, Partition
 from tests.contract.sliced import DAY, START
 

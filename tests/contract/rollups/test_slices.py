@@ -184,7 +184,7 @@ def _before(world, monkeypatch, when, act):
 
 
 async def test_many_late_rows_are_reason_enough_for_a_slice(world, monkeypatch):
-    monkeypatch.setattr("footfall.jobs.rollups._MOST_LATE", 5)
+    monkeypatch.setattr("footfall.rollups.maintenance._MOST_LATE", 5)
     dead = await world.take(world.made(300), letters=20)
     await world.rollups.slice_all()
     await world.retry(dead[:4])

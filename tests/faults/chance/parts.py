@@ -19,8 +19,8 @@ from footfall.eventlog.sqlite.files import Segment, is_sealed, list_segments, li
 from footfall.imports.clicks import Importer
 from footfall.imports.intake import Intake
 from footfall.jobs.retention import Retention
-from footfall.jobs.rollups import Rollups
 from footfall.query.engine import Engine
+from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.state.batches import Batches
 from footfall.state.days_seen import DaysSeen

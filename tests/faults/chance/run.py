@@ -12,7 +12,7 @@ import pytest
 
 from footfall.eventlog.sqlite import reader
 from footfall.imports import intake
-from footfall.jobs import compaction
+from footfall.rollups import compaction
 from footfall.settings import Settings
 from footfall.state import stored
 from footfall.units import FOREVER

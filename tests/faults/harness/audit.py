@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from footfall.database import Database
 from footfall.eventlog import open_log
-from footfall.jobs import cubes
-from footfall.jobs.cubes import Statement
 from footfall.jobs.findings import Finding
 from footfall.jobs.verify import Verifier
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.jobs.visits import going_events
+from footfall.rollups import statements
+from footfall.rollups.statements import Statement
 from footfall.settings import Settings
 from footfall.state.builds import Builds, Partition
 from footfall.state.ledger import HOUR
@@ -39,7 +39,7 @@ class Audit:
     async def counts(self) -> list[str]:
         """Whether the published builds have as many events as there are below the watermarks."""
         _, held = await Builds(self.state).sliced()
-        rows = cubes.rows_of(held)
+        rows = statements.rows_of(held)
         ((events,),) = await self.store.query(
             f"SELECT count() FROM events WHERE {rows.sql}",
             rows.parameters,
@@ -58,7 +58,7 @@ class Audit:
     async def partitions(self) -> list[str]:
         """Whether the store has the partitions of the manifest and no others, and no build is open."""
         books = await Builds(self.state).books()
-        statement = cubes.partitions()
+        statement = statements.partitions()
         rows = await self.store.query(statement.sql, statement.parameters)
         there = {Partition(month, build) for month, build in rows}
         known = books.published | books.retired.keys()
@@ -72,7 +72,7 @@ class Audit:
     async def unsliced(self) -> list[str]:
         """Whether all events are in the rollups."""
         _, held = await Builds(self.state).sliced()
-        rows = cubes.rows_of(held)
+        rows = statements.rows_of(held)
         ((left,),) = await self.store.query(
             f"SELECT count() FROM events WHERE NOT ({rows.sql})",
             rows.parameters,

@@ -9,12 +9,12 @@ from functools import partial
 
 from footfall import parts
 from footfall.cli.app import main
-from footfall.jobs import compaction, rollups
+from footfall.rollups import compaction, maintenance
 from footfall.state.dead_letters import MAX_LETTERS, DeadLetters
 from footfall.worker import open as opening
 
 if __name__ == "__main__":
-    rollups._LOOK_EVERY = float(os.environ.get("LOOK_EVERY", "0.05"))
+    maintenance._LOOK_EVERY = float(os.environ.get("LOOK_EVERY", "0.05"))
     parts._TICK = parts._RETAIN_EVERY = float(os.environ.get("TICK", "60"))
     opening.DeadLetters = partial(DeadLetters, max_letters=int(os.environ.get("LETTERS", MAX_LETTERS)))
     compaction.FAN_IN = 3

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from footfall.database import Database
 from footfall.errors import FootfallError
-from footfall.jobs.compaction import Compactor, Merge
 from footfall.jobs.retention import Retention
-from footfall.jobs.rollups import Rollups
-from footfall.jobs.slices import Slicer
 from footfall.parts import with_state, with_store
+from footfall.rollups.compaction import Compactor, Merge
+from footfall.rollups.maintenance import Rollups
+from footfall.rollups.slicing import Slicer
 from footfall.runtime import logs
 from footfall.settings import Settings, load
 from footfall.state.batches import Batches

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from footfall.jobs.rollups import Rollups
 from footfall.parts import with_state, with_tenants
+from footfall.rollups.maintenance import Rollups
 from footfall.runtime import logs
 from footfall.settings import Settings, load
 from footfall.store import open_store

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
-from footfall.jobs import cubes
 from footfall.model.calendar import LONGEST_DAY, month_end, month_start
+from footfall.rollups import statements
 from footfall.state.builds import Building, Builds, Manifest
 from footfall.state.retained import Item
 from footfall.store.port import Store
@@ -84,7 +84,7 @@ async def not_covered(store: Store, builds: Builds, items: Collection[Item]) -> 
 async def _miscounted(
     store: Store, manifest: Manifest, held: Building, month: int, sites: Collection[str]
 ) -> set[str]:
-    rows = cubes.rows_of(held)
+    rows = statements.rows_of(held)
     builds = [(entry.month, entry.build) for entry in manifest.entries if entry.month == month]
     start = month_start(month)
     asked = {

@@ -8,8 +8,8 @@ is to be merged is estimated first, and taken in pieces.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from footfall.jobs.cubes import Statement, runs
 from footfall.model.rollups import MEASURES, VALUES, Cube, Measure
+from footfall.rollups.statements import Statement, runs
 from footfall.state.manifest import Building
 
 LITTLE = 32 << 20

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from footfall.jobs.merges import groups_of, merges, spread_of
-from footfall.jobs.slices import Slicer
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
 from footfall.model.calendar import month_end
 from footfall.model.rollups import CUBES
+from footfall.rollups.merge_statements import groups_of, merges, spread_of
+from footfall.rollups.slicing import Slicer
 from footfall.state.builds import Builds, Entry
 from footfall.store.port import Store
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import structlog
 
-from footfall.jobs import cubes
-from footfall.jobs.cubes import Span, Statement
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
 from footfall.model.calendar import step_of
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.model.rollups import CUBES, HOUR_MS
+from footfall.rollups import statements
+from footfall.rollups.statements import Span, Statement
 from footfall.state.batches import Batches
 from footfall.state.builds import Building, Builds, Entry, Part, Zone
 from footfall.state.manifest import takeable
@@ -82,21 +82,21 @@ class Slicer:
 
         Returns the number of the events, and the zones of sites that are not `known`.
         """
-        rows = cubes.rows_of(building, within)
+        rows = statements.rows_of(building, within)
         spans: dict[str, Span] = {}
         taken = 0
-        for site, count, first, last in await self._ask(cubes.sites_of(rows)):
+        for site, count, first, last in await self._ask(statements.sites_of(rows)):
             spans[site] = Span(first, last)
             taken += count
         found = await self._zones_of([site for site in spans if site not in known])
         if not taken:
             return 0, {}
-        await self._do(cubes.unstage())
+        await self._do(statements.unstage())
         zones = {site: found.get(site) or known[site] for site in spans}
-        await self._do(cubes.stage(rows, zones, spans))
-        for statement in cubes.aggregates(taken, building.build, building.month):
+        await self._do(statements.stage(rows, zones, spans))
+        for statement in statements.aggregates(taken, building.build, building.month):
             await self._do(statement)
-        await self._do(cubes.unstage())
+        await self._do(statements.unstage())
         return taken, found
 
     async def rebuild(self, month: int, most: int) -> int:
@@ -105,8 +105,8 @@ class Slicer:
         building = await self._builds.begin_rebuild(month)
         known = (await self._builds.manifest()).zones
         taken = 0
-        hours = [(int(at), int(rows)) for at, rows in await self._ask(cubes.hours_of(building))]
-        for first, last, _ in cubes.runs(hours, most):
+        hours = [(int(at), int(rows)) for at, rows in await self._ask(statements.hours_of(building))]
+        for first, last, _ in statements.runs(hours, most):
             rows, _ = await self.fill(building, known, Span(first, last + HOUR_MS - 1))
             taken += rows
         await self._builds.publish(building, await self.entries(building, 1), {}, int(self._clock() * 1000))
@@ -120,7 +120,7 @@ class Slicer:
         """What the store has of the build, by month."""
         return [
             Entry(building.build, month, level, rows, first, last, tuple(cube.name for cube in CUBES))
-            for month, rows, first, last in await self._ask(cubes.partitions_of(building.build))
+            for month, rows, first, last in await self._ask(statements.partitions_of(building.build))
         ]
 
     async def _zones_of(self, sites: Collection[str]) -> dict[str, Zone]:
@@ -141,7 +141,7 @@ class Slicer:
         return parts
 
     async def _count(self, parts: Sequence[Part]) -> int:
-        return int((await self._ask(cubes.count_of(parts)))[0][0])
+        return int((await self._ask(statements.count_of(parts)))[0][0])
 
     async def _ask(self, question: Statement) -> Sequence[tuple[Any, ...]]:
         return await self._store.query(question.sql, question.parameters, lane="house")

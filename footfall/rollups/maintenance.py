@@ -15,12 +15,12 @@ import structlog
 
 from footfall.database import Database
 from footfall.errors import Conflict, StoreDown
-from footfall.jobs import cubes
-from footfall.jobs.compaction import Compactor, due
-from footfall.jobs.covered import Lacking, lacking
-from footfall.jobs.slices import Slicer, Zones
 from footfall.metrics import NIGHTLY_OVERDUE, ROLLUP_TIMESTAMP, ROLLUP_WAITING, ROLLUPS_MISSING
 from footfall.model.calendar import month_start
+from footfall.rollups import statements
+from footfall.rollups.compaction import Compactor, due
+from footfall.rollups.covered import Lacking, lacking
+from footfall.rollups.slicing import Slicer, Zones
 from footfall.runtime.background import every
 from footfall.settings import Settings
 from footfall.state.batches import Batches
@@ -194,9 +194,9 @@ class Rollups:
         for building in (await self._builds.books()).building:
             log.warning("a build was left open; it is given up", build=building.build, kind=building.kind)
             await self._builds.abandon(building)
-        await self._do(cubes.unstage())
+        await self._do(statements.unstage())
         books = await self._builds.books()
-        statement = cubes.partitions()
+        statement = statements.partitions()
         there = {
             Partition(month, build)
             for month, build in await self._store.query(statement.sql, statement.parameters, lane="house")
@@ -225,7 +225,7 @@ class Rollups:
         dropped: list[Partition] = []
         for partition in partitions:
             try:
-                await self._do(cubes.drop(*partition))
+                await self._do(statements.drop(*partition))
             except StoreDown as error:
                 log.warning("rollups.not_dropped", partition=partition, problem=str(error))
             else:
@@ -233,7 +233,7 @@ class Rollups:
                 dropped.append(partition)
         return dropped
 
-    async def _do(self, statement: cubes.Statement) -> None:
+    async def _do(self, statement: statements.Statement) -> None:
         await self._store.build(statement.sql, statement.parameters)
 
 
