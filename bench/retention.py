@@ -13,9 +13,9 @@ from pathlib import Path
 
 from footfall import parts
 from footfall.errors import FootfallError
-from footfall.jobs.retention import Retention
 from footfall.model.calendar import month_start
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.retention.policy import Retention
 from footfall.rollups import statements
 from footfall.settings import Settings
 from footfall.state.builds import Builds

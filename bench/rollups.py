@@ -28,8 +28,8 @@ from pathlib import Path
 import uvloop
 
 from footfall import parts
-from footfall.jobs.retention import Retention
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.retention.policy import Retention
 from footfall.rollups.compaction import Merge
 from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings

@@ -179,7 +179,7 @@ async def with_worker(settings: Settings, eventlog: EventLog, store: "Store") ->
 @asynccontextmanager
 async def with_rollups(settings: Settings, store: "Store", worker: "Worker") -> AsyncGenerator["Rollups"]:
     """Rollups of what the worker stores, kept current; and retention, which only deletes what they have."""
-    from footfall.jobs.retention import Retention, nightly_retention
+    from footfall.retention.policy import Retention, nightly_retention
     from footfall.rollups.maintenance import Rollups, kept
     from footfall.state.days_seen import DaysSeen
 
@@ -220,7 +220,6 @@ async def with_console(
     from footfall.imports.routes import import_routes
     from footfall.jobs.measure import measure_books
     from footfall.jobs.nightly import nightly_verify
-    from footfall.jobs.retention import Retention
     from footfall.jobs.retention_routes import retention_routes
     from footfall.jobs.routes import verify_routes
     from footfall.jobs.verify import Verifier
@@ -228,6 +227,7 @@ async def with_console(
     from footfall.query.dead_letters import dead_letter_routes
     from footfall.query.ledger import ledger_routes
     from footfall.query.routes import create_app
+    from footfall.retention.policy import Retention
     from footfall.state.dead_letters import DeadLetters
     from footfall.state.ledger import Ledger
     from footfall.state.stored import StateOfRollups

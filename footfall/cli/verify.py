@@ -14,8 +14,8 @@ from footfall.cli.console_client import Console, console
 from footfall.cli.import_files import Key, Url
 from footfall.cli.roles import Data
 from footfall.errors import FootfallError
-from footfall.jobs.ranges import iso, resolve
 from footfall.settings import load
+from footfall.state.ranges import iso, resolve
 
 _SHOWN = 50  # findings
 _STOPPED = 130  # exit status after Ctrl-C, as shells have it

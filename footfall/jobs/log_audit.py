@@ -9,9 +9,9 @@ from footfall.jobs import rows
 from footfall.jobs.books import Books
 from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, positions
 from footfall.jobs.log_records import SLACK, Group, Logged, groups, held, next_readable
-from footfall.jobs.retention import not_compared
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.retention.policy import not_compared
 from footfall.state.ledger import hour_of
 from footfall.state.retained import Deleted
 from footfall.store.ids import EventId, stored_ids

@@ -6,11 +6,11 @@ from pathlib import Path
 import structlog
 
 from footfall.jobs.findings import Result
-from footfall.jobs.ranges import iso
 from footfall.jobs.verify import Verifier
 from footfall.metrics import VERIFY_FINDINGS, VERIFY_TIMESTAMP
 from footfall.runtime.daily import Daily
 from footfall.state.ledger import HOUR
+from footfall.state.ranges import iso
 
 log = structlog.get_logger(__name__)
 

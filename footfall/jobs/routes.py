@@ -10,9 +10,9 @@ from msgspec import Meta, Struct
 
 from footfall.errors import Invalid
 from footfall.jobs.findings import Check, Finding, Level, Result, SiteFigures
-from footfall.jobs.ranges import DAY, iso, resolve
 from footfall.jobs.verify import Verifier
 from footfall.problems_litestar import refusals
+from footfall.state.ranges import DAY, iso, resolve
 from footfall.tenants.directory import Directory
 from footfall.tenants.guard import allowed, key_of, parameters
 

@@ -35,14 +35,14 @@ from footfall.jobs.findings import (
     positions,
 )
 from footfall.jobs.log_audit import LogAudit
-from footfall.jobs.ranges import iso
-from footfall.jobs.retention import not_compared
 from footfall.jobs.rows import DoubledId, Rows
 from footfall.jobs.until_stop import Stopped, before
 from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.retention.policy import not_compared
 from footfall.state.builds import Builds
 from footfall.state.ledger import HOUR, hour_of
+from footfall.state.ranges import iso
 from footfall.state.retained import Deleted, Retained
 from footfall.store.port import Store
 

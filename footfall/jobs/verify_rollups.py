@@ -6,15 +6,15 @@ values of the cube's fields. Only what is sliced is compared, and where retentio
 
 from typing import Any
 
-from footfall.jobs import visits
 from footfall.jobs.findings import RETAINED, Finding, finding
-from footfall.jobs.ranges import iso
 from footfall.model.calendar import LONGEST_DAY, month_start
 from footfall.model.rollups import CUBES, ONLY, VALUES, Cube, columns_of, field_text
+from footfall.retention import session_archive
 from footfall.rollups import statements
 from footfall.rollups.covered import lacking
 from footfall.rollups.statements import Span
 from footfall.state.builds import Building, Builds, Manifest
+from footfall.state.ranges import iso
 from footfall.store.port import Store
 
 _MOST = 100  # findings of a cube
@@ -163,7 +163,7 @@ class RollupVerifier:
         found: list[Finding] = []
         for kept in (await self._builds.manifest()).visits:
             at = month_start(kept.month)
-            [(rows,)] = await self._store.query(*visits.rows_of(kept.build), lane="house")
+            [(rows,)] = await self._store.query(*session_archive.rows_of(kept.build), lane="house")
             if start <= at < end and rows != kept.rows:
                 found.append(
                     finding("rollups", ("", "", at), kept.rows, rows, (f"visits, build {kept.build}",))

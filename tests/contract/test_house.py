@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from footfall.errors import FootfallError, StoreDown, TooSlow
-from footfall.jobs.retention import Retention
 from footfall.jobs.verify import Verifier
+from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from tests.contract import installation, sliced
 from tests.contract.test_store import ENDLESS, count, opened, rows, runs, until

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from footfall.jobs.announced import NIGHT, decide
+from footfall.retention.announced import NIGHT, decide
 from footfall.state.days_seen import Look, believed, enter
 from footfall.state.retained import Item
 

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from footfall.errors import StoreDown
-from footfall.jobs.retention import Retention
 from footfall.model.rollups import CUBES
 from footfall.query.answers import Asker
 from footfall.query.engine import Engine
@@ -20,6 +19,7 @@ from footfall.query.explain import explain
 from footfall.query.language import Query, compared_period, period_of, understand
 from footfall.query.metrics import METRICS
 from footfall.query.planner import SMALL
+from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add
 from footfall.state.stored import StateOfRollups

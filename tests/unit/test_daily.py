@@ -6,8 +6,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from footfall.errors import Invalid
-from footfall.jobs.ranges import resolve
 from footfall.runtime.daily import Daily
+from footfall.state.ranges import resolve
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from footfall.jobs.retention import Retention
+from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.days_seen import DaysSeen
 from footfall.state.retained import Item, Retained

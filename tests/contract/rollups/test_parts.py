@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from footfall.jobs.retention import Retention
 from footfall.query.engine import Engine
 from footfall.query.metrics import METRICS
 from footfall.query.params import parse
 from footfall.query.report import Context
 from footfall.query.reports.link import REPORT as LINK
+from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.stored import StateOfRollups, StoredEvents
 from footfall.units import FOREVER

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from footfall.errors import Conflict, Invalid
 from footfall.eventlog import open_log
 from footfall.jobs.rebuild import rebuild
-from footfall.jobs.retention import Retention
 from footfall.jobs.verify_rollups import RollupVerifier
+from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.retained import Retained
 from footfall.state.tables import open_state

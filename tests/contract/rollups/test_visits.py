@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from footfall.jobs import visits
-from footfall.jobs.retention import Retention
 from footfall.query.answers import Asker
 from footfall.query.engine import Engine
 from footfall.query.explain import explain
 from footfall.query.language import Query, period_of, understand
+from footfall.retention import session_archive
+from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add
 from footfall.state.retained import Retained
@@ -223,12 +223,12 @@ async def test_what_an_attempt_left_that_failed_before_counts_for_nothing_and_go
             assert all(same(figures, rows[key]) for key, figures in before[name][0].items())
     await world.two_nights(asking.retention())
     compare(before, await asking.answers())
-    there = {build for (build,) in await world.store.query(*visits.builds())}
+    there = {build for (build,) in await world.store.query(*session_archive.builds())}
     assert there == {kept.build for kept in await Retained(world.database).visits()}
 
 
 async def test_many_visits_are_counted_in_shares(world, monkeypatch):
-    monkeypatch.setattr("footfall.jobs.visits.BYTES", Settings().store_memory // 100)
+    monkeypatch.setattr("footfall.retention.session_archive.BYTES", Settings().store_memory // 100)
     asking = Asking(world)
     await asking.take(500)
     before = await asking.answers()
@@ -265,7 +265,7 @@ async def test_they_go_with_the_rollups(world):
     await world.two_nights(job)
     assert await Retained(world.database).visits() == []
     await job.apply()
-    assert list(await world.store.query(*visits.builds())) == []
+    assert list(await world.store.query(*session_archive.builds())) == []
 
 
 def events(dates, *dimensions, **more):
@@ -322,8 +322,8 @@ async def test_what_went_with_the_rollups_is_said_to_be_missing(world):
 
 
 async def test_a_field_that_was_not_kept_then_is_said_to_be_missing(world, monkeypatch):
-    monkeypatch.setattr("footfall.jobs.visits.FIELDS", ("", "entry_page"))
-    monkeypatch.setattr("footfall.jobs.retention.FIELDS", ("", "entry_page"))
+    monkeypatch.setattr("footfall.retention.session_archive.FIELDS", ("", "entry_page"))
+    monkeypatch.setattr("footfall.retention.policy.FIELDS", ("", "entry_page"))
     asking = Asking(world)
     await asking.take(300, keep=of_utc)
     await world.two_nights(asking.retention())

@@ -6,10 +6,10 @@ import time
 import pytest
 from litestar import Litestar
 
-from footfall.jobs.retention import Retention
 from footfall.jobs.retention_routes import retention_routes
 from footfall.jobs.routes import verify_routes
 from footfall.problems_litestar import exception_handlers, strict_body
+from footfall.retention.policy import Retention
 from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.tenants.directory import Directory

@@ -6,13 +6,13 @@ import pytest
 
 from footfall.cli import retention, verify
 from footfall.jobs.findings import FIRSTS_UNKNOWN
-from footfall.jobs.ranges import iso
-from footfall.jobs.retention import nightly_retention
-from footfall.jobs.retention_plan import Month
 from footfall.jobs.retention_routes import _warnings
+from footfall.retention.plan import Month
+from footfall.retention.policy import nightly_retention
 from footfall.state.builds import Builds
 from footfall.state.ledger import HOUR, hour_of
 from footfall.state.manifest import KeptVisits
+from footfall.state.ranges import iso
 from footfall.state.retained import Deleted, Retained
 from footfall.units import FOREVER
 from tests.contract.acme import assert_problem

@@ -12,8 +12,8 @@ from footfall.cli.console_client import Console
 from footfall.errors import Retryable
 from footfall.jobs import busy, log_records
 from footfall.jobs.busy import cut
-from footfall.jobs.ranges import iso
 from footfall.state.ledger import HOUR
+from footfall.state.ranges import iso
 from footfall.state.tables import positions, rollups_deleted
 from tests.contract.verified import END, NOW, START, THIS_HOUR, event
 

@@ -18,8 +18,8 @@ from footfall.eventlog.sqlite import reader
 from footfall.eventlog.sqlite.files import Segment, is_sealed, list_segments, list_shards, shard_directory
 from footfall.imports.clicks import Importer
 from footfall.imports.intake import Intake
-from footfall.jobs.retention import Retention
 from footfall.query.engine import Engine
+from footfall.retention.policy import Retention
 from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.state.batches import Batches

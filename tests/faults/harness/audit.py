@@ -7,7 +7,7 @@ from footfall.eventlog import open_log
 from footfall.jobs.findings import Finding
 from footfall.jobs.verify import Verifier
 from footfall.jobs.verify_rollups import RollupVerifier
-from footfall.jobs.visits import going_events
+from footfall.retention.session_archive import going_events
 from footfall.rollups import statements
 from footfall.rollups.statements import Statement
 from footfall.settings import Settings

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from footfall.database import Database
 from footfall.errors import FootfallError
-from footfall.jobs.retention import Retention
 from footfall.parts import with_state, with_store
+from footfall.retention.policy import Retention
 from footfall.rollups.compaction import Compactor, Merge
 from footfall.rollups.maintenance import Rollups
 from footfall.rollups.slicing import Slicer

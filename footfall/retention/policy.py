@@ -17,13 +17,12 @@ import structlog
 
 from footfall.database import Database
 from footfall.errors import Invalid
-from footfall.jobs import visits
-from footfall.jobs.announced import NIGHT, Decision, decide
-from footfall.jobs.ranges import iso
-from footfall.jobs.retention_plan import Month, RetentionPlan, date_of, day_of
 from footfall.metrics import RETENTION_ANNOUNCED, RETENTION_HELD
 from footfall.model.calendar import month_end
 from footfall.model.visits import FIELDS
+from footfall.retention import session_archive
+from footfall.retention.announced import NIGHT, Decision, decide
+from footfall.retention.plan import Month, RetentionPlan, date_of, day_of
 from footfall.rollups.covered import not_covered
 from footfall.rollups.maintenance import Rollups
 from footfall.rollups.statements import Statement
@@ -32,6 +31,7 @@ from footfall.settings import Settings
 from footfall.state.builds import Builds
 from footfall.state.lease import Fence
 from footfall.state.manifest import Going, KeptVisits, Zone
+from footfall.state.ranges import iso
 from footfall.state.retained import Deleted, Item, Retained
 from footfall.store.port import Store
 from footfall.units import FOREVER, spell_time
@@ -57,7 +57,7 @@ class Retention:
         patience: float | None = None,
     ) -> None:
         self._patience = settings.query_timeout if patience is None else patience
-        self._at_once = settings.store_memory // visits.BYTES
+        self._at_once = settings.store_memory // session_archive.BYTES
         self._store = store
         self._builds = Builds(state, fence)
         self._retained = Retained(state, fence)
@@ -196,9 +196,9 @@ class Retention:
         self, going: Going, counts: Mapping[str, int], zones: Mapping[str, Zone]
     ) -> None:
         build = await self._builds.number()
-        for statement in visits.keep(build, going, zones, counts, self._at_once):
+        for statement in session_archive.keep(build, going, zones, counts, self._at_once):
             await self._do(statement)
-        [(rows,)] = await self._store.query(*visits.rows_of(build), lane="house")
+        [(rows,)] = await self._store.query(*session_archive.rows_of(build), lane="house")
         kept = KeptVisits(build, going.month, rows, FIELDS, going)
         deleted = Deleted(month_end(going.month), going.received)
         await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
@@ -213,8 +213,8 @@ class Retention:
             if held := await self._stuck(kept):
                 stuck |= held
                 continue
-            await self._do(visits.mark(kept.going))
-            await self._do(visits.delete(kept.going))
+            await self._do(session_archive.mark(kept.going))
+            await self._do(session_archive.delete(kept.going))
             await self._retained.gone(kept.build)
             log.warning("retention.deleted", month=kept.month, sites=len(kept.going.sites))
         return stuck
@@ -228,7 +228,7 @@ class Retention:
         if kept.going is None:
             return set()
         items = {Item("events", kept.going.month, site) for site in kept.going.sites}
-        [(rows,)] = await self._store.query(*visits.rows_of(kept.build), lane="house")
+        [(rows,)] = await self._store.query(*session_archive.rows_of(kept.build), lane="house")
         return items if rows != kept.rows else await not_covered(self._store, self._builds, items)
 
     def _tell(self, held: Collection[Item]) -> None:
@@ -242,9 +242,9 @@ class Retention:
         Returns as `_delete_prepared`.
         """
         known = await self._retained.visits()
-        there = {build for (build,) in await self._store.query(*visits.builds(), lane="house")}
+        there = {build for (build,) in await self._store.query(*session_archive.builds(), lane="house")}
         for build in sorted(there - {kept.build for kept in known}):
-            await self._do(visits.drop(build))
+            await self._do(session_archive.drop(build))
         return await self._delete_prepared()
 
     async def _old_rollups(self, now: int) -> list[Item]:
