@@ -218,11 +218,8 @@ async def with_console(
     """
     from footfall.imports.open import open_imports
     from footfall.imports.routes import import_routes
-    from footfall.jobs.measure import measure_books
-    from footfall.jobs.nightly import nightly_verify
     from footfall.jobs.retention_routes import retention_routes
     from footfall.jobs.routes import verify_routes
-    from footfall.jobs.verify import Verifier
     from footfall.local_token import only_from_here
     from footfall.query.dead_letters import dead_letter_routes
     from footfall.query.ledger import ledger_routes
@@ -232,6 +229,9 @@ async def with_console(
     from footfall.state.ledger import Ledger
     from footfall.state.stored import StateOfRollups
     from footfall.tenants.routes import tenant_routes
+    from footfall.verify.measure import measure_books
+    from footfall.verify.nightly import nightly_verify
+    from footfall.verify.verifier import Verifier
     from footfall.worker.in_flight import InFlightCounter
 
     async with AsyncExitStack() as stack:

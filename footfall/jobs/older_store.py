@@ -6,9 +6,9 @@ import structlog
 
 from footfall.database import Database
 from footfall.errors import Misconfigured, Retryable
-from footfall.jobs.rows import at_positions
 from footfall.state.stored_row import expected
 from footfall.store.port import Store
+from footfall.verify.store_queries import at_positions
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,6 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.eventlog.port import WORKER, EventLog, Stored
-from footfall.jobs import rows
 from footfall.model.record import NIL_ID, SEQ_PER_RECORD, RawEvent, Record, decode
 from footfall.state import ledger, letter_rows
 from footfall.state.ledger import LedgerCount, hour_of, is_backfilled, received
@@ -28,6 +27,7 @@ from footfall.state.tables import positions, rollup_head
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
 from footfall.tenants.model import DEFAULT_WORKSPACE
+from footfall.verify import store_queries
 
 REASON = "unaccounted"
 """Of the dead letters."""
@@ -141,7 +141,7 @@ async def _compare(store: Store, log: EventLog, shard: int, upto: int) -> _Found
 async def _compare_chunk(store: Store, shard: int, chunk: Sequence[Stored], found: _Found) -> None:
     records = [(entry, _record(entry)) for entry in chunk]
     times = [event.occurred_at for _, record in records if record for event in record.events]
-    there = await rows.at_positions(
+    there = await store_queries.at_positions(
         store,
         shard,
         (chunk[0].offset * SEQ_PER_RECORD, (chunk[-1].offset + 1) * SEQ_PER_RECORD - 1),

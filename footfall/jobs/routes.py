@@ -9,12 +9,12 @@ from litestar.params import QueryParameter
 from msgspec import Meta, Struct
 
 from footfall.errors import Invalid
-from footfall.jobs.findings import Check, Finding, Level, Result, SiteFigures
-from footfall.jobs.verify import Verifier
 from footfall.problems_litestar import refusals
 from footfall.state.ranges import DAY, iso, resolve
 from footfall.tenants.directory import Directory
 from footfall.tenants.guard import allowed, key_of, parameters
+from footfall.verify.findings import Check, Finding, Level, Result, SiteFigures
+from footfall.verify.verifier import Verifier
 
 _MOST_DAYS = 31
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from footfall.errors import FootfallError, StoreDown, TooSlow
-from footfall.jobs.verify import Verifier
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
+from footfall.verify.verifier import Verifier
 from tests.contract import installation, sliced
 from tests.contract.test_store import ENDLESS, count, opened, rows, runs, until
 from tests.contract.test_store_parts import breaking

@@ -11,7 +11,6 @@ from footfall.enrich.pipeline import Pipeline
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.eventlog.sqlite import writer
-from footfall.jobs.verify import Verifier
 from footfall.model.columns import NAMES
 from footfall.model.ids import uuid7
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Visit, decode, encode
@@ -23,6 +22,7 @@ from footfall.state.letters import event_letter
 from footfall.state.tables import open_state
 from footfall.store import open_store
 from footfall.store.arrow import table
+from footfall.verify.verifier import Verifier
 from footfall.worker.columnar import columns
 
 NOW = int(time.time() * 1000)

@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from footfall.errors import Conflict, Invalid
 from footfall.eventlog import open_log
 from footfall.jobs.rebuild import rebuild
-from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.retained import Retained
 from footfall.state.tables import open_state
 from footfall.units import FOREVER
+from footfall.verify.rollups import RollupVerifier
 from tests.contract.sliced import DAY, END, SITES, START
 
 pytestmark = pytest.mark.anyio

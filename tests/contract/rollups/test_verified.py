@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from footfall.errors import Conflict, StoreDown
-from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.state.tables import raw_deleted
+from footfall.verify.rollups import RollupVerifier
 from tests.contract.sliced import DAY, END, START
 
 EMPTY = "defaultValueOfTypeName('AggregateFunction(uniqCombined(17), UInt64)')"

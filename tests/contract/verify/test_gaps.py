@@ -6,11 +6,11 @@ import pytest
 
 from footfall.eventlog import open_log
 from footfall.eventlog.sqlite.files import GAP
-from footfall.jobs import log_records
-from footfall.jobs.verify import Verifier
 from footfall.metrics import LOG_DAMAGED
 from footfall.settings import Settings
 from footfall.state.ledger import HOUR
+from footfall.verify import log_records
+from footfall.verify.verifier import Verifier
 from tests.contract.verified import END, NOW, event
 
 pytestmark = pytest.mark.anyio

@@ -9,11 +9,11 @@ from footfall.errors import LogFull
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry
 from footfall.eventlog.sqlite import retention
-from footfall.jobs.verify import Verifier
 from footfall.model.record import Record, Tally, Visit, decode, encode
 from footfall.settings import Settings
 from footfall.state.ledger import Ledger, received
 from footfall.state.tables import open_state
+from footfall.verify.verifier import Verifier
 from footfall.worker.open import open_worker
 from tests.contract.verified import END, NOW, START, event
 

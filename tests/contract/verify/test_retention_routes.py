@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from footfall.cli import retention, verify
-from footfall.jobs.findings import FIRSTS_UNKNOWN
 from footfall.jobs.retention_routes import _warnings
 from footfall.retention.plan import Month
 from footfall.retention.policy import nightly_retention
@@ -15,6 +14,7 @@ from footfall.state.manifest import KeptVisits
 from footfall.state.ranges import iso
 from footfall.state.retained import Deleted, Retained
 from footfall.units import FOREVER
+from footfall.verify.findings import FIRSTS_UNKNOWN
 from tests.contract.acme import assert_problem
 from tests.contract.verified import END, NOW, START, THIS_HOUR, event
 

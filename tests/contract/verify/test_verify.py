@@ -10,8 +10,6 @@ from msgspec.structs import replace
 from footfall.errors import Invalid
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
-from footfall.jobs import books, busy, log_audit, log_records, rows
-from footfall.jobs.verify import Verifier
 from footfall.model.record import SEQ_PER_RECORD, Tally, decode
 from footfall.settings import Settings
 from footfall.state import ledger as state_ledger
@@ -22,6 +20,8 @@ from footfall.state.letters import unreadable_letter
 from footfall.state.losses import Loss, Reserve, book_losses
 from footfall.state.stored import Stored, StoredEvents
 from footfall.state.tables import ledger, positions
+from footfall.verify import busy, ledger_snapshot, log_audit, log_records, store_queries
+from footfall.verify.verifier import Verifier
 from tests.contract.verified import END, NOW, START, THIS_HOUR, World, event
 
 pytestmark = pytest.mark.anyio
@@ -345,8 +345,8 @@ async def test_books_that_do_not_balance(world):
     await world.count("acme", "shop", received=1)
     assert ("error", "balance", "shop", 2, 1) in await world.found()
     assert ("warning", "received", "shop", 2, 1) in await world.found()
-    assert await books.imbalances(world.database, START) == 1
-    assert await books.imbalances(world.database, END) == 0
+    assert await ledger_snapshot.imbalances(world.database, START) == 1
+    assert await ledger_snapshot.imbalances(world.database, END) == 0
 
 
 async def test_a_huge_ledger_is_read_in_parts_between_which_batches_are_closed(world, monkeypatch):
@@ -371,18 +371,18 @@ async def test_a_huge_ledger_is_read_in_parts_between_which_batches_are_closed(w
         return found
 
     monkeypatch.setattr(world.database, "read", read)
-    assert await books.imbalances(world.database, THIS_HOUR - hours * HOUR) == 1
+    assert await ledger_snapshot.imbalances(world.database, THIS_HOUR - hours * HOUR) == 1
     assert len(closed) > hours
     assert await StoredEvents(world.database).of("other") == Stored(
         dict.fromkeys(sites, hours), {}, frozenset()
     )
     monkeypatch.setattr(world.database, "read", real)
-    read = await books.read_books(world.database, THIS_HOUR - 2 * HOUR, THIS_HOUR, None)
+    read = await ledger_snapshot.read_books(world.database, THIS_HOUR - 2 * HOUR, THIS_HOUR, None)
     assert {(key[0], key[2]) for key in read.counts} == {
         (workspace, THIS_HOUR - back * HOUR) for workspace in ("acme", "other") for back in (1, 2)
     }
-    assert await books.first_received(world.database, THIS_HOUR - 3 * HOUR) == THIS_HOUR - 3 * HOUR
-    assert await books.first_received(world.database, THIS_HOUR + HOUR) == 0
+    assert await ledger_snapshot.first_received(world.database, THIS_HOUR - 3 * HOUR) == THIS_HOUR - 3 * HOUR
+    assert await ledger_snapshot.first_received(world.database, THIS_HOUR + HOUR) == 0
 
 
 async def test_a_batch_that_was_booked_twice(world):
@@ -425,7 +425,7 @@ async def test_parts_and_groups_change_nothing(world, monkeypatch):
     twin = event(client_id=True)
     for number in range(40):
         await world.append(*(event(f"site{number % 3}") for _ in range(number % 7)), twin)
-    monkeypatch.setattr(rows, "_MOST_DISTINCT", 7)
+    monkeypatch.setattr(store_queries, "_MOST_DISTINCT", 7)
     monkeypatch.setattr(log_records, "_GROUP_EVENTS", 9)
     monkeypatch.setattr(log_records, "_CHUNK_RECORDS", 4)
     await world.take(duplicates=[(offset, offset % 7) for offset in range(1, 40)])

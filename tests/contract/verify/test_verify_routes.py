@@ -7,10 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from footfall.cli import verify
-from footfall.jobs.measure import measure_books
-from footfall.jobs.nightly import nightly_verify
 from footfall.metrics import LEDGER_IMBALANCES, LETTERS, VERIFY_FINDINGS
 from footfall.state.ranges import iso
+from footfall.verify.measure import measure_books
+from footfall.verify.nightly import nightly_verify
 from tests.contract.acme import assert_problem
 from tests.contract.verified import END, NOW, START, event
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from footfall.cli import verify
 from footfall.cli.console_client import Console
 from footfall.errors import Retryable
-from footfall.jobs import busy, log_records
-from footfall.jobs.busy import cut
 from footfall.state.ledger import HOUR
 from footfall.state.ranges import iso
 from footfall.state.tables import positions, rollups_deleted
+from footfall.verify import busy, log_records
+from footfall.verify.busy import cut
 from tests.contract.verified import END, NOW, START, THIS_HOUR, event
 
 pytestmark = pytest.mark.anyio

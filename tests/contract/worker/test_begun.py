@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from footfall.errors import LogFull
 from footfall.eventlog.port import Entry
 from footfall.eventlog.sqlite import overflow, retention
-from footfall.jobs.verify import Verifier
 from footfall.model.reasons import Reason
 from footfall.model.record import decode
 from footfall.state.ledger import HOUR, hour_of
+from footfall.verify.verifier import Verifier
 from tests.contract.installation import NOW, Crash, crash, drain, event, record, until
 
 pytestmark = pytest.mark.anyio

@@ -8,11 +8,11 @@ from random import Random
 import msgspec
 
 from footfall.errors import NotFound, Retryable
-from footfall.jobs.verify import Verifier
 from footfall.query.answers import Asker
 from footfall.query.language import Query, period_of, understand
 from footfall.state.ledger import HOUR
 from footfall.units import FOREVER
+from footfall.verify.verifier import Verifier
 from footfall.worker.in_flight import InFlightCounter
 from tests.faults.chance.parts import World, Wrong
 from tests.faults.chance.sending import DAY, WORKSPACES

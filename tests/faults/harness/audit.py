@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 from footfall.database import Database
 from footfall.eventlog import open_log
-from footfall.jobs.findings import Finding
-from footfall.jobs.verify import Verifier
-from footfall.jobs.verify_rollups import RollupVerifier
 from footfall.retention.session_archive import going_events
 from footfall.rollups import statements
 from footfall.rollups.statements import Statement
@@ -14,6 +11,9 @@ from footfall.settings import Settings
 from footfall.state.builds import Builds, Partition
 from footfall.state.ledger import HOUR
 from footfall.store.port import Store
+from footfall.verify.findings import Finding
+from footfall.verify.rollups import RollupVerifier
+from footfall.verify.verifier import Verifier
 
 _DAY = 86_400_000
 

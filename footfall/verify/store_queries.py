@@ -8,9 +8,9 @@ are asked in parts of the rows.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from footfall.jobs.findings import Key, Position
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.store.port import Store
+from footfall.verify.findings import Key, Position
 
 # Distinct values that one question remembers, at 16 bytes each and as much again.
 _MOST_DISTINCT = 4_000_000

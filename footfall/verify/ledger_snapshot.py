@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from footfall.database import Database
-from footfall.jobs.findings import Key, Position
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.batches import Plan
 from footfall.state.ledger import Part, closed_positions, of_part, parts, workspaces
 from footfall.state.letters import OF_WHOLE_RECORDS
 from footfall.state.tables import dead_letters, ledger, plans
+from footfall.verify.findings import Key, Position
 
 _LINE = ("workspace_id", "site_id", "hour", "outcome", "reason")
 _END = 1 << 62  # ms: after all hours

@@ -5,10 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from footfall.eventlog.port import EventLog, Gone
-from footfall.jobs import rows
-from footfall.jobs.books import Books
-from footfall.jobs.findings import EXAMPLES, Finding, Key, Position, finding, positions
-from footfall.jobs.log_records import SLACK, Group, Logged, groups, held, next_readable
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import not_compared
@@ -17,6 +13,10 @@ from footfall.state.retained import Deleted
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
 from footfall.tenants.model import DEFAULT_WORKSPACE
+from footfall.verify import store_queries
+from footfall.verify.findings import EXAMPLES, Finding, Key, Position, finding, positions
+from footfall.verify.ledger_snapshot import Books
+from footfall.verify.log_records import SLACK, Group, Logged, groups, held, next_readable
 
 # Ids of events that were left out as duplicates, whose first copies are looked for at once.
 _MOST_ASKED = 5000
@@ -99,7 +99,7 @@ class LogAudit:
                 await self._note_end(shard, there.last, upto)
             gone = await self._log.gone({shard: there.first.offset - 1})
             async for group in groups(self._log, shard, upto, self._start, self._end):
-                found = await rows.at_positions(self._store, shard, group.seqs, group.occurred)
+                found = await store_queries.at_positions(self._store, shard, group.seqs, group.occurred)
                 self._compare(group, found, [each for each in gone if each.shard == shard])
                 await self._look_for_firsts()
         suspects = self._suspects.keys()

@@ -6,7 +6,6 @@ values of the cube's fields. Only what is sliced is compared, and where retentio
 
 from typing import Any
 
-from footfall.jobs.findings import RETAINED, Finding, finding
 from footfall.model.calendar import LONGEST_DAY, month_start
 from footfall.model.rollups import CUBES, ONLY, VALUES, Cube, columns_of, field_text
 from footfall.retention import session_archive
@@ -16,6 +15,7 @@ from footfall.rollups.statements import Span
 from footfall.state.builds import Building, Builds, Manifest
 from footfall.state.ranges import iso
 from footfall.store.port import Store
+from footfall.verify.findings import RETAINED, Finding, finding
 
 _MOST = 100  # findings of a cube
 

@@ -19,9 +19,16 @@ from itertools import accumulate
 from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.eventlog.port import EventLog
-from footfall.jobs.books import Books, first_received, read_books
-from footfall.jobs.busy import Busy, Piece, cut
-from footfall.jobs.findings import (
+from footfall.jobs.until_stop import Stopped, before
+from footfall.model.record import SEQ_PER_RECORD
+from footfall.retention.policy import not_compared
+from footfall.state.builds import Builds
+from footfall.state.ledger import HOUR, hour_of
+from footfall.state.ranges import iso
+from footfall.state.retained import Deleted, Retained
+from footfall.store.port import Store
+from footfall.verify.busy import Busy, Piece, cut
+from footfall.verify.findings import (
     FIRSTS_UNKNOWN,
     MOST_FINDINGS,
     RETAINED,
@@ -34,17 +41,10 @@ from footfall.jobs.findings import (
     merge,
     positions,
 )
-from footfall.jobs.log_audit import LogAudit
-from footfall.jobs.rows import DoubledId, Rows
-from footfall.jobs.until_stop import Stopped, before
-from footfall.jobs.verify_rollups import RollupVerifier
-from footfall.model.record import SEQ_PER_RECORD
-from footfall.retention.policy import not_compared
-from footfall.state.builds import Builds
-from footfall.state.ledger import HOUR, hour_of
-from footfall.state.ranges import iso
-from footfall.state.retained import Deleted, Retained
-from footfall.store.port import Store
+from footfall.verify.ledger_snapshot import Books, first_received, read_books
+from footfall.verify.log_audit import LogAudit
+from footfall.verify.rollups import RollupVerifier
+from footfall.verify.store_queries import DoubledId, Rows
 
 # Records with rows above what is closed: those of two batches at most.
 _MOST_OPEN = 250_000

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, Stored
-from footfall.jobs.findings import Key
 from footfall.model.reasons import Reason
 from footfall.model.record import NIL_ID, SEQ_PER_RECORD, decode
 from footfall.state.ledger import hour_of, received
 from footfall.tenants.model import DEFAULT_WORKSPACE
+from footfall.verify.findings import Key
 
 # A record is appended at most so long after it was received, corrections of the clock included (ms).
 SLACK = 15 * 60_000

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import structlog
 
-from footfall.jobs.findings import Result
-from footfall.jobs.verify import Verifier
 from footfall.metrics import VERIFY_FINDINGS, VERIFY_TIMESTAMP
 from footfall.runtime.daily import Daily
 from footfall.state.ledger import HOUR
 from footfall.state.ranges import iso
+from footfall.verify.findings import Result
+from footfall.verify.verifier import Verifier
 
 log = structlog.get_logger(__name__)
 
