@@ -33,8 +33,8 @@ from footfall.settings import Settings
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
-    from footfall.jobs import rebuild_store as replay
-    from footfall.jobs.rebuild import Rebuilt
+    from footfall.rebuild import store as replay
+    from footfall.rebuild.state import Rebuilt
 
 _POLITE = 5
 _DOOR_GRACE = 4  # seconds for running requests at the end: waiting clicks need some of the supervisor's, too
@@ -64,7 +64,7 @@ async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[Rebu
     `new`: what else is gone may begin anew, see `installation.new_part`.
     Raises Invalid when there is what only the old one could tell, Misconfigured when other parts are wrong.
     """
-    from footfall.jobs.rebuild import rebuild
+    from footfall.rebuild.state import rebuild
 
     async with AsyncExitStack() as stack:
         aside = stack.enter_context(installation.new_part(settings, installation.STATE, new=new))
@@ -89,7 +89,7 @@ async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[repl
     Raises Invalid when the store is as it should be, Misconfigured
     when other parts are wrong.
     """
-    from footfall.jobs import rebuild_store as replay
+    from footfall.rebuild import store as replay
 
     try:
         installation.check_store_is_wrong(settings, new=new)
@@ -109,7 +109,7 @@ async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[repl
 
 async def _lacks_what_was_stored(settings: Settings) -> bool:
     """Whether the store is older than state.db, though both bear the stamp of the last start."""
-    from footfall.jobs.older_store import lacks_what_was_stored
+    from footfall.rebuild.older_store import lacks_what_was_stored
 
     async with parts.with_store(settings) as store, parts.with_state(settings) as state:
         await store.migrate()

@@ -158,7 +158,7 @@ async def with_store(settings: Settings) -> AsyncGenerator["Store"]:
 @asynccontextmanager
 async def with_current_store(settings: Settings) -> AsyncGenerator["Store"]:
     """The store, with its schema up to date. Raises Misconfigured also when it is older than state.db."""
-    from footfall.jobs.older_store import check
+    from footfall.rebuild.older_store import check
 
     async with with_store(settings) as store:
         await store.migrate()

@@ -19,7 +19,6 @@ from itertools import accumulate
 from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.eventlog.port import EventLog
-from footfall.jobs.until_stop import Stopped, before
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import not_compared
 from footfall.state.builds import Builds
@@ -45,6 +44,7 @@ from footfall.verify.ledger_snapshot import Books, first_received, read_books
 from footfall.verify.log_audit import LogAudit
 from footfall.verify.rollups import RollupVerifier
 from footfall.verify.store_queries import DoubledId, Rows
+from footfall.verify.until_stop import Stopped, before
 
 # Records with rows above what is closed: those of two batches at most.
 _MOST_OPEN = 250_000

@@ -196,7 +196,7 @@ EXCEPTIONS = {
     "client/aio.py": "the client is used without the server's modules, in somebody else's program",
     "client/sync.py": "as above",
     "http/connection.py": "an answer, which tells its connection what it raises",
-    "jobs/until_stop.py": "waited for where it is made",
+    "verify/until_stop.py": "waited for where it is made",
     "main.py": "the worker beside the console of one command, which waits for it",
     "query/download.py": "a part of one answer, which waits for it",
     "query/engine.py": "an answer that several requests share; each of them waits for it",

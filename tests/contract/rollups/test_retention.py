@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from footfall.errors import Conflict, Invalid
 from footfall.eventlog import open_log
-from footfall.jobs.rebuild import rebuild
+from footfall.rebuild.state import rebuild
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.retained import Retained

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from footfall import stamps
-from footfall.jobs.older_store import lacks_what_was_stored
+from footfall.rebuild.older_store import lacks_what_was_stored
 from footfall.state.tables import insert, raw_deleted
 from tests.contract.installation import NOW, Crash, drain, event, new_world, nothing, record, refusing
 from tests.contract.worker.test_exact import CRASHES

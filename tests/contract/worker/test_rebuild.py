@@ -3,9 +3,9 @@
 import pytest
 
 from footfall.errors import Invalid
-from footfall.jobs.rebuild import REASON, rebuild
 from footfall.model.ids import uuid7
 from footfall.model.record import Record, Tally, Visit, encode
+from footfall.rebuild.state import REASON, rebuild
 from footfall.stamps import committed_offsets
 from footfall.state.batches import Batches
 from footfall.state.dead_letters import DeadLetters

@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from footfall.eventlog.sqlite.files import list_segments, shard_directory
-from footfall.jobs.rebuild_store import rebuild
 from footfall.model.ids import uuid7
 from footfall.model.record import Record, Tally, Visit, encode
+from footfall.rebuild.store import rebuild
 from tests.contract.installation import (
     NOW,
     Crash,
