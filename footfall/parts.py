@@ -216,19 +216,19 @@ async def with_console(
 
     Imports append to a shard of their own, claimed by the first one.
     """
+    from footfall.api.app import create_app
+    from footfall.api.routes.dead_letters import dead_letter_routes
+    from footfall.api.routes.imports import import_routes
+    from footfall.api.routes.ledger import ledger_routes
+    from footfall.api.routes.retention import retention_routes
+    from footfall.api.routes.tenants import tenant_routes
+    from footfall.api.routes.verify import verify_routes
+    from footfall.http.local_token import only_from_here
     from footfall.imports.open import open_imports
-    from footfall.imports.routes import import_routes
-    from footfall.jobs.retention_routes import retention_routes
-    from footfall.jobs.routes import verify_routes
-    from footfall.local_token import only_from_here
-    from footfall.query.dead_letters import dead_letter_routes
-    from footfall.query.ledger import ledger_routes
-    from footfall.query.routes import create_app
     from footfall.retention.policy import Retention
     from footfall.state.dead_letters import DeadLetters
     from footfall.state.ledger import Ledger
     from footfall.state.stored import StateOfRollups
-    from footfall.tenants.routes import tenant_routes
     from footfall.verify.measure import measure_books
     from footfall.verify.nightly import nightly_verify
     from footfall.verify.verifier import Verifier

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from footfall.query.routes import create_app
+from footfall.api.app import create_app
 from footfall.settings import Settings
 from footfall.store import open_store
 from footfall.store.arrow import table

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from footfall.errors import Denied, FootfallError, Retryable
-from footfall.local_token import came_from_here
+from footfall.http.local_token import came_from_here
 from footfall.tenants.directory import Directory
 from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Scope
 

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 import httpx
 from litestar import Litestar
 
+from footfall.api.problems import exception_handlers, strict_body
+from footfall.api.routes.dead_letters import dead_letter_routes
+from footfall.api.routes.ledger import ledger_routes
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.http.server import serve_http
 from footfall.model.ids import uuid7
 from footfall.model.record import RawEvent, Record, Tally, Visit, encode
-from footfall.problems_litestar import exception_handlers, strict_body
-from footfall.query.dead_letters import dead_letter_routes
-from footfall.query.ledger import ledger_routes
 from footfall.runtime.tcp_ports import free_port
 from footfall.settings import load
 from footfall.state.batches import Batches, Closing, Plan, Range

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from footfall.api import concurrency
+from footfall.api.concurrency import Limiter
 from footfall.errors import Retryable, TooMany
-from footfall.query import limits
-from footfall.query.limits import Limiter
 from footfall.tenants.model import Key
 from tests.console import Console, open_console
 from tests.contract.acme import Acme, assert_problem
@@ -33,10 +33,10 @@ class SlowFor(Other):
         self._workspace = workspace
 
     async def query(self, sql, parameters=None, **limits):
-        return await self._store.query(self._sql(sql, parameters), parameters, **limits)
+        return await self._store.query(self._sql(sql, parameters), parameters, **concurrency)
 
     async def arrow(self, sql, parameters=None, **limits):
-        return await self._store.arrow(self._sql(sql, parameters), parameters, **limits)
+        return await self._store.arrow(self._sql(sql, parameters), parameters, **concurrency)
 
     def _sql(self, sql, parameters):
         if parameters and self._workspace in parameters.values():
@@ -115,7 +115,7 @@ async def hold(limiter, asker, until_set):
 
 
 async def test_of_all_only_so_many_wait(monkeypatch):
-    monkeypatch.setattr(limits, "_QUEUE", 5)
+    monkeypatch.setattr(concurrency, "_QUEUE", 5)
     limiter, go = Limiter(1, 30), asyncio.Event()
     tasks = [asyncio.create_task(hold(limiter, key(f"w{n}"), go)) for n in range(5)]
     await asyncio.sleep(0)
@@ -146,7 +146,7 @@ async def test_many_workspaces_share_the_turns_and_a_late_one_does_not_wait_for_
 
 
 async def test_who_waits_for_others_too_long_is_told_503_and_who_waits_for_itself_429(monkeypatch):
-    monkeypatch.setattr(limits, "WORKSPACES", 1)
+    monkeypatch.setattr(concurrency, "WORKSPACES", 1)
     limiter, go = Limiter(1, 0.05), asyncio.Event()
     holding = asyncio.create_task(hold(limiter, key("a"), go))
     await asyncio.sleep(0)

@@ -200,7 +200,7 @@ EXCEPTIONS = {
     "main.py": "the worker beside the console of one command, which waits for it",
     "query/download.py": "a part of one answer, which waits for it",
     "query/engine.py": "an answer that several requests share; each of them waits for it",
-    "query/hangup.py": "a part of one answer, which waits for it",
+    "api/disconnect.py": "a part of one answer, which waits for it",
     "store/chdb/store.py": "waited for where it is made",
     "store/chdb/readers.py": "waited for where it is made",
     "runtime/supervisor.py": "waited for where it is made",

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from footfall.local_token import only_from_here
+from footfall.http.local_token import only_from_here
 from footfall.runtime.data_directory import new_token
 
 

@@ -5,9 +5,9 @@ import asyncio
 import httpx
 import pytest
 
+from footfall.api.concurrency import Limiter
 from footfall.errors import TooMany
 from footfall.metrics import HANG_UPS
-from footfall.query.limits import Limiter
 from footfall.tenants.model import Key
 from tests.console import Console
 from tests.contract.acme import assert_problem

@@ -4,9 +4,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from footfall.api import app
+from footfall.api.concurrency import Limiter
 from footfall.errors import TooMany
-from footfall.query import routes
-from footfall.query.limits import Limiter
 from tests.contract.access_log import console
 
 pytestmark = pytest.mark.anyio
@@ -21,8 +21,8 @@ async def _never(_limiter, _key_id):
 
 
 async def test_no_key_may_ask_any_route_as_much_as_it_likes(tmp_path, monkeypatch):
-    made, real = [], routes.create_app
-    monkeypatch.setattr(routes, "create_app", lambda **parts: made.append(real(**parts)) or made[-1])
+    made, real = [], app.create_app
+    monkeypatch.setattr(app, "create_app", lambda **parts: made.append(real(**parts)) or made[-1])
     async with console(tmp_path / "data") as http:
         monkeypatch.setattr(Limiter, "turn", _never)
         asked = {

@@ -6,9 +6,9 @@ import time
 import pytest
 from litestar import Litestar
 
-from footfall.jobs.retention_routes import retention_routes
-from footfall.jobs.routes import verify_routes
-from footfall.problems_litestar import exception_handlers, strict_body
+from footfall.api.problems import exception_handlers, strict_body
+from footfall.api.routes.retention import retention_routes
+from footfall.api.routes.verify import verify_routes
 from footfall.retention.policy import Retention
 from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings

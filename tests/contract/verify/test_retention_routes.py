@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from footfall.api.routes.retention import _warnings
 from footfall.cli import retention, verify
-from footfall.jobs.retention_routes import _warnings
 from footfall.retention.plan import Month
 from footfall.retention.policy import nightly_retention
 from footfall.state.builds import Builds

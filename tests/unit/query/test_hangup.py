@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from footfall.query.hangup import ends_with_the_client
+from footfall.api.disconnect import ends_with_the_client
 
 
 class Connection:

@@ -12,12 +12,12 @@ from litestar import Litestar, get
 from litestar.testing import TestClient
 from structlog.testing import capture_logs
 
+from footfall.api.problems import exception_handlers, strict_body
+from footfall.api.routes.tenants import tenant_routes
 from footfall.errors import LogFull
-from footfall.problems_litestar import exception_handlers, strict_body
 from footfall.settings import load
 from footfall.tenants.directory import Directory
 from footfall.tenants.model import DEFAULT_WORKSPACE, Scope
-from footfall.tenants.routes import tenant_routes
 from footfall.tenants.tables import open_metadata
 from footfall.tenants.tenants import Tenants
 

@@ -7,14 +7,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
+from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.problems import refusals
 from footfall.errors import Denied, Invalid
 from footfall.imports import access_log, clicks
 from footfall.imports.access_log import AccessLogs
 from footfall.imports.chunk import FORMATS, MAX_LINES
 from footfall.imports.clicks import Importer
-from footfall.problems_litestar import refusals
 from footfall.tenants.directory import Directory
-from footfall.tenants.guard import allowed, key_of, parameters
 from footfall.tenants.model import Workspace
 
 _MAX_BODY = 16 << 20

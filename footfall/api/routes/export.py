@@ -12,8 +12,9 @@ from litestar.params import JSONBody
 from litestar.types import Middleware
 from msgspec import Meta
 
+from footfall.api.openapi import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
+from footfall.api.routes.query import MAX_BODY, Allowed, Queries, read_question
 from footfall.model.calendar import local
-from footfall.query.documented import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
 from footfall.query.download import Download
 from footfall.query.engine import Engine, Found
 from footfall.query.explain import explain
@@ -22,7 +23,6 @@ from footfall.query.export_events import EventExport
 from footfall.query.export_formats import Format
 from footfall.query.params import P, RangeParams
 from footfall.query.periods import Period
-from footfall.query.query_routes import MAX_BODY, Allowed, Queries, read_question
 from footfall.query.report import Context
 from footfall.query.sql_export import SCHEMA
 

@@ -10,14 +10,14 @@ from litestar import Request, Router, get
 from litestar.params import QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from footfall.api.app import Through
+from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.problems import refusals
 from footfall.errors import Invalid
-from footfall.problems_litestar import refusals
 from footfall.query.periods import DEFAULT_DAYS, MAX_BUCKETS, Period, resolve
 from footfall.query.report import Resolved
-from footfall.query.routes import Through
 from footfall.state.ledger import HOUR, MOST_IMBALANCES, Books, InFlight, Ledger, Line, Waiting
 from footfall.tenants.directory import Directory
-from footfall.tenants.guard import allowed, key_of, parameters
 
 _START = f"First day, or time. [{DEFAULT_DAYS} days up to the end]"
 _Name = Annotated[str | None, QueryParameter(min_length=1, max_length=200, description="Only of this site.")]

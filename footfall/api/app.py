@@ -16,19 +16,19 @@ from litestar.types import Scope as AsgiScope
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from footfall import metrics
+from footfall.api import docs_page, openapi
+from footfall.api.concurrency import per_key
+from footfall.api.disconnect import ends_with_the_client
+from footfall.api.http_cache import cacheable
+from footfall.api.problems import exception_handlers, strict_body
+from footfall.api.routes.export import export_routes
+from footfall.api.routes.health import health_routes
+from footfall.api.routes.query import Queries, TagsOf, query_routes
 from footfall.errors import NotFound
 from footfall.http.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
-from footfall.problems_litestar import exception_handlers, strict_body
-from footfall.query import docs_page, documented
 from footfall.query.engine import Engine, Rollups
-from footfall.query.export_routes import export_routes
-from footfall.query.hangup import ends_with_the_client
-from footfall.query.health import health_routes
-from footfall.query.http_cache import cacheable
-from footfall.query.limits import per_key
 from footfall.query.networks import Networks
 from footfall.query.params import P, parse, wants_all
-from footfall.query.query_routes import Queries, TagsOf, query_routes
 from footfall.query.report import Context, FindLink, Report
 from footfall.query.reports import REPORTS
 from footfall.settings import Settings
@@ -149,7 +149,7 @@ def create_app(
         exception_handlers=exception_handlers,
         before_request=strict_body,
         before_send=[safe_headers],
-        openapi_config=docs_page.openapi_config(documented.COMPONENTS),
+        openapi_config=docs_page.openapi_config(openapi.COMPONENTS),
         logging_config=None,
     )
 
@@ -168,7 +168,7 @@ def _route(
     async def handler(request: Request[Any, Any, Any]) -> Any:
         return await answer(report, request)
 
-    handler.__annotations__["return"] = documented.answer_of(report)
+    handler.__annotations__["return"] = openapi.answer_of(report)
     return get(
         report.path,
         operation_id=f"report_{report.name}",
@@ -176,8 +176,8 @@ def _route(
         description=report.description,
         response_description="The answer.",
         tags=["Stats" if report.path.startswith("/v1/stats") else "Analytics"],
-        security=documented.SECURITY,
+        security=openapi.SECURITY,
         middleware=middleware,
-        responses=documented.LINK_REFUSALS if "{" in report.path else documented.REPORT_REFUSALS,
-        operation_class=documented.operation_with(report.params, report.defaults),
+        responses=openapi.LINK_REFUSALS if "{" in report.path else openapi.REPORT_REFUSALS,
+        operation_class=openapi.operation_with(report.params, report.defaults),
     )(handler)

@@ -9,15 +9,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
+from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.problems import refusals
+from footfall.api.views import Listed, listed
 from footfall.model.ids import format_event_id
 from footfall.model.record import JsonObject, Visit
-from footfall.problems_litestar import refusals
 from footfall.state.dead_letters import DeadLetters
 from footfall.state.letters import DeadLetter, Status, parse_position
 from footfall.tenants.directory import Directory
 from footfall.tenants.fields import MAX_PAGE
-from footfall.tenants.guard import allowed, key_of, parameters
-from footfall.tenants.views import Listed, listed
 
 Asked = Request[Any, Any, Any]
 

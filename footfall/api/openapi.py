@@ -8,7 +8,7 @@ import msgspec
 from litestar.openapi.spec import Components, Operation, Parameter, Reference, RequestBody, SecurityScheme
 from msgspec import Struct
 
-from footfall.problems_litestar import refusals
+from footfall.api.problems import refusals
 from footfall.query.fields import PROPERTY
 from footfall.query.params import Params, filter_parameters, parameters
 from footfall.query.report import Meta, Report

@@ -8,14 +8,14 @@ from litestar import Request, Router, get, post, put
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
+from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.problems import refusals
 from footfall.errors import Conflict, Denied, Invalid
-from footfall.problems_litestar import refusals
 from footfall.retention.plan import Month
 from footfall.retention.policy import Retention
 from footfall.rollups.maintenance import Rollups
 from footfall.state.ranges import iso
 from footfall.tenants.directory import LOCAL_KEY, Directory
-from footfall.tenants.guard import allowed, key_of, parameters
 from footfall.units import DAY, FOREVER, spell_time
 
 

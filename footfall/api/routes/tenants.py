@@ -7,13 +7,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
-from footfall.errors import NotFound
-from footfall.problems_litestar import refusals
-from footfall.tenants.directory import Directory
-from footfall.tenants.fields import MAX_PAGE
-from footfall.tenants.guard import allowed, key_of, parameters
-from footfall.tenants.tenants import Tenants
-from footfall.tenants.views import (
+from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.problems import refusals
+from footfall.api.views import (
     KeyView,
     LinkChange,
     LinkView,
@@ -30,6 +26,10 @@ from footfall.tenants.views import (
     milliseconds,
     site_view,
 )
+from footfall.errors import NotFound
+from footfall.tenants.directory import Directory
+from footfall.tenants.fields import MAX_PAGE
+from footfall.tenants.tenants import Tenants
 
 T = TypeVar("T")
 Asked = Request[Any, Any, Any]

@@ -8,11 +8,11 @@ from litestar import Request, Router, get
 from litestar.params import QueryParameter
 from msgspec import Meta, Struct
 
+from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.problems import refusals
 from footfall.errors import Invalid
-from footfall.problems_litestar import refusals
 from footfall.state.ranges import DAY, iso, resolve
 from footfall.tenants.directory import Directory
-from footfall.tenants.guard import allowed, key_of, parameters
 from footfall.verify.findings import Check, Finding, Level, Result, SiteFigures
 from footfall.verify.verifier import Verifier
 

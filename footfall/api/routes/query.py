@@ -12,11 +12,11 @@ from litestar.types import Middleware
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from footfall import metrics
+from footfall.api.openapi import QUESTION, SECURITY, operation_asking
+from footfall.api.problems import refusals, strict_body
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
-from footfall.problems_litestar import refusals, strict_body
 from footfall.query.answers import Asker, Row, Table
-from footfall.query.documented import QUESTION, SECURITY, operation_asking
 from footfall.query.engine import Engine
 from footfall.query.explain import complete_through, explain
 from footfall.query.fields import TAG
