@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from footfall.query.countries import country_names
+from footfall.query.catalog.countries import country_names
 from tests.query_events import DAY, PROPERTIES, VISITS
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from footfall.model.columns import COLUMNS
-from footfall.query.countries import country_names
+from footfall.query.catalog.countries import country_names
 
 COUNTRIES = ["", "US", "DE", "IN", "CI", "XK", "Q9"]
 DEVICES = [("desktop", "Chrome", "Windows"), ("mobile", "Safari", "iOS"), ("mobile", "", ""), ("", "", "")]

@@ -26,10 +26,10 @@ from footfall.api.routes.health import health_routes
 from footfall.api.routes.query import Queries, TagsOf, query_routes
 from footfall.errors import NotFound
 from footfall.http.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
+from footfall.query.catalog.networks import Networks
 from footfall.query.engine import Engine, Rollups
-from footfall.query.networks import Networks
-from footfall.query.params import P, parse, wants_all
-from footfall.query.report import Context, FindLink, Report
+from footfall.query.language.params import P, parse, wants_all
+from footfall.query.reporting.report import Context, FindLink, Report
 from footfall.query.reports import REPORTS
 from footfall.settings import Settings
 from footfall.store.port import Store

@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request, Response
 
 from footfall.query.engine import CLOSED_SECONDS, is_over
-from footfall.query.periods import Period
+from footfall.query.language.periods import Period
 
 
 def cacheable(request: Request[Any, Any, Any], answer: object, period: Period) -> Response[bytes | None]:

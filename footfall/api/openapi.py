@@ -9,9 +9,9 @@ from litestar.openapi.spec import Components, Operation, Parameter, Reference, R
 from msgspec import Struct
 
 from footfall.api.problems import refusals
-from footfall.query.fields import PROPERTY
-from footfall.query.params import Params, filter_parameters, parameters
-from footfall.query.report import Meta, Report
+from footfall.query.catalog.fields import PROPERTY
+from footfall.query.language.params import Params, filter_parameters, parameters
+from footfall.query.reporting.report import Meta, Report
 
 SECURITY: list[dict[str, list[str]]] = [{"key": []}]
 

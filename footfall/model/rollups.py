@@ -60,7 +60,7 @@ class Measure(NamedTuple):
 
 
 def _unique(name: str, column: str, kind: str, condition: str) -> Measure:
-    # 2^17 registers, see query/metrics.py. States of different sizes must never be merged.
+    # 2^17 registers, see query/catalog/metrics.py. States of different sizes must never be merged.
     return Measure(
         name, f"AggregateFunction(uniqCombined(17), {kind})", "uniqCombined(17)", column, condition
     )

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from footfall.query.catalog.fields import KINDS, PROPERTY
+from footfall.query.catalog.metrics import METRICS
 from footfall.query.engine import Engine, Found
-from footfall.query.fields import KINDS, PROPERTY
-from footfall.query.language import Understood
-from footfall.query.metrics import METRICS
-from footfall.query.periods import Period
-from footfall.query.question import TIME, All, Question, Where
+from footfall.query.language.body import Understood
+from footfall.query.language.periods import Period
+from footfall.query.language.question import TIME, All, Question, Where
 
 _COMPARED_ROWS = 10_000
 

@@ -10,15 +10,15 @@ import msgspec
 import pyarrow as pa
 
 from footfall import metrics
-from footfall.query.cursor import Cursor
 from footfall.query.first_events import FirstEvents
-from footfall.query.missing import missing_before
-from footfall.query.parts import Part, Said, Source, missing_in, parts_of, source_of, visits_in
-from footfall.query.periods import Period
-from footfall.query.planner import SMALL
-from footfall.query.question import Question
+from footfall.query.language.periods import Period
+from footfall.query.language.question import Question
+from footfall.query.plan.gaps import missing_before
+from footfall.query.plan.parts import Part, Said, Source, missing_in, parts_of, source_of, visits_in
+from footfall.query.plan.planner import SMALL
 from footfall.query.remembered import Remembered
-from footfall.query.sql import EXTRA, Statement, extent, listing, property_names, select
+from footfall.query.sql.cursor import Cursor
+from footfall.query.sql.select import EXTRA, Statement, extent, listing, property_names, select
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored
 from footfall.store.port import Store

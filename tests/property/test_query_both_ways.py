@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from footfall.model.rollups import CUBES
 from footfall.query.answers import Asker
 from footfall.query.engine import Engine
-from footfall.query.language import Query, compared_period, period_of, understand
+from footfall.query.language.body import Query, compared_period, period_of, understand
 from footfall.state.ledger import LedgerCount, add
 from footfall.state.stored import StateOfRollups
 from tests.contract.installation import one_store

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from footfall.errors import StoreDown
 from footfall.model.rollups import CUBES
 from footfall.query.answers import Asker
+from footfall.query.catalog.metrics import METRICS
+from footfall.query.caveats import explain
 from footfall.query.engine import Engine
-from footfall.query.explain import explain
-from footfall.query.language import Query, compared_period, period_of, understand
-from footfall.query.metrics import METRICS
-from footfall.query.planner import SMALL
+from footfall.query.language.body import Query, compared_period, period_of, understand
+from footfall.query.plan.planner import SMALL
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add

@@ -29,8 +29,8 @@ from footfall.enrich.user_agent import parse_user_agent
 from footfall.errors import FootfallError
 from footfall.http.requests import Enough, Refused, Requests
 from footfall.problems import status_of
-from footfall.query.language import Query, compared_period, period_of, understand
-from footfall.query.params import parse
+from footfall.query.language.body import Query, compared_period, period_of, understand
+from footfall.query.language.params import parse
 from footfall.query.reports import REPORTS
 from footfall.tenants.targets import check_target
 

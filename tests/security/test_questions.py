@@ -87,7 +87,7 @@ def test_as_many_values_as_are_allowed_hold_nobody_up(acme):
 
 
 def test_links_that_tags_stand_for_are_bounded_in_all(acme, monkeypatch):
-    monkeypatch.setattr("footfall.query.filters.MAX_LINKS", 5)
+    monkeypatch.setattr("footfall.query.language.filters.MAX_LINKS", 5)
     tenants = acme.console.tenants
     for _ in range(2):
         acme.console.run(tenants.create_link(acme.acme, "https://example.com/", tags=["spring"]))

@@ -198,7 +198,7 @@ EXCEPTIONS = {
     "http/connection.py": "an answer, which tells its connection what it raises",
     "verify/until_stop.py": "waited for where it is made",
     "main.py": "the worker beside the console of one command, which waits for it",
-    "query/download.py": "a part of one answer, which waits for it",
+    "api/download.py": "a part of one answer, which waits for it",
     "query/engine.py": "an answer that several requests share; each of them waits for it",
     "api/disconnect.py": "a part of one answer, which waits for it",
     "store/chdb/store.py": "waited for where it is made",

@@ -12,19 +12,19 @@ from litestar.params import JSONBody
 from litestar.types import Middleware
 from msgspec import Meta
 
+from footfall.api.download import Download
 from footfall.api.openapi import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
 from footfall.api.routes.query import MAX_BODY, Allowed, Queries, read_question
 from footfall.model.calendar import local
-from footfall.query.download import Download
+from footfall.query.caveats import explain
 from footfall.query.engine import Engine, Found
-from footfall.query.explain import explain
-from footfall.query.export_answers import MAX_EXPORT_ROWS, QueryExport, as_arrow, check_whole, question_of
-from footfall.query.export_events import EventExport
-from footfall.query.export_formats import Format
-from footfall.query.params import P, RangeParams
-from footfall.query.periods import Period
-from footfall.query.report import Context
-from footfall.query.sql_export import SCHEMA
+from footfall.query.export.answers import MAX_EXPORT_ROWS, QueryExport, as_arrow, check_whole, question_of
+from footfall.query.export.events import EventExport
+from footfall.query.export.formats import Format
+from footfall.query.language.params import P, RangeParams
+from footfall.query.language.periods import Period
+from footfall.query.reporting.report import Context
+from footfall.query.sql.export import SCHEMA
 
 MAX_LIMIT = 1_000_000_000
 

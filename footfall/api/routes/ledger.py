@@ -14,8 +14,8 @@ from footfall.api.app import Through
 from footfall.api.guard import allowed, key_of, parameters
 from footfall.api.problems import refusals
 from footfall.errors import Invalid
-from footfall.query.periods import DEFAULT_DAYS, MAX_BUCKETS, Period, resolve
-from footfall.query.report import Resolved
+from footfall.query.language.periods import DEFAULT_DAYS, MAX_BUCKETS, Period, resolve
+from footfall.query.reporting.report import Resolved
 from footfall.state.ledger import HOUR, MOST_IMBALANCES, Books, InFlight, Ledger, Line, Waiting
 from footfall.tenants.directory import Directory
 

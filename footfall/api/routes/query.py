@@ -17,13 +17,13 @@ from footfall.api.problems import refusals, strict_body
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.query.answers import Asker, Row, Table
+from footfall.query.catalog.fields import TAG
+from footfall.query.caveats import complete_through, explain
 from footfall.query.engine import Engine
-from footfall.query.explain import complete_through, explain
-from footfall.query.fields import TAG
-from footfall.query.language import Query, Understood, compared_period, period_of, understand
-from footfall.query.partial import partial_buckets
-from footfall.query.parts import Source
-from footfall.query.periods import Interval
+from footfall.query.language.body import Query, Understood, compared_period, period_of, understand
+from footfall.query.language.periods import Interval
+from footfall.query.plan.parts import Source
+from footfall.query.reporting.partial import partial_buckets
 
 Allowed = Callable[[Request[Any, Any, Any]], Awaitable[str]]
 """The workspace whose key the request carries. Raises Denied."""

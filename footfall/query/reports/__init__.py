@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from footfall.query.report import Report
+from footfall.query.reporting.report import Report
 from footfall.query.reports import (
     bots,
     browsers,

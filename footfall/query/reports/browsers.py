@@ -1,7 +1,7 @@
 """Visitors by browser."""
 
-from footfall.query.figures import By
-from footfall.query.lists import MOST_VISITORS, Listing
+from footfall.query.reporting.columns import By
+from footfall.query.reporting.listing import MOST_VISITORS, Listing
 
 REPORT = Listing(
     row="Browser", about='One browser; "" is unknown.', by=(By("browser"),), order_by=MOST_VISITORS

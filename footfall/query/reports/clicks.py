@@ -15,11 +15,11 @@ from msgspec import Meta as Words
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.model.columns import COLUMNS
-from footfall.query.cursor import LONGEST, Cursor, digest_of, read_cursor, write_cursor
 from footfall.query.engine import Found
-from footfall.query.params import ListParams
-from footfall.query.question import Question
-from footfall.query.report import Answer, Context, Report
+from footfall.query.language.params import ListParams
+from footfall.query.language.question import Question
+from footfall.query.reporting.report import Answer, Context, Report
+from footfall.query.sql.cursor import LONGEST, Cursor, digest_of, read_cursor, write_cursor
 
 
 class Shown(NamedTuple):

@@ -1,7 +1,7 @@
 """Clicks by country."""
 
-from footfall.query.figures import By
-from footfall.query.lists import CLICKS, Listing
+from footfall.query.reporting.columns import By
+from footfall.query.reporting.listing import CLICKS, Listing
 
 CODE = By("country_code", 'ISO 3166-1 alpha-2; "" when unknown.')
 COUNTRY = By("country", "English name; Unknown when unknown.")

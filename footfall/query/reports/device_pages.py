@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from footfall.query.figures import By, Figure
-from footfall.query.lists import Listing
-from footfall.query.params import StatsListParams
+from footfall.query.language.params import StatsListParams
+from footfall.query.reporting.columns import By, Figure
+from footfall.query.reporting.listing import Listing
 
 Part = Literal["device_slug", "brand", "device_id", "view_source", "referrer_mapping_id"]
 

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from footfall.query.figures import By
-from footfall.query.lists import CLICKS, Listing
-from footfall.query.params import ListParams
+from footfall.query.language.params import ListParams
+from footfall.query.reporting.columns import By
+from footfall.query.reporting.listing import CLICKS, Listing
 
 Part = Literal["device_type", "browser", "os"]
 ALL: tuple[Part, ...] = ("device_type", "browser", "os")

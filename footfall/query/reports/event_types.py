@@ -1,7 +1,7 @@
 """Events by type."""
 
-from footfall.query.figures import By, figures
-from footfall.query.lists import Listing
+from footfall.query.reporting.columns import By, figures
+from footfall.query.reporting.listing import Listing
 
 REPORT = Listing(
     row="EventType",

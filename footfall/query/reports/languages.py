@@ -1,7 +1,7 @@
 """Visitors by language."""
 
-from footfall.query.figures import By
-from footfall.query.lists import MOST_VISITORS, Listing
+from footfall.query.reporting.columns import By
+from footfall.query.reporting.listing import MOST_VISITORS, Listing
 
 REPORT = Listing(
     row="Language",

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from msgspec import Meta, defstruct
 
 from footfall.errors import NotFound
-from footfall.query.params import MAX_LIMIT, BucketParams
-from footfall.query.question import is_
-from footfall.query.report import Answer, Context, Report
+from footfall.query.language.params import MAX_LIMIT, BucketParams
+from footfall.query.language.question import is_
+from footfall.query.reporting.report import Answer, Context, Report
 from footfall.query.reports.countries import COUNTRIES
 from footfall.query.reports.devices import DEVICES
 from footfall.query.reports.referers import REFERERS

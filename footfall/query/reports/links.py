@@ -1,8 +1,8 @@
 """Clicks by link."""
 
-from footfall.query.figures import By
-from footfall.query.lists import CLICKS, Listing
-from footfall.query.question import Where
+from footfall.query.language.question import Where
+from footfall.query.reporting.columns import By
+from footfall.query.reporting.listing import CLICKS, Listing
 
 REPORT = Listing(
     row="LinkClicks",

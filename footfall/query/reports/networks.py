@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from footfall.query.figures import By, uniques
-from footfall.query.lists import MOST_VISITORS, Listing
-from footfall.query.params import ListParams
-from footfall.query.report import Answer, Context, Report
+from footfall.query.language.params import ListParams
+from footfall.query.reporting.columns import By, uniques
+from footfall.query.reporting.listing import MOST_VISITORS, Listing
+from footfall.query.reporting.report import Answer, Context, Report
 
 
 class Network(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Visits to short codes that do not exist."""
 
-from footfall.query.figures import By, Figure
-from footfall.query.lists import Listing
+from footfall.query.reporting.columns import By, Figure
+from footfall.query.reporting.listing import Listing
 
 REPORT = Listing(
     row="OrphanClick",

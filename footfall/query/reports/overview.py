@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from footfall.query.params import RangeParams
-from footfall.query.report import Answer, Context, Report
+from footfall.query.language.params import RangeParams
+from footfall.query.reporting.report import Answer, Context, Report
 
 
 class Overview(Struct, frozen=True):

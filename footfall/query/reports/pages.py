@@ -1,8 +1,8 @@
 """Pages: how often each was viewed."""
 
-from footfall.query.figures import By, figures
-from footfall.query.lists import Listing
-from footfall.query.question import is_not
+from footfall.query.language.question import is_not
+from footfall.query.reporting.columns import By, figures
+from footfall.query.reporting.listing import Listing
 
 REPORT = Listing(
     row="Page",

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from footfall.query.figures import Figure
-from footfall.query.lists import Listing
-from footfall.query.params import StatsListParams
-from footfall.query.question import is_not
+from footfall.query.language.params import StatsListParams
+from footfall.query.language.question import is_not
+from footfall.query.reporting.columns import Figure
+from footfall.query.reporting.listing import Listing
 from footfall.query.reports.widgets import BY, TYPES, VIEWABLE, VISITORS, Part, rates
 
 FIGURES = (

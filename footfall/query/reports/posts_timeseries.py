@@ -1,9 +1,9 @@
 """Posts over time: how often the widgets in them were seen and clicked."""
 
-from footfall.query.params import StatsBucketParams
+from footfall.query.language.params import StatsBucketParams
+from footfall.query.reporting.series import Series
 from footfall.query.reports.posts import FIGURES, NAMED, RATES
 from footfall.query.reports.widgets import TYPES
-from footfall.query.series import Series
 
 REPORT = Series(
     row="PostPoint", about="One bucket.", figures=FIGURES, derived=RATES, types=TYPES, where=NAMED

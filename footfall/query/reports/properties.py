@@ -4,8 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from footfall.query.params import ListParams
-from footfall.query.report import Answer, Context, Report
+from footfall.query.language.params import ListParams
+from footfall.query.reporting.report import Answer, Context, Report
 
 
 class Property(Struct, frozen=True):

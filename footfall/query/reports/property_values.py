@@ -4,10 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from footfall.query.fields import PROPERTY, find_field
-from footfall.query.params import ListParams
-from footfall.query.question import is_not
-from footfall.query.report import Answer, Context, Report
+from footfall.query.catalog.fields import PROPERTY, find_field
+from footfall.query.language.params import ListParams
+from footfall.query.language.question import is_not
+from footfall.query.reporting.report import Answer, Context, Report
 
 
 class PropertyValue(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Clicks by what led to them."""
 
-from footfall.query.figures import By
-from footfall.query.lists import CLICKS, Listing
+from footfall.query.reporting.columns import By
+from footfall.query.reporting.listing import CLICKS, Listing
 
 REFERERS = Listing(
     row="Referer",

@@ -1,7 +1,7 @@
 """Visitors by region."""
 
-from footfall.query.figures import By
-from footfall.query.lists import MOST_VISITORS, Listing
+from footfall.query.reporting.columns import By
+from footfall.query.reporting.listing import MOST_VISITORS, Listing
 from footfall.query.reports.countries import CODE, COUNTRY
 
 REGION = By("region", 'The ISO 3166-2 part after the country, or a name; "" when unknown.')

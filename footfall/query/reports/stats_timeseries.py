@@ -1,8 +1,8 @@
 """Events of one type, or of all, over time."""
 
-from footfall.query.figures import Figure
-from footfall.query.params import StatsBucketParams
-from footfall.query.series import Series
+from footfall.query.language.params import StatsBucketParams
+from footfall.query.reporting.columns import Figure
+from footfall.query.reporting.series import Series
 
 REPORT = Series(
     row="Count",

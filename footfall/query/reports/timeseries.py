@@ -1,8 +1,8 @@
 """Clicks, events and visitors over time."""
 
-from footfall.query.figures import Figure
-from footfall.query.params import BucketParams
-from footfall.query.series import Series
+from footfall.query.language.params import BucketParams
+from footfall.query.reporting.columns import Figure
+from footfall.query.reporting.series import Series
 
 POINTS = Series(
     row="Point",

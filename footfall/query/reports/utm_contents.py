@@ -1,8 +1,8 @@
 """Visitors by utm_content."""
 
-from footfall.query.figures import By
-from footfall.query.lists import MOST_VISITORS, Listing
-from footfall.query.question import is_not
+from footfall.query.language.question import is_not
+from footfall.query.reporting.columns import By
+from footfall.query.reporting.listing import MOST_VISITORS, Listing
 
 REPORT = Listing(
     row="UtmContent",

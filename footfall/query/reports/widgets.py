@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from footfall.query.figures import By, Derived, Figure, Values
-from footfall.query.lists import Listing
-from footfall.query.params import StatsListParams
-from footfall.query.question import is_not
-from footfall.query.wilson import wilson
+from footfall.query.language.params import StatsListParams
+from footfall.query.language.question import is_not
+from footfall.query.reporting.columns import By, Derived, Figure, Values
+from footfall.query.reporting.listing import Listing
+from footfall.query.reporting.wilson import wilson
 
 Part = Literal["mapping_id", "post_id", "widget_index", "device_slug", "country_code", "device_type"]
 

@@ -1,8 +1,8 @@
 """Widgets over time: how often they were seen and clicked."""
 
-from footfall.query.params import StatsBucketParams
+from footfall.query.language.params import StatsBucketParams
+from footfall.query.reporting.series import Series
 from footfall.query.reports.widgets import FIGURES, NAMED, RATES, TYPES
-from footfall.query.series import Series
 
 REPORT = Series(
     row="WidgetPoint", about="One bucket.", figures=FIGURES, derived=RATES, types=TYPES, where=NAMED

@@ -1,7 +1,7 @@
 """The console beside its reports: health, metrics, the page of the API, the OpenAPI document."""
 
 from footfall.errors import StoreDown
-from footfall.query.params import filter_parameters, parameters
+from footfall.query.language.params import filter_parameters, parameters
 from footfall.query.reports import REPORTS
 from tests.contract.acme import assert_problem
 

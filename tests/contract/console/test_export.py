@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from footfall.model.columns import COLUMNS
-from footfall.query import export_events
+from footfall.query.export import events as export_events
 from footfall.store.arrow import table
 from tests.contract.acme import DAY, FIRST, RANGE, assert_problem
 from tests.truth import columns_of, make_events

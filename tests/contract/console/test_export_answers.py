@@ -7,7 +7,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from footfall.query import export_answers
+from footfall.query.export import answers
 from tests.contract.acme import assert_problem
 
 RANGE = ["2026-03-01", "2026-03-07"]
@@ -104,7 +104,7 @@ def test_the_rows_are_those_of_the_key_s_workspace(acme):
 def test_more_rows_than_a_file_can_have_are_refused_and_a_part_of_them_is_not(acme, monkeypatch):
     query = {"metrics": ["events"], "dimensions": ["link_id"], "format": "ndjson"}
     whole = ask(acme, "/v1/export", **query).text.splitlines()
-    monkeypatch.setattr(export_answers, "MAX_EXPORT_ROWS", 5)
+    monkeypatch.setattr(answers, "MAX_EXPORT_ROWS", 5)
     body = assert_problem(ask(acme, "/v1/export", pagination={"limit": 5}, **query), 400, "pagination.limit")
     assert str(len(whole)) in body["detail"]
     part = ask(acme, "/v1/export", pagination={"limit": 3, "offset": 2}, **query)

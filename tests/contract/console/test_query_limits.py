@@ -77,8 +77,8 @@ def test_one_of_two_who_hangs_up_leaves_the_answer_to_the_other(acme):
 
 
 def test_a_file_that_breaks_off_does_not_look_whole(acme, monkeypatch):
-    monkeypatch.setattr("footfall.query.export_events._FIRST_ROWS", 50)
-    monkeypatch.setattr("footfall.query.export_events.PAGE_ROWS", 50)
+    monkeypatch.setattr("footfall.query.export.events._FIRST_ROWS", 50)
+    monkeypatch.setattr("footfall.query.export.events.PAGE_ROWS", 50)
 
     async def check():
         async with served(acme.console.with_store(Breaks(acme.console.store)), acme.key) as client:

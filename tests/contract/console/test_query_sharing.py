@@ -7,8 +7,8 @@ import pytest
 
 from footfall.errors import Invalid
 from footfall.query.engine import Engine
-from footfall.query.periods import Period
-from footfall.query.question import Question
+from footfall.query.language.periods import Period
+from footfall.query.language.question import Question
 from footfall.query.remembered import Remembered
 from footfall.state.manifest import Manifest
 from footfall.state.stored import Stored

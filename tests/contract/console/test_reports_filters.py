@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from footfall.query.presets import RangeName
+from footfall.query.language.presets import RangeName
 from footfall.query.reports import REPORTS
 from tests.contract.acme import BY_NAME, DAY, FIRST, assert_problem, required
 from tests.truth import columns_of, make_events

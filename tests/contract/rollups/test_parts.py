@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from footfall.query.catalog.metrics import METRICS
 from footfall.query.engine import Engine
-from footfall.query.metrics import METRICS
-from footfall.query.params import parse
-from footfall.query.report import Context
+from footfall.query.language.params import parse
+from footfall.query.reporting.report import Context
 from footfall.query.reports.link import REPORT as LINK
 from footfall.retention.policy import Retention
 from footfall.settings import Settings

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from footfall.query.answers import Asker
+from footfall.query.caveats import explain
 from footfall.query.engine import Engine
-from footfall.query.explain import explain
-from footfall.query.language import Query, period_of, understand
+from footfall.query.language.body import Query, period_of, understand
 from footfall.retention import session_archive
 from footfall.retention.policy import Retention
 from footfall.settings import Settings

@@ -9,7 +9,7 @@ import msgspec
 
 from footfall.errors import NotFound, Retryable
 from footfall.query.answers import Asker
-from footfall.query.language import Query, period_of, understand
+from footfall.query.language.body import Query, period_of, understand
 from footfall.state.ledger import HOUR
 from footfall.units import FOREVER
 from footfall.verify.verifier import Verifier

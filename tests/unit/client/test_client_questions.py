@@ -9,7 +9,7 @@ import pytest
 
 from footfall.client import AsyncClient, Client, FootfallError, Invalid, Result, Retryable
 from footfall.client.question import Question
-from footfall.query.language import Query
+from footfall.query.language.body import Query
 
 META = {"exact": True, "warnings": []}
 

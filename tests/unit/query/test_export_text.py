@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from footfall.query.export_text import csv_header, csv_rows, json_rows
+from footfall.query.export.text import csv_header, csv_rows, json_rows
 
 UTC = ZoneInfo("UTC")
 RUN_AS_FORMULAS = "=+-@\t\r\n"

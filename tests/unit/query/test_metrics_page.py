@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from footfall.query.metrics import METRICS
-from footfall.query.metrics_page import page
+from footfall.api.metrics_page import page
+from footfall.query.catalog.metrics import METRICS
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 def test_the_page_in_the_docs_is_the_one_made_from_the_lists():
     assert DOCS.read_text(encoding="utf-8") == page(), (
-        "run python -m footfall.query.metrics_page > docs/metrics.md"
+        "run python -m footfall.api.metrics_page > docs/metrics.md"
     )
 
 

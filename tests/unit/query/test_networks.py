@@ -5,7 +5,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from footfall.errors import Misconfigured
-from footfall.query.networks import Networks
+from footfall.query.catalog.networks import Networks
 
 pytestmark = pytest.mark.anyio
 

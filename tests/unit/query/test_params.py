@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.query.params import (
+from footfall.query.language.params import (
     BucketParams,
     ListParams,
     Params,
@@ -18,7 +18,7 @@ from footfall.query.params import (
     parameters,
     parse,
 )
-from footfall.query.question import is_
+from footfall.query.language.question import is_
 from footfall.query.reports import REPORTS
 from footfall.query.reports.devices import DeviceParams
 from footfall.query.reports.property_values import ValueParams

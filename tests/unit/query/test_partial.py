@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall.query.partial import partial_buckets
-from footfall.query.periods import Period
+from footfall.query.language.periods import Period
+from footfall.query.reporting.partial import partial_buckets
 
 DAY = 86_400_000
 FAR = 2**52

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.query.periods import MAX_BUCKETS, Period, resolve, zone_names
+from footfall.query.language.periods import MAX_BUCKETS, Period, resolve, zone_names
 
 NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
 ZONES = [

@@ -1,10 +1,10 @@
 """The planner where retention deleted events: rollups still have them, and only of one's own sites."""
 
 from footfall.model.rollups import CUBES, HOUR_MS
-from footfall.query.kept import kept_visits
-from footfall.query.periods import Period
-from footfall.query.planner import SMALL, deleted_before, plan
-from footfall.query.question import All, Question, is_
+from footfall.query.language.periods import Period
+from footfall.query.language.question import All, Question, is_
+from footfall.query.plan.archived_sessions import kept_visits
+from footfall.query.plan.planner import SMALL, deleted_before, plan
 from footfall.state.manifest import Entry, KeptVisits, Manifest, Zone
 from footfall.state.stored import Stored
 

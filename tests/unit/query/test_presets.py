@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.query.presets import PRESETS, RangeName, preset
+from footfall.query.language.presets import PRESETS, RangeName, preset
 
 DUB = {"24h", "7d", "30d", "90d", "1y", "mtd", "qtd", "ytd", "all"}
 PLAUSIBLE = {"day", "24h", "7d", "28d", "30d", "91d", "month", "6mo", "12mo", "year", "all"}

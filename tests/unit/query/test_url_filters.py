@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.query.question import Where
-from footfall.query.url_filters import field_of, filters_documented, read_filter
+from footfall.query.language.question import Where
+from footfall.query.language.url_filters import field_of, filters_documented, read_filter
 from tests.truth_cases import spelled
 
 

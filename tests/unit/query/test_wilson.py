@@ -2,7 +2,7 @@
 
 import pytest
 
-from footfall.query.wilson import wilson
+from footfall.query.reporting.wilson import wilson
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,100 @@
+"""Makes `docs/metrics.md` from the lists: `python -m footfall.api.metrics_page > docs/metrics.md`."""
+
+import sys
+from collections.abc import Iterable
+
+from footfall.model.columns import COLUMNS
+from footfall.model.rollups import CUBES, PROPERTY_FIELDS
+from footfall.model.visits import FIELDS, PAGE_OF
+from footfall.query.catalog.fields import KINDS, SAID_OF_FIELDS, SESSION_FIELDS
+from footfall.query.catalog.metrics import METRICS, UNIQUE_ERROR, UNIQUE_EXACT, Metric, measures_of
+from footfall.query.language.body import INTERVALS
+from footfall.tenants.tenants import MAX_TAGGED
+
+_ERRORS = {
+    "uniques": f"Exact up to {UNIQUE_EXACT}; above, a standard error of {UNIQUE_ERROR:.1%}; "
+    "never seen off by 1 %.",
+    "count": "None.",
+    "money": "None.",
+    "time": "None.",
+}
+
+_HEAD = """# Metrics and dimensions
+
+Made from the code's own lists by `python -m footfall.api.metrics_page`; a test keeps it so.
+
+Bots are left out of every metric but `bot_share`, unless the question includes them. Ratios are
+fractions (0.05 is 5 %), durations seconds, money the currency's minor unit. Every metric is
+counted over the events of the range that pass the filters.
+
+Where a number comes from (the events, or rollups of them) changes nothing about it: `meta.source`
+says it, and both are made of the same sums and the same mergeable sets. `meta.exact` is false and
+`meta.error` says by how much as soon as a count of different things in the answer is an estimate.
+
+## Metrics
+"""
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    return "\n".join([_HEAD, *(_about(metric) for metric in METRICS.values()), *_dimensions(), *_rollups()])
+
+
+def _about(metric: Metric) -> str:
+    error = _ERRORS.get(metric.unit, "")
+    if metric.sql and metric.unit == "ratio":
+        sets = {"visitors", "sessions"} & set(measures_of(metric))
+        error = "That of the two counts of visitors." if sets else "None."
+    lines = [f"### {metric.name}", "", metric.meaning, ""]
+    if error:
+        lines += [f"*Error:* {error}", ""]
+    return "\n".join([*lines, f"*Elsewhere:* {metric.differs}", ""])
+
+
+def _dimensions() -> Iterable[str]:
+    envelope = [column.name for column in COLUMNS if column.name in KINDS]
+    yield "## Dimensions and filters\n"
+    yield "All of these can be grouped by; all but those of the last two lines can be filtered on.\n"
+    yield f"- Of the event: {_names(name for name in envelope)}."
+    yield f"- Of its properties: {_names(PROPERTY_FIELDS)}, and any other as `property:NAME`."
+    yield f"- Of its visit: {_names(sorted(SESSION_FIELDS))}."
+    yield (
+        "- Of its link: `tag` (filter with `is` and `is_not`); an event counts for each tag."
+        " Tags are those that links carry now. A question is about the tags of at most"
+        f" {MAX_TAGGED:,} links (those that carry the tags it filters by; all that carry any, where it groups"
+        " by tag), and is refused where there are more."
+    )
+    yield f"- Said of these: {_names(SAID_OF_FIELDS)}."
+    yield f"- Time: {_names(f'time:{interval}' for interval in INTERVALS)}; `time` picks one by the range.\n"
+
+
+def _rollups() -> Iterable[str]:
+    yield "## What rollups answer\n"
+    yield (
+        "A question about these fields together (and site, event type, and bots or not) is answered from "
+        "rollups, which are kept longer than events; any other needs the events.\n"
+    )
+    yield "| rollup | by | fields |\n|---|---|---|"
+    for cube in CUBES:
+        yield f"| {cube.name} | {cube.grain} | {_names(cube.fields) or 'none'} |"
+    yield ""
+    yield "## What is kept of visits\n"
+    yield (
+        f"{_names(name for name in METRICS if METRICS[name].over_sessions)} and the pages of a visit come "
+        "from the events. When retention deletes these, it counts their visits first: by site, bots or not "
+        "and day of the site's own zone, alone and by one of "
+        f"{_names(field for field in FIELDS if field)}. From then on a visit belongs to the day on which "
+        "it began, and one over two sites or over the end of a month (UTC) is two; answers that such visits "
+        "are part of say so and are not `exact`. Visitors are kept by "
+        f"{_names(PAGE_OF)} only. What these rows do not "
+        "answer is said to be missing in `meta.warnings`: other fields or several at once, hours, a filter "
+        "with several values that is not grouped by, days of another zone.\n"
+    )
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,123 @@
+"""What events can be grouped by and filtered on.
+
+A field is a column of the envelope that is not private, a property that Footfall knows, or any
+other property as `property:name`. A dimension is what a caller groups by: a field as it is, or
+something said of one.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from footfall.errors import Invalid
+from footfall.model.columns import COLUMNS
+from footfall.model.rollups import PROPERTY_FIELDS, property_text
+from footfall.query.catalog.countries import UNKNOWN, country_names
+
+Kind = Literal["text", "number", "bool"]
+
+PROPERTY = "property:"
+TAG = "tag"
+"""The dimension of links' tags: an event counts for each tag of its link."""
+_PROPERTY_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_ENTRY = ("entry_page", "exit_page")
+
+_KINDS: Mapping[str, Kind] = {"UInt16": "number", "UInt32": "number", "Bool": "bool"}
+KINDS: Mapping[str, Kind] = {
+    **{
+        column.name: _KINDS.get(column.type, "text")
+        for column in COLUMNS
+        if column.role == "dimension" and column.name != "user_agent"
+    },
+    **dict.fromkeys(PROPERTY_FIELDS, "text"),
+    **dict.fromkeys(_ENTRY, "text"),
+}
+"""Every field with its kind."""
+
+SESSION_FIELDS: frozenset[str] = frozenset(_ENTRY)
+"""Fields of the session that an event belongs to."""
+
+
+class Values:
+    """The parameters of one statement: each value gets a name, and stands in the text as that only."""
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, Any] = {}
+
+    def add(self, value: object, kind: str) -> str:
+        """The placeholder for `value`, of a type of ClickHouse."""
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"{{{name}:{kind}}}"
+
+
+Resolve = Callable[[str], str]
+"""A field's SQL in the source at hand."""
+
+
+def find_field(name: str, what: str = "dimensions") -> Kind:
+    """The kind of a field. Raises Invalid, naming `what` the caller gave and what is allowed."""
+    if name.startswith(PROPERTY):
+        if not _PROPERTY_NAME.fullmatch(name.removeprefix(PROPERTY)):
+            raise Invalid(f"{what}: a property's name has 1 to 200 printable characters", field=what)
+        return "text"
+    if name not in KINDS:
+        raise Invalid(
+            f"{what}: {_shown(name)} is not known; known are {', '.join(KINDS)} and property:NAME", field=what
+        )
+    return KINDS[name]
+
+
+def over_events(name: str, values: Values) -> str:
+    """The SQL of a field over `events`."""
+    if name.startswith(PROPERTY):
+        return f"JSONExtract(properties, {values.add(name.removeprefix(PROPERTY), 'String')}, 'String')"
+    return property_text(name) if name in PROPERTY_FIELDS else name
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """What can be grouped by, beside the fields as they are. `sql` gets the fields' SQL."""
+
+    fields: tuple[str, ...]
+    sql: Callable[[Resolve, Values], str]
+
+
+def _country(field: Resolve, values: Values) -> str:
+    names = country_names()
+    code = field("country_code")
+    return (
+        f"transform({code}, {values.add(list(names), 'Array(String)')}, "
+        f"{values.add(list(names.values()), 'Array(String)')}, "
+        f"if({code} = '', {values.add(UNKNOWN, 'String')}, {code}))"
+    )
+
+
+SAID_OF_FIELDS: Mapping[str, Dimension] = {
+    "country": Dimension(("country_code",), _country),
+    "hostname": Dimension(("page_url",), lambda field, _: f"domain({field('page_url')})"),
+    "referer_host": Dimension(
+        ("referrer_host",),
+        lambda field, _: f"if({field('referrer_host')} = '', 'direct', {field('referrer_host')})",
+    ),
+}
+"""Dimensions that are not simply a field."""
+
+
+def fields_of(dimension: str) -> tuple[str, ...]:
+    """The fields that a dimension is made of."""
+    if dimension == TAG:
+        return ("link_id",)
+    return SAID_OF_FIELDS[dimension].fields if dimension in SAID_OF_FIELDS else (dimension,)
+
+
+def dimension_sql(dimension: str, field: Resolve, values: Values) -> str:
+    """A dimension's SQL, given that of its fields."""
+    if dimension in SAID_OF_FIELDS:
+        return SAID_OF_FIELDS[dimension].sql(field, values)
+    return field(dimension)
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 50 else name[:50] + "...")

@@ -1,0 +1,83 @@
+"""What the numbers of an answer are worth, whichever way they were asked for."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from footfall.query.catalog.metrics import UNIQUE_ERROR, UNIQUE_EXACT
+from footfall.query.engine import Found
+from footfall.query.language.periods import Period
+from footfall.query.plan.parts import Said, Source
+
+_DAY = 86_400_000
+
+
+class Explained(NamedTuple):
+    """`error`: of estimates, None without any. Not `exact` either: what lacks events that were deleted."""
+
+    source: Source
+    exact: bool
+    error: float | None
+    sampled: bool
+    warnings: list[str]
+
+
+def explain(period: Period, found: Sequence[Found], uniques: Iterable[int]) -> Explained:
+    """About an answer made of `found`, of which `uniques` are all the counts of different things."""
+    counted = all(unique <= UNIQUE_EXACT for unique in uniques)
+    return Explained(
+        source=_source(found),
+        exact=counted and not any(each.missing or each.visits for each in found),
+        error=None if counted else UNIQUE_ERROR,
+        sampled=any(each.sampled for each in found),
+        warnings=[*_about_visitors(period, found), *_about_events(period, found)],
+    )
+
+
+def complete_through(through: int | None, found: Sequence[Found]) -> int | None:
+    """All events acknowledged before this time (ms) are in the answer, if it was `through` when asked."""
+    if through is None:
+        return None
+    # An answer that is shown again knows nothing of what came later.
+    return min((through, *(int(each.at * 1000) for each in found)))
+
+
+def _about_visitors(period: Period, found: Sequence[Found]) -> list[str]:
+    warnings: list[str] = []
+    unidentified = max((each.unidentified for each in found), default=0)
+    if unidentified:
+        warnings.append(f"{unidentified} events have no visitor (no address, no id): not among the visitors")
+    several_days = period.start // _DAY != (period.end - 1) // _DAY
+    if several_days and any(each.known_for_a_day for each in found):
+        warnings.append(
+            "visitors without an id of their own are recognised for one day (UTC): "
+            "over several days they add up"
+        )
+    return warnings
+
+
+def _about_events(period: Period, found: Sequence[Found]) -> list[str]:
+    warnings: list[str] = []
+    if any(each.sampled for each in found):
+        warnings.append("some of these events were sampled: each counts as often as its sample_weight says")
+    missing = dict.fromkeys(said for each in found for said in each.missing)
+    warnings += [
+        f"{_named(said)}events before {period.iso(said.before)} are no longer kept one by one, "
+        "and no rollup has all that is asked of them: some are missing here"
+        for said in missing
+    ]
+    visits = dict.fromkeys(said for each in found for said in each.visits)
+    warnings += [
+        f"{_named(said)}of visits before {period.iso(said.before)} only sums are kept: each counts at one "
+        "site and on the day on which it began, and one over the end of a month (UTC) is two"
+        for said in visits
+    ]
+    return warnings
+
+
+def _source(found: Sequence[Found]) -> Source:
+    sources: set[Source] = {each.source for each in found}
+    return sources.pop() if len(sources) == 1 else "both" if sources else "raw"
+
+
+def _named(said: Said) -> str:
+    return f"{', '.join(said.metrics)}: " if said.metrics else ""

@@ -1,0 +1,261 @@
+"""The query language: what `POST /v1/query` takes, and what it means.
+
+The grammar is that of Plausible's Stats API v2, with the names of `fields` and `metrics`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple, get_args
+
+from msgspec import Meta, Struct
+
+from footfall.errors import Invalid
+from footfall.query.catalog.fields import KINDS, SAID_OF_FIELDS, TAG
+from footfall.query.catalog.metrics import METRICS
+from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint, hint
+from footfall.query.language.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
+from footfall.query.language.presets import PRESETS, preset
+from footfall.query.language.question import TIME, All, Question, admits_bots, is_
+
+MAX_METRICS = len(METRICS)
+MAX_DIMENSIONS = 6
+MAX_ROWS = 10_000
+
+_COMPARISONS = ("previous_period", "year_over_year")
+_DIRECTIONS = ("asc", "desc")
+INTERVALS: tuple[Interval, ...] = get_args(Interval)
+_OF_VISITORS = frozenset({"percentage", "conversion_rate"})
+_AUTOMATIC: tuple[tuple[int, Interval], ...] = (
+    (2, "hour"),
+    (92, "day"),
+    (365 * 3, "month"),
+)  # up to so many days; then years
+
+
+class Pagination(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which rows of the answer."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = MAX_ROWS
+    offset: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+
+
+class Include(Struct, frozen=True, forbid_unknown_fields=True):
+    """What else to answer."""
+
+    total_rows: Annotated[bool, Meta(description="`meta.total_rows`: rows there are without pagination.")] = (
+        False
+    )
+    time_labels: Annotated[bool, Meta(description="`meta.time_labels`: all buckets of the range.")] = False
+    bots: Annotated[bool, Meta(description="Count bots too.")] = False
+
+
+class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One question."""
+
+    metrics: Annotated[list[str], Meta(min_length=1, max_length=MAX_METRICS)]
+    date_range: Annotated[
+        str | list[str],
+        Meta(description=f"One of {', '.join(PRESETS)}, or two dates or times in ISO 8601."),
+    ] = f"{DEFAULT_DAYS}d"
+    site_id: Annotated[
+        Annotated[str, Meta(max_length=MAX_LENGTH)]
+        | Annotated[
+            list[Annotated[str, Meta(max_length=MAX_LENGTH)]], Meta(min_length=1, max_length=MAX_VALUES)
+        ]
+        | None,
+        Meta(description="Only events of this site, or of these."),
+    ] = None
+    dimensions: Annotated[list[str], Meta(max_length=MAX_DIMENSIONS)] = []
+    filters: Annotated[
+        list[Any], Meta(description='For example [["is", "country_code", ["DE"]]]; all must hold.')
+    ] = []
+    timezone: Annotated[str, Meta(max_length=64)] = "UTC"
+    week_start: Annotated[str, Meta(description=f"One of {', '.join(get_args(Weekday))}.")] = "monday"
+    order_by: Annotated[
+        list[tuple[str, str]],
+        Meta(max_length=MAX_METRICS, description='For example [["visitors", "desc"]]; the other is "asc".'),
+    ] = []
+    pagination: Pagination = Pagination()
+    include: Include = Include()
+    compare: Annotated[
+        str | list[str] | None,
+        Meta(description="`previous_period`, `year_over_year`, or two dates or times."),
+    ] = None
+
+
+class Understood(NamedTuple):
+    """A query that was read. `interval`: of the time dimension; None without one."""
+
+    question: Question
+    interval: Interval | None
+    week_start: Weekday
+    metrics: tuple[str, ...]
+    dimensions: tuple[str, ...]
+
+
+def understand(
+    query: Query,
+    workspace_id: str,
+    period: Period,
+    tags: Mapping[str, Sequence[str]],
+) -> Understood:
+    """Read a query about `period`. `tags`: the links that carry each tag. Raises Invalid.
+
+    Call it in a thread: it may take a while, see `Filters`.
+    """
+    week_start = _weekday(query.week_start)
+    metrics = _metrics(query.metrics)
+    names, interval = _dimensions(query.dimensions, period)
+
+    def links_of(wanted: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted({link for tag in wanted for link in tags.get(tag, ())}))
+
+    sites = [query.site_id] if isinstance(query.site_id, str) else query.site_id or []
+    conditions = [Filters(links_of, len(sites)).read(query.filters)]
+    if sites:
+        conditions.append(is_("site_id", *sites))
+    if TAG in names:
+        conditions.append(is_("link_id", *links_of(tuple(tags))))
+    if _OF_VISITORS & set(metrics):  # answers.py needs to know of how many
+        wanted = tuple(dict.fromkeys((*(name for name in metrics if name != "percentage"), "visitors")))
+    else:
+        wanted = metrics
+    where = All(tuple(conditions))
+    question = Question(
+        workspace_id=workspace_id,
+        period=period,
+        metrics=wanted,
+        dimensions=names,
+        where=where,
+        bots=None if query.include.bots or admits_bots(where) else False,
+        buckets=_buckets(period, interval, week_start) if interval else (),
+        order_by=_order(query, metrics, names),
+        tags={tag: tuple(links) for tag, links in sorted(tags.items())} if TAG in names else {},
+        limit=query.pagination.limit,
+        offset=query.pagination.offset,
+    )
+    return Understood(question, interval, week_start, metrics, tuple(query.dimensions))
+
+
+def period_of(query: Query, now: datetime, first_event: int | None = None) -> Period:
+    """The range that a query is about. `first_event` (ms): where `all` begins. Raises Invalid."""
+    return _period(query.date_range, query.timezone, now, "date_range", first_event)
+
+
+def compared_period(query: Query, period: Period, now: datetime) -> Period | None:
+    """The range to compare with. Raises Invalid."""
+    match query.compare:
+        case None:
+            return None
+        case "previous_period":
+            other = period.before()
+        case "year_over_year":
+            other = period.year_before()
+        case str(unknown):
+            choices = ", ".join(_COMPARISONS)
+            raise Invalid(
+                f"compare: {unknown[:50]!r} must be one of {choices}, or two dates or times", field="compare"
+            )
+        case given:
+            other = _period(given, query.timezone, now, "compare", None)
+    if other.start >= other.end or other.end <= 1:
+        raise Invalid(f"compare: nothing is known of the years before {FIRST_YEAR}", field="compare")
+    return other
+
+
+def _weekday(name: str) -> Weekday:
+    for weekday in get_args(Weekday):
+        if name == weekday:
+            return weekday
+    raise Invalid(f"week_start must be one of {', '.join(get_args(Weekday))}", field="week_start")
+
+
+def _buckets(period: Period, interval: Interval, week_start: Weekday) -> list[int]:
+    try:
+        return period.buckets(interval, week_start)
+    except Invalid as error:
+        raise Invalid(f"dimensions: {error}", field="dimensions") from None
+
+
+def _period(given: str | list[str], timezone: str, now: datetime, field: str, first: int | None) -> Period:
+    if isinstance(given, str):
+        if given not in PRESETS:
+            raise Invalid(f"{field} must be one of {', '.join(PRESETS)}, or two dates or times", field=field)
+        return preset(given, now, timezone, first)
+    if len(given) != 2:
+        raise Invalid(f"{field} must be two dates or times: [from, to]", field=field)
+    return resolve(given[0], given[1], timezone, now, (f"{field}[0]", f"{field}[1]"))
+
+
+def _metrics(names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if name not in METRICS:
+            raise Invalid(
+                f"metrics: {name[:50]!r} is not known; known are {', '.join(METRICS)}"
+                f"{hint(name, tuple(METRICS))}",
+                field="metrics",
+            )
+    if len(set(names)) != len(names):
+        raise Invalid("metrics: each only once", field="metrics")
+    return tuple(names)
+
+
+def _dimensions(names: Sequence[str], period: Period) -> tuple[tuple[str, ...], Interval | None]:
+    """The dimensions of the question, and the interval if time is one of them."""
+    found: list[str] = []
+    interval: Interval | None = None
+    for name in names:
+        if name == TIME or name.startswith("time:"):
+            if interval:
+                raise Invalid("dimensions: time only once", field="dimensions")
+            interval = _interval(name, period)
+            found.append(TIME)
+            continue
+        if name != TAG and name not in SAID_OF_FIELDS:
+            find_field_with_hint(name, "dimensions")
+        found.append(name)
+    if len(set(found)) != len(found):
+        raise Invalid("dimensions: each only once", field="dimensions")
+    return tuple(found), interval
+
+
+def _interval(name: str, period: Period) -> Interval:
+    wanted = name.removeprefix("time:")
+    if wanted in INTERVALS:
+        return wanted
+    if name != TIME:
+        choices = ", ".join(f"time:{interval}" for interval in INTERVALS)
+        raise Invalid(f"dimensions: {name[:50]!r} must be one of time, {choices}", field="dimensions")
+    days = (period.end - period.start) / 86_400_000
+    for most, automatic in _AUTOMATIC:
+        if days <= most:
+            return automatic
+    return "year"
+
+
+def _order(query: Query, metrics: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The order asked for, or time, or the first metric; ties by all dimensions."""
+    order: list[str] = []
+    written = dict(zip(query.dimensions, names, strict=True))
+    for name, direction in query.order_by:
+        if direction not in _DIRECTIONS:
+            raise Invalid(f"order_by: {direction[:50]!r} must be one of asc, desc", field="order_by")
+        ours = written.get(name, name)
+        if ours not in metrics and ours not in names:
+            raise Invalid(
+                f"order_by: {name[:50]!r} must be one of the metrics and dimensions asked for",
+                field="order_by",
+            )
+        ours = "visitors" if ours == "percentage" else ours
+        order.append(f"-{ours}" if direction == "desc" else ours)
+    if not order:
+        first = "visitors" if metrics[0] == "percentage" else metrics[0]
+        order.append(TIME if TIME in names else f"-{first}")
+    ordered = {name.removeprefix("-") for name in order}
+    return (*order, *(name for name in names if name not in ordered))
+
+
+KNOWN_DIMENSIONS: tuple[str, ...] = (*KINDS, *SAID_OF_FIELDS, TAG)
+"""For the documentation; beside them time, time:INTERVAL and property:NAME."""
+
+__all__ = ["KNOWN_DIMENSIONS", "Query", "Understood", "compared_period", "period_of", "understand"]

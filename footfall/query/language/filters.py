@@ -1,0 +1,230 @@
+"""Filters as the query language writes them, read into conditions.
+
+The grammar is that of Plausible's Stats API v2: `["is", "country_code", ["DE", "FR"]]`,
+`["and", [...]]`, `["or", [...]]`, `["not", filter]`, `["has_done", filter]`,
+`["has_not_done", filter]`.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any as AnyValue
+from typing import cast, get_args
+
+from footfall.errors import Invalid
+from footfall.query.catalog.fields import SAID_OF_FIELDS, SESSION_FIELDS, TAG, find_field
+from footfall.query.language.patterns import check_pattern
+from footfall.query.language.question import (
+    All,
+    Any,
+    Condition,
+    HasDone,
+    Not,
+    Operator,
+    Where,
+    fields_in,
+    has_behaviour,
+    is_,
+    patterns_of,
+)
+
+MAX_DEPTH = 8
+MAX_FILTERS = 50
+MAX_VALUES = 1000
+"""Of one filter."""
+MAX_VALUES_IN_ALL = 2000
+MAX_PATTERNS = 20
+MAX_LINKS = 10_000
+"""That the tags of all filters together stand for."""
+MAX_LENGTH = 2000
+
+_COMPARED = ("gt", "gte", "lt", "lte")
+_PATTERNS = ("matches", "matches_not")
+_TEXT_ONLY = ("contains", "contains_not", *_PATTERNS)
+_OPERATORS: tuple[Operator, ...] = get_args(Operator)
+_ALL_OPERATORS = (*_OPERATORS, "and", "or", "not", "has_done", "has_not_done")
+
+
+class Filters:
+    """Reads the filters of one question. `links_of` gives the links that carry one of some tags.
+
+    What it reads is bounded in all, however it is spread over filters: `values` were counted before.
+    Patterns are compiled: call it in a thread.
+    """
+
+    def __init__(self, links_of: Callable[[tuple[str, ...]], tuple[str, ...]], values: int = 0) -> None:
+        self._links_of = links_of
+        self._filters = self._patterns = self._links = 0
+        self._values = values
+
+    def read(self, filters: list[AnyValue]) -> Condition:
+        """All of these. Raises Invalid, naming the filter or the limit."""
+        return All(tuple(self._filter(each, f"filters[{number}]", 1) for number, each in enumerate(filters)))
+
+    def _filter(self, given: AnyValue, where: str, depth: int) -> Condition:
+        self._filters += 1
+        if self._filters > MAX_FILTERS:
+            raise Invalid(f"filters: at most {MAX_FILTERS} in a question", field="filters")
+        if depth > MAX_DEPTH:
+            raise Invalid(f"{where}: filters may be nested {MAX_DEPTH} deep", field=where)
+        if not isinstance(given, list) or not given or not isinstance(given[0], str):
+            raise Invalid(f'{where}: a filter is a list such as ["is", "country_code", ["DE"]]', field=where)
+        parts = cast("list[AnyValue]", given)
+        operator = parts[0]
+        if operator in ("and", "or"):
+            return self._joined(operator, parts, where, depth)
+        if operator in ("not", "has_done", "has_not_done"):
+            if len(parts) != 2:  # the operator and a filter
+                raise Invalid(f'{where}: write ["{operator}", filter]', field=where)
+            inner = self._filter(parts[1], f"{where}[1]", depth + 1)
+            return Not(inner) if operator == "not" else _behaviour(operator, inner, where)
+        if operator not in _OPERATORS:
+            raise Invalid(
+                f"{where}: {operator[:50]!r} is no operator; known are {', '.join(_ALL_OPERATORS)}",
+                field=where,
+            )
+        return self._where(operator, parts, where)
+
+    def _joined(self, operator: str, parts: list[AnyValue], where: str, depth: int) -> Condition:
+        inner = parts[1] if len(parts) == 2 else None  # the operator and a list
+        if not isinstance(inner, list) or not inner:
+            raise Invalid(f'{where}: write ["{operator}", [filter, filter, ...]]', field=where)
+        read = tuple(
+            self._filter(each, f"{where}[1][{number}]", depth + 1)
+            for number, each in enumerate(cast("list[AnyValue]", inner))
+        )
+        return All(read) if operator == "and" else Any(read)
+
+    def _where(self, operator: Operator, parts: list[AnyValue], where: str) -> Condition:
+        if len(parts) not in (3, 4) or not isinstance(parts[1], str):
+            raise Invalid(f'{where}: write ["{operator}", "field", [values]]', field=where)
+        values = self._counted(operator, _values(parts[2], where), where)
+        exact = _case_sensitive(parts[3] if len(parts) > 3 else {}, where)
+        if parts[1] == TAG:
+            return self._tagged(operator, values, where)
+        if parts[1] in SAID_OF_FIELDS:
+            fields = ", ".join(SAID_OF_FIELDS[parts[1]].fields)
+            raise Invalid(f"{where}: {parts[1]} cannot be filtered on; filter on {fields}", field=where)
+        kind = find_field_with_hint(parts[1], where)
+        condition = Where(parts[1], operator, _of_kind(operator, kind, values, where), exact)
+        for pattern in patterns_of(condition):
+            check_pattern(pattern, where)
+        return condition
+
+    def _counted(self, operator: Operator, values: list[AnyValue], where: str) -> list[AnyValue]:
+        """The values, if they and those before are not too many."""
+        self._values += len(values)
+        if self._values > MAX_VALUES_IN_ALL:
+            raise Invalid(
+                f"{where}: at most {MAX_VALUES_IN_ALL:,} values in a question, in all its filters together",
+                field=where,
+            )
+        if operator in _PATTERNS:
+            self._patterns += len(values)
+            if self._patterns > MAX_PATTERNS:
+                raise Invalid(
+                    f"{where}: at most {MAX_PATTERNS} patterns in a question, in all its filters together",
+                    field=where,
+                )
+        return values
+
+    def _tagged(self, operator: Operator, values: list[AnyValue], where: str) -> Condition:
+        if operator not in ("is", "is_not") or not all(isinstance(value, str) for value in values):
+            raise Invalid(f"{where}: {TAG} is compared with is and is_not, and text", field=where)
+        links = self._links_of(tuple(values))
+        self._links += len(links)
+        if self._links > MAX_LINKS:
+            raise Invalid(
+                f"{where}: the tags of a question's filters stand for at most {MAX_LINKS:,} links in all",
+                field=where,
+            )
+        condition = is_("link_id", *links)
+        return condition if operator == "is" else Not(condition)
+
+
+def find_field_with_hint(name: str, what: str) -> str:
+    """As `fields.find_field`; the refusal proposes what was perhaps meant."""
+    try:
+        return find_field(name, what)
+    except Invalid as error:
+        raise Invalid(f"{error}{hint(name)}", field=what) from None
+
+
+_ELSEWHERE: Mapping[str, str] = {
+    "page": "page_path",
+    "source": "referrer_host",
+    "referrer": "referrer",
+    "device": "device_type",
+    "country": "country_code",
+    "country_name": "country",
+    "hostname": "page_url",
+    "goal": "event_type",
+    "name": "event_type",
+    "visits": "sessions",
+    "views_per_visit": "views_per_session",
+    "visit_duration": "session_duration",
+    "total_revenue": "revenue",
+    "views": "pageviews",
+    "bounces": "bounce_rate",
+}
+"""What Plausible and Umami call things, without `visit:` and `event:`."""
+
+
+def hint(name: str, known: tuple[str, ...] = ()) -> str:
+    """What to add to a refusal: what was perhaps meant, or nothing."""
+    bare = name.rpartition(":")[2]
+    if name.startswith(("event:props:", "props:")):
+        return f"; did you mean property:{bare[:50]}?"
+    near = [_ELSEWHERE[bare]] if bare in _ELSEWHERE else difflib.get_close_matches(bare[:50], known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _behaviour(operator: str, inner: Condition, where: str) -> Condition:
+    if SESSION_FIELDS & set(fields_in(inner)) or has_behaviour(inner):
+        raise Invalid(
+            f"{where}: {operator} takes filters on fields of an event, no entry or exit page, no {operator}",
+            field=where,
+        )
+    return HasDone(inner) if operator == "has_done" else Not(HasDone(inner))
+
+
+def _values(given: AnyValue, where: str) -> list[AnyValue]:
+    values = cast("list[AnyValue]", given) if isinstance(given, list) else [given]
+    if not 1 <= len(values) <= MAX_VALUES:
+        raise Invalid(f"{where}: 1 to {MAX_VALUES} values", field=where)
+    return values
+
+
+def _case_sensitive(modifiers: AnyValue, where: str) -> bool:
+    if isinstance(modifiers, dict):
+        known = cast("dict[str, AnyValue]", modifiers)
+        value = known.get("case_sensitive", True)
+        if set(known) <= {"case_sensitive"} and isinstance(value, bool):
+            return value
+    raise Invalid(f'{where}: the only modifier is {{"case_sensitive": false}}', field=where)
+
+
+def _of_kind(
+    operator: Operator, kind: str, values: list[AnyValue], where: str
+) -> tuple[str | float | bool, ...]:
+    """The values, checked. Raises Invalid."""
+    if operator in _COMPARED:
+        if kind == "bool" or len(values) != 1 or not _is_number(values[0]):
+            raise Invalid(f"{where}: {operator} compares with one number", field=where)
+        return (float(values[0]),)
+    if operator in _TEXT_ONLY and kind != "text":
+        raise Invalid(f"{where}: {operator} is for text; use is, is_not, gt, gte, lt, lte", field=where)
+    if kind == "number":
+        if not all(_is_number(value) for value in values):
+            raise Invalid(f"{where}: the values must be numbers", field=where)
+        return tuple(float(value) for value in values)
+    if kind == "bool":
+        if not all(isinstance(value, bool) for value in values):
+            raise Invalid(f"{where}: the values must be true or false", field=where)
+        return tuple(values)
+    if not all(isinstance(value, str) and len(value) <= MAX_LENGTH for value in values):
+        raise Invalid(f"{where}: the values must be text of at most {MAX_LENGTH} characters", field=where)
+    return tuple(values)
+
+
+def _is_number(value: AnyValue) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63

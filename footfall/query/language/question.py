@@ -1,0 +1,134 @@
+"""A question as the rest of `query` understands it, whoever asked it and however."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from footfall.query.language.periods import Period
+
+Operator = Literal[
+    "is", "is_not", "contains", "contains_not", "matches", "matches_not", "gt", "gte", "lt", "lte"
+]
+
+
+class Where(Struct, frozen=True, tag=True):
+    """The field is (contains, matches, ...) one of `values`; a number is compared with the only value."""
+
+    field: str
+    operator: Operator
+    values: tuple[str | float | bool, ...]
+    case_sensitive: bool = True
+
+
+class All(Struct, frozen=True, tag=True):
+    """All of these hold; without any, always."""
+
+    parts: "tuple[Condition, ...]" = ()
+
+
+class Any(Struct, frozen=True, tag=True):
+    """One of these holds."""
+
+    parts: "tuple[Condition, ...]"
+
+
+class Not(Struct, frozen=True, tag=True):
+    """It does not hold."""
+
+    part: "Condition"
+
+
+class HasDone(Struct, frozen=True, tag=True):
+    """The visitor has an event in the range for which this holds. Unidentified visitors have none."""
+
+    part: "Condition"
+
+
+Condition = Where | All | Any | Not | HasDone
+
+
+def is_(field: str, *values: str) -> Where:
+    """The field is one of these."""
+    return Where(field, "is", values)
+
+
+def is_not(field: str, *values: str) -> Where:
+    """The field is none of these."""
+    return Where(field, "is_not", values)
+
+
+def patterns_of(where: Where) -> list[str]:
+    """The patterns of a filter, as the store is given them."""
+    if where.operator not in ("matches", "matches_not"):
+        return []
+    mode = "" if where.case_sensitive else "(?i)"
+    return [f"{mode}{value}" for value in where.values]
+
+
+def fields_in(condition: Condition) -> Iterator[str]:
+    """Every field that a condition is about."""
+    match condition:
+        case Where():
+            yield condition.field
+        case All() | Any():
+            for part in condition.parts:
+                yield from fields_in(part)
+        case Not() | HasDone():
+            yield from fields_in(condition.part)
+
+
+def has_behaviour(condition: Condition) -> bool:
+    """Whether it is about what else a visitor has done."""
+    match condition:
+        case Where():
+            return False
+        case All() | Any():
+            return any(has_behaviour(part) for part in condition.parts)
+        case Not():
+            return has_behaviour(condition.part)
+        case HasDone():
+            return True
+
+
+def always(condition: Condition) -> Iterator[Where]:
+    """The parts that hold of every event for which the condition does."""
+    if isinstance(condition, Where):
+        yield condition
+    elif isinstance(condition, All):
+        for part in condition.parts:
+            yield from always(part)
+
+
+def admits_bots(condition: Condition) -> bool:
+    """Whether a condition asks for bots by itself, so that they count though nothing else says so."""
+    return any(
+        where.field == "is_bot" and (True in where.values) == (where.operator == "is")
+        for where in always(condition)
+    )
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """Metrics by dimensions, over the events of one workspace in a period.
+
+    `bots`: False leaves them out, True counts them only, None makes no difference.
+    `buckets`: for the dimension `time`, when each begins (ms). `tags`: for the dimension `tag`,
+    the links that carry each. `order_by`: names of metrics and
+    dimensions, "-" in front for descending.
+    """
+
+    workspace_id: str
+    period: Period
+    metrics: tuple[str, ...]
+    dimensions: tuple[str, ...] = ()
+    where: Condition = All()
+    bots: bool | None = False
+    buckets: Sequence[int] = ()
+    tags: Mapping[str, tuple[str, ...]] = {}
+    order_by: tuple[str, ...] = ()
+    limit: int = 1
+    offset: int = 0
+
+
+TIME = "time"
+"""The dimension of buckets."""

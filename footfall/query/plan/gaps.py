@@ -1,0 +1,45 @@
+"""What an answer lacks because retention deleted it."""
+
+from collections.abc import Iterator, Sequence
+
+from footfall.query.language.question import Question
+from footfall.query.plan.archived_sessions import Kept, about_visits
+from footfall.query.plan.planner import Cover, Rollup, deleted_sites
+from footfall.state.manifest import Manifest
+from footfall.state.stored import Stored
+
+
+def missing_before(
+    question: Question,
+    manifest: Manifest,
+    stored: Stored,
+    rollup: Rollup | None = None,
+    kept: Kept | None = None,
+) -> int | None:
+    """Before this time (ms) something is missing in the answer; None: nothing is.
+
+    `stored`: of the question's workspace; `rollup`, `kept`: what the answer comes from beside the events.
+    """
+    deleted = deleted_sites(question, manifest, stored)
+    if not deleted:
+        return None
+    instead: list[Sequence[Cover]] = []
+    if rollup:
+        instead.append(rollup.covers)
+    if rollup is None or about_visits(question):
+        instead.append(kept.covers if kept and kept.whole else ())
+    ends = [at for covers in instead for at in _ends(question, manifest, deleted, covers)]
+    return max(ends, default=None)
+
+
+def _ends(
+    question: Question, manifest: Manifest, deleted: Sequence[str], covers: Sequence[Cover]
+) -> Iterator[int]:
+    """Of each site that lacks something, until when, if only these covers say what deleted events said."""
+    cover_of = {site: cover for cover in covers for site in cover.sites}
+    for site in deleted:
+        until, cover = manifest.raw_from[site], cover_of.get(site)
+        if cover is None or cover.end < min(question.period.end, until):
+            yield until
+        elif cover.start > question.period.start:
+            yield min(cover.start, until)

@@ -1,0 +1,31 @@
+"""Which buckets of a time series are not whole."""
+
+from collections.abc import Sequence
+
+from footfall.query.language.periods import Interval, Period, Weekday
+
+_DAY = 86_400_000
+_LONGEST: dict[Interval, int] = {
+    "hour": _DAY // 12,
+    "day": 3 * _DAY,
+    "week": 9 * _DAY,
+    "month": 33 * _DAY,
+    "year": 368 * _DAY,
+}
+
+
+def partial_buckets(
+    period: Period, buckets: Sequence[int], interval: Interval, week_start: Weekday, now: int
+) -> set[int]:
+    """The buckets of `period.buckets(interval, week_start)` that the range cuts off or that are not over.
+
+    `now`: in ms. In a range that reaches into the future, none that begins after now is over.
+    """
+    if not buckets:
+        return set()
+    last = Period(buckets[-1], buckets[-1] + _LONGEST[interval], period.timezone)
+    ends = [*buckets[1:], last.buckets(interval, week_start)[1]]
+    whole_until = min(period.end, now)
+    return {
+        start for start, end in zip(buckets, ends, strict=True) if start < period.start or end > whole_until
+    }

@@ -1,0 +1,115 @@
+"""Time series: the shape that several reports share, declared in one value each."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from footfall.query.language.params import BucketParams, P
+from footfall.query.language.question import TIME, Condition, is_
+from footfall.query.reporting.columns import (
+    By,
+    Derived,
+    Figure,
+    Values,
+    nothing,
+    row_type,
+    told,
+    uniques,
+    with_derived,
+)
+from footfall.query.reporting.listing import only_of
+from footfall.query.reporting.report import Answer, Context, Found, Report
+
+_BUCKET = By("bucket", "When it begins, with the offset of the zone asked for.")
+
+
+def _unknown(_: Values) -> bool:
+    return False
+
+
+# Its value depends on more than the row.
+_PARTIAL = Derived("partial", bool, "Whether the range cuts the bucket off, or it is not over yet.", _unknown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """`figures` of each bucket of the range, also of the empty ones, in order.
+
+    The names are those of `Listing`.
+    """
+
+    row: str
+    about: str
+    figures: tuple[Figure, ...]
+    derived: tuple[Derived, ...] = ()
+    types: tuple[str, ...] = ()
+    where: tuple[Condition, ...] = ()
+    struct: type[Struct] = field(init=False)
+
+    def __post_init__(self) -> None:
+        made = row_type(self.row, self.about, [_BUCKET], self.figures, [*self.derived, _PARTIAL])
+        object.__setattr__(self, "struct", made)
+
+    async def find(self, ctx: Context[P]) -> tuple[Found, list[Values]]:
+        """Every bucket of the range. There may be ten thousand: what each costs, a thread does."""
+        buckets = await asyncio.to_thread(ctx.buckets)
+        found = await ctx.ask(
+            ctx.question(
+                *(figure.metric for figure in self.figures),
+                by=(TIME,),
+                filters=(*([is_("event_type", *self.types)] if self.types else []), *self.where),
+                buckets=buckets,
+                limit=len(buckets),
+            )
+        )
+        return found, await asyncio.to_thread(self._rows, ctx, buckets, found)
+
+    def _rows(self, ctx: Context[P], buckets: Sequence[int], found: Found) -> list[Values]:
+        by_start = {row[0]: row[1:] for row in found.rows}
+        empty = nothing(self.figures)
+        cut = ctx.partial(buckets)
+        return [
+            with_derived(
+                {"bucket": ctx.period.iso(start)}
+                | told(self.figures, by_start.get(start, empty), ctx.period),
+                self.derived,
+            )
+            | {"partial": start in cut}
+            for start in buckets
+        ]
+
+    def made(self, rows: Sequence[Values]) -> list[Any]:
+        """The rows as the answer has them."""
+        return [self.struct(**row) for row in rows]
+
+    def report(
+        self, *, name: str, path: str, title: str, description: str, params: type[BucketParams]
+    ) -> Report[Any]:
+        """The report that answers this series."""
+        return Report(
+            name=name,
+            path=path,
+            title=title,
+            description=description,
+            params=params,
+            data=list[self.struct],
+            run=partial(_answer, self),
+        )
+
+
+async def _answer(series: Series, ctx: Context[Any]) -> Answer[list[Any]]:
+    found, rows = await series.find(ctx)
+    return await asyncio.to_thread(_made, series, ctx, found, rows)
+
+
+def _made(series: Series, ctx: Context[Any], found: Found, rows: Sequence[Values]) -> Answer[list[Any]]:
+    return ctx.answer(
+        series.made(rows),
+        found,
+        uniques=uniques(series.figures, rows),
+        warnings=only_of(series.types, ctx),
+    )

@@ -1,0 +1,82 @@
+"""Conditions as SQL: every value travels as a parameter."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+from footfall.query.catalog.fields import KINDS, PROPERTY, Values
+from footfall.query.language.question import All, Any, Condition, HasDone, Not, Where, patterns_of
+
+_COMPARED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+_MOST_SEARCHED = 255  # texts that multiSearchAny takes
+
+
+class Conditions:
+    """Writes conditions for one statement.
+
+    `field` gives a field's SQL in the source at hand, `visitors` a SELECT of the visitors with an
+    event for which a condition holds.
+    """
+
+    def __init__(
+        self, values: Values, field: Callable[[str], str], visitors: Callable[[Condition], str]
+    ) -> None:
+        self._values = values
+        self._field = field
+        self._visitors = visitors
+
+    def sql(self, condition: Condition) -> str:
+        """In parentheses where that is needed to be joined with AND."""
+        match condition:
+            case Where():
+                return self._where(condition)
+            case All():
+                return " AND ".join(self.sql(part) for part in condition.parts) or "1"
+            case Any():
+                return f"({' OR '.join(f'({self.sql(part)})' for part in condition.parts) or '0'})"
+            case Not():
+                return f"NOT ({self.sql(condition.part)})"
+            case HasDone():
+                return f"(visitor_id != 0 AND visitor_id IN ({self._visitors(condition.part)}))"
+            case _:
+                assert_never(condition)
+
+    def _where(self, where: Where) -> str:
+        field, kind = self._field(where.field), KINDS.get(where.field, "text")
+        if where.operator in _COMPARED:
+            number = f"toFloat64OrNull({field})" if kind == "text" else f"toFloat64({field})"
+            bound = self._values.add(where.values[0], "Float64")
+            return f"ifNull({number} {_COMPARED[where.operator]} {bound}, 0)"
+        positive = self._one_of(where, field, kind)
+        return f"NOT ({positive})" if where.operator.endswith("_not") else f"({positive})"
+
+    def _one_of(self, where: Where, field: str, kind: str) -> str:
+        add = self._values.add
+        values = list(where.values)
+        if where.operator in ("contains", "contains_not"):
+            if "" in values:  # ClickHouse does not find it in every text, among others
+                return "1"
+            parts = [values[at : at + _MOST_SEARCHED] for at in range(0, len(values), _MOST_SEARCHED)]
+            texts = [add(part, "Array(String)") for part in parts]
+            if not where.case_sensitive:
+                # Not multiSearchAnyCaseInsensitiveUTF8: 250 texts that are alike take it 8 s, without an end.
+                field, texts = (
+                    f"lowerUTF8({field})",
+                    [f"arrayMap(x -> lowerUTF8(x), {text})" for text in texts],
+                )
+            return " OR ".join(f"multiSearchAny({field}, {text})" for text in texts)
+        if where.operator in ("matches", "matches_not"):
+            return " OR ".join(f"match({field}, {add(each, 'String')})" for each in patterns_of(where))
+        if kind == "number":
+            return f"toFloat64({field}) IN {add(values, 'Array(Float64)')}"
+        if kind == "bool":
+            return f"{field} IN {add([int(value is True) for value in values], 'Array(UInt8)')}"
+        if not where.case_sensitive:
+            # Both by the store, whose lower case differs from Python's in some letters.
+            return f"has(arrayMap(x -> lowerUTF8(x), {add(values, 'Array(String)')}), lowerUTF8({field}))"
+        return f"{field} IN {add(values, 'Array(String)')}"
+
+
+def is_property(name: str) -> bool:
+    """Whether a field is a property of any name."""
+    return name.startswith(PROPERTY)

@@ -1,0 +1,174 @@
+"""The SELECTs of exports: events by the page, in an order in which none is ever met twice.
+
+Events are in the order (site, time, place in the log). That is how the table lies on disk: by
+time alone, every page would read a bit of every site, five times the work with fifty sites.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pyarrow as pa
+
+from footfall.model.calendar import instant
+from footfall.model.columns import COLUMNS, Column
+from footfall.query.catalog.fields import Values
+from footfall.query.language.question import Question
+from footfall.query.sql.select import Statement
+from footfall.query.sql.sources import Events
+
+_ORDER = "site_id, occurred_at, shard, seq"
+_PLACE = ("shard", "seq")
+
+_LINE: Any = pa.string()
+_TEXT: Any = pa.dictionary(pa.int32(), pa.string())
+_TIME: Any = pa.timestamp("ms", "UTC")
+
+# What is unknown is null, as in the reports; unknown text is "".
+_ALWAYS_KNOWN = ("event_id", "occurred_at", "received_at", "sample_weight")
+_SHOWN: Mapping[str, tuple[str, str, Any]] = {  # type: (if it may be unknown, always, type in Arrow)
+    "UUID": ("if({0} = toUUID('00000000-0000-0000-0000-000000000000'), NULL, {1})", "toString({0})", _LINE),
+    "UInt64": ("if({0} = 0, NULL, {1})", "leftPad(lower(hex({0})), 16, '0')", _LINE),
+    "Float32": ("if(isNaN({0}), NULL, {1})", "{0}", pa.float32()),
+    "DateTime64(3, 'UTC')": ("if(toUnixTimestamp64Milli({0}) = 0, NULL, {1})", "{0}", _TIME),
+    "JSON": ("{1}", "if({0} = '', '{{}}', {0})", _LINE),
+    "UInt16": ("{1}", "{0}", pa.uint16()),
+    "UInt32": ("{1}", "{0}", pa.uint32()),
+    "Bool": ("{1}", "{0}", pa.bool_()),
+    "String": ("{1}", "{0}", _LINE),
+    "LowCardinality(String)": ("{1}", "{0}", _TEXT),
+}  # fmt: skip
+
+JSON = b"json"
+"""Key in the metadata of a field of text that is JSON."""
+TOKEN = b"token"
+"""The same of text that is an id: letters, digits and hyphens."""
+
+_COLUMNS = [column for column in COLUMNS if column.role not in ("private", "position")]
+
+
+class Place(NamedTuple):
+    """Where an event stands in the order. `at` is in ms."""
+
+    site_id: str
+    at: int
+    shard: int
+    seq: int
+
+
+class Part(NamedTuple):
+    """Events of a question: those after `after`, and of each shard those up to `newest`.
+
+    `sites`: from the first to the last of these, None for all; `hours`: from (inclusive) and until
+    (exclusive), in ms.
+    """
+
+    after: Place | None = None
+    newest: Mapping[int, int] | None = None
+    sites: tuple[str, str] | None = None
+    hours: tuple[int, int] | None = None
+
+
+def totals(question: Question, part: Part) -> Statement:
+    """Rows of (site_id, shard, events, newest): how many events, and the largest seq of them."""
+    columns = "site_id, shard, count() AS events, max(seq) AS newest"
+    return _select(question, part, columns, "GROUP BY site_id, shard ORDER BY site_id")
+
+
+def hours(question: Question, part: Part) -> Statement:
+    """Rows of (hour, events), in order; `hour` is in ms."""
+    columns = "toInt64(toUnixTimestamp(toStartOfHour(occurred_at))) * 1000 AS hour, count() AS events"
+    return _select(question, part, columns, "GROUP BY hour ORDER BY hour")
+
+
+def page(question: Question, part: Part, limit: int) -> Statement:
+    """The first events of the part in columns c0, c1, ... as `with_names` wants them."""
+    columns = [f"{_sql(column)} AS c{number}" for number, column in enumerate(_COLUMNS)]
+    return _select(question, part, ", ".join([*columns, *_PLACE]), f"ORDER BY {_ORDER} LIMIT {limit:d}")
+
+
+def nth(question: Question, part: Part, number: int) -> Statement:
+    """The row (at, event_id) of one event of the part; the first is number 0."""
+    columns = "toUnixTimestamp64Milli(occurred_at) AS at, toString(event_id) AS id"
+    return _select(question, part, columns, f"ORDER BY {_ORDER} LIMIT 1 OFFSET {number:d}")
+
+
+def place_of(workspace_id: str, at: int, event_id: UUID) -> Statement:
+    """The row (site_id, shard, seq) of an event, if there is one."""
+    values = Values()
+    text = (
+        f"SELECT site_id, shard, seq FROM events WHERE workspace_id = {values.add(workspace_id, 'String')}"
+        f" AND occurred_at = {_time(values, at)} AND event_id = {values.add(str(event_id), 'UUID')}"
+        f" ORDER BY {_ORDER} LIMIT 1"
+    )
+    return Statement(text, values.parameters)
+
+
+SCHEMA: Any = pa.schema(
+    [
+        pa.field(
+            column.name,
+            _SHOWN[column.type][2],
+            nullable="NULL" in _SHOWN[column.type][0] and column.name not in _ALWAYS_KNOWN,
+            metadata={JSON if column.type == "JSON" else TOKEN: b""}
+            if column.type in ("JSON", "UUID", "UInt64")
+            else None,
+        )
+        for column in _COLUMNS
+    ]
+)
+"""The columns of an export of events."""
+
+
+def with_names(found: pa.Table) -> tuple[pa.Table, Place | None]:
+    """A page as SCHEMA has it, and the place of its last event."""
+    if not found.num_rows:
+        return SCHEMA.empty_table(), None
+    found = found.unify_dictionaries().combine_chunks()
+    made = pa.Table.from_arrays(found.columns[: -len(_PLACE)], schema=SCHEMA)
+    (last,) = made.select(["site_id", "occurred_at"]).slice(made.num_rows - 1).to_pylist()
+    (place,) = found.select(list(_PLACE)).slice(made.num_rows - 1).to_pylist()
+    return made, Place(last["site_id"], instant(last["occurred_at"]), place["shard"], place["seq"])
+
+
+def _sql(column: Column) -> str:
+    unknown, known, _ = _SHOWN[column.type]
+    sql = known.format(column.name)
+    return sql if column.name in _ALWAYS_KNOWN else unknown.format(column.name, sql)
+
+
+def _select(question: Question, part: Part, columns: str, tail: str) -> Statement:
+    events = Events(question, Values())
+    relation = events.relation(*_conditions(part, events.values))
+    return Statement(f"SELECT {columns} FROM {relation} {tail}", events.values.parameters)
+
+
+def _conditions(part: Part, values: Values) -> Sequence[str]:
+    add = values.add
+    conditions: list[str] = []
+    if part.sites:
+        first, last = (add(site, "String") for site in part.sites)
+        conditions += [f"site_id >= {first}", f"site_id <= {last}"]
+    if part.hours:
+        start, end = (_time(values, at) for at in part.hours)
+        conditions += [f"occurred_at >= {start}", f"occurred_at < {end}"]
+    if part.newest is not None:
+        shards = [
+            f"shard = {add(shard, 'UInt64')} AND seq <= {add(seq, 'UInt64')}"
+            for shard, seq in sorted(part.newest.items())
+        ]
+        conditions.append(" OR ".join(f"({shard})" for shard in shards) or "0")
+    if part.after:
+        site, at = add(part.after.site_id, "String"), _time(values, part.after.at)
+        place = f"{add(part.after.shard, 'UInt64')}, {add(part.after.seq, 'UInt64')}"
+        later = f"occurred_at > {at} OR (occurred_at = {at} AND (shard, seq) > ({place}))"
+        conditions += [
+            # Said twice: this is what the index understands.
+            f"site_id > {site} OR (site_id = {site} AND occurred_at >= {at})",
+            f"site_id > {site} OR {later}",
+        ]
+    return [f"({condition})" for condition in conditions]
+
+
+def _time(values: Values, at: int) -> str:
+    return f"fromUnixTimestamp64Milli({values.add(at, 'Int64')}, 'UTC')"

@@ -1,0 +1,303 @@
+"""Where rows are read from: the events, or rollups together with the events they lack."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from footfall.model.rollups import MEASURES, Measure, columns_of
+from footfall.model.visits import ORDER, PAGE_OF
+from footfall.query.catalog.fields import SESSION_FIELDS, TAG, Values, dimension_sql, fields_of, over_events
+from footfall.query.catalog.metrics import OF_EVENTS
+from footfall.query.language.question import TIME, Condition, Question, fields_in
+from footfall.query.plan.archived_sessions import Kept
+from footfall.query.plan.planner import Cover, Rollup
+from footfall.query.sql.conditions import Conditions
+from footfall.state.manifest import Going
+
+KEYS = ("event_type", "is_bot")
+"""What metrics ask of rows beside the dimensions."""
+
+_SLICED_TO_NOTHING = -1
+_NO_SESSIONS = f"defaultValueOfTypeName('{MEASURES['sessions'].type}') AS sessions"
+
+
+class Events:
+    """The events of a question.
+
+    `whatever_bots`: the metrics themselves tell bots from others. `kept`: what stands for visits whose
+    events were deleted, or are about to be; those are left out.
+    """
+
+    def __init__(
+        self, question: Question, values: Values, *, whatever_bots: bool = False, kept: Kept | None = None
+    ) -> None:
+        self.question = question
+        self.values = values
+        self.kept = kept
+        self.bots = None if whatever_bots else question.bots
+        self._fields: dict[str, str] = {}
+        used = {field for name in question.dimensions for field in fields_of(name)}
+        self._visits = sorted(SESSION_FIELDS & (used | set(fields_in(question.where))))
+
+    def field(self, name: str) -> str:
+        """A field's SQL."""
+        if name not in self._fields:
+            self._fields[name] = over_events(name, self.values)
+        return self._fields[name]
+
+    def dimensions(self) -> list[str]:
+        """The SQL of each dimension."""
+        return _dimensions(self.question, self.field, "toUnixTimestamp64Milli(occurred_at)", self.values)
+
+    def base(self) -> str:
+        """The condition of the workspace, the range, and bots."""
+        period, add = self.question.period, self.values.add
+        return " AND ".join(
+            [
+                f"workspace_id = {add(self.question.workspace_id, 'String')}",
+                f"occurred_at >= {self._time(period.start)}",
+                f"occurred_at < {self._time(period.end)}",
+                *_bots(only=self.bots),
+                *(f"NOT ({self._going(going)})" for going in (self.kept.going if self.kept else ())),
+            ]
+        )
+
+    def where(self) -> str:
+        """All conditions of the question."""
+        return f"{self.base()} AND {self.condition(self.field)}"
+
+    def condition(self, field: Callable[[str], str]) -> str:
+        """The question's own condition, over a source with these fields."""
+        return Conditions(self.values, field, self._visitors).sql(self.question.where)
+
+    def relation(self, *more: str) -> str:
+        """What follows FROM; `more` are further conditions."""
+        return f"events{self._joined()} WHERE {' AND '.join((self.where(), *more))}"
+
+    def everything(self) -> str:
+        """What follows FROM for all events of the range, whatever the question's own condition is."""
+        return f"events{self._joined()} WHERE {self.base()}"
+
+    def group_keys(self) -> str:
+        """An array with a hash of the dimensions for each group that an event belongs to."""
+        question = self.question
+        if TAG not in question.dimensions:
+            return f"[cityHash64({', '.join(self.dimensions())})]"
+        hashed = [
+            "tag" if name == TAG else sql
+            for name, sql in zip(question.dimensions, self.dimensions(), strict=True)
+        ]
+        return f"arrayMap(tag -> cityHash64({', '.join(hashed)}), {_tags(question, self.field, self.values)})"
+
+    def kept_visits(self, outputs: Callable[[Sequence[str]], str]) -> str:
+        """A SELECT of `outputs`, which are given the SQL of the dimensions, from what is kept of visits."""
+        question, add, kept = self.question, self.values.add, self.kept
+        assert kept is not None
+
+        def field(name: str) -> str:
+            return "value" if name == kept.field else name
+
+        dimensions = _dimensions(question, field, "(toInt64(toUnixTimestamp(at)) * 1000)", self.values)
+        conditions = [
+            f"workspace_id = {add(question.workspace_id, 'String')}",
+            f"field = {add(kept.field, 'String')}",
+            f"build IN {add(list(kept.builds), 'Array(UInt64)')}",
+            _begins_in(kept.covers, self.values),
+            *_bots(only=self.bots),
+            self.condition(field),
+        ]
+        return f"SELECT {outputs(dimensions)} FROM visits WHERE {' AND '.join(conditions)}"
+
+    def measure(self, name: str, only: str = "") -> str:
+        """A measure, finished."""
+        return _aggregate(OF_EVENTS[name], only)
+
+    def covered(self, covers: Sequence[Cover]) -> str:
+        """Whether an event is one that the covers are about."""
+        return _any_of(
+            f"site_id IN {self.values.add(list(cover.sites), 'Array(String)')}"
+            f" AND occurred_at >= {self._time(cover.start)} AND occurred_at < {self._time(cover.end)}"
+            for cover in covers
+        )
+
+    def unsliced(self, rollup: Rollup) -> str:
+        """Whether an event is not in any published build."""
+        add = self.values.add
+        above = [
+            f"shard = {add(shard, 'UInt64')}"
+            + ("" if seq <= _SLICED_TO_NOTHING else f" AND seq > {add(seq, 'UInt64')}")
+            for shard, seq in sorted(rollup.watermarks.items())
+        ]
+        late = (
+            [f"(shard, seq) IN {add(list(rollup.late), 'Array(Tuple(UInt64, UInt64))')}"]
+            if rollup.late
+            else []
+        )
+        return _any_of([*above, *late])
+
+    def _joined(self) -> str:
+        """The pages with which a visit began or ended, where the question is about them.
+
+        While visits are told apart a page is a hash, and the order of views one number: the visits of
+        a large site fit into memory then.
+        """
+        if not self._visits:
+            return ""
+        found = [f"{PAGE_OF[name]}(cityHash64(page_path), {ORDER}) AS hash_{name}" for name in self._visits]
+        views = f"FROM events WHERE {self.base()} AND event_type = 'page_view' AND session_id != 0"
+        visits = f"(SELECT session_id, {', '.join(found)} {views} GROUP BY session_id) AS visits"
+        for name in self._visits:
+            visits += (
+                f" INNER JOIN (SELECT cityHash64(page_path) AS hash_{name},"
+                f" toLowCardinality(any(page_path)) AS {name} {views} GROUP BY hash_{name}) AS of_{name}"
+                f" USING (hash_{name})"
+            )
+        # Events without such a visit stay: unknown text is "", as everywhere.
+        return (
+            f" LEFT JOIN (SELECT session_id, {', '.join(self._visits)} FROM {visits}) AS visit"
+            " USING (session_id)"
+        )
+
+    def _visitors(self, condition: Condition) -> str:
+        having = Conditions(self.values, self.field, self._visitors).sql(condition)
+        return f"SELECT visitor_id FROM events WHERE {self.base()} AND visitor_id != 0 AND ({having})"
+
+    def _going(self, going: Going) -> str:
+        """Whether an event is about to be deleted."""
+        add, without = self.values.add, list(going.held.without)
+        held = _any_of(
+            f"shard = {add(part.shard, 'UInt64')} AND seq >= {add(part.after + 1, 'UInt64')}"
+            f" AND seq <= {add(part.upto, 'UInt64')}"
+            for part in going.held.parts
+        )
+        late = f" AND (shard, seq) NOT IN {add(without, 'Array(Tuple(UInt64, UInt64))')}" if without else ""
+        return (
+            f"toYYYYMM(occurred_at) = {add(going.month, 'UInt32')}"
+            f" AND site_id IN {add(list(going.sites), 'Array(String)')}"
+            f" AND received_at < {self._time(going.received)} AND {held}{late}"
+        )
+
+    def _time(self, at: int) -> str:
+        return f"fromUnixTimestamp64Milli({self.values.add(at, 'Int64')}, 'UTC')"
+
+
+def merged_measure(name: str, only: str = "") -> str:
+    """A measure, merged from the rows of `union` and finished."""
+    measure = MEASURES[name]
+    if not measure.state:
+        return f"sumIf({name}, {only})" if only else f"sum({name})"
+    if only:
+        return f"{measure.combined('MergeIf')}({name}, {only})"
+    return f"{measure.combined('Merge')}({name})"
+
+
+def union(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
+    """What follows FROM: rows with d0, d1, ..., KEYS and these measures, to be merged."""
+    covered = events.covered(rollup.covers)
+    parts = [
+        _from_rollups(events, rollup, measures),
+        _from_events(events, measures, covered, events.unsliced(rollup)),
+    ]
+    if rollup.edges:
+        parts.append(_from_events(events, measures, f"NOT {covered}"))
+    return f"({' UNION ALL '.join(parts)})"
+
+
+def union_kept(events: Events, measures: Sequence[str]) -> str:
+    """As `union`, of the events and of what is kept of deleted visits; `visits`: how many of those."""
+
+    def outputs(dimensions: Sequence[str]) -> str:
+        named = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
+        figures = [_NO_SESSIONS if name == "sessions" else name for name in measures]
+        return ", ".join([*named, "toLowCardinality('') AS event_type", "is_bot", *figures, "visits"])
+
+    return f"({events.kept_visits(outputs)} UNION ALL {_from_events(events, measures, visits='0 AS visits')})"
+
+
+def merged_with_visits(name: str, only: str = "") -> str:
+    """A measure, merged from the rows of `union_kept` and finished. Visits that are gone are added up."""
+    merged = merged_measure(name, only)
+    return f"{merged} + sum(visits)" if name == "sessions" else merged
+
+
+def _from_rollups(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
+    question, add = events.question, events.values.add
+    columns = columns_of(rollup.cube)
+
+    def field(name: str) -> str:
+        column = columns.get(name, name)
+        return f"toUInt32OrZero({column})" if name == "asn" else column
+
+    dimensions = _dimensions(question, field, "(toInt64(toUnixTimestamp(at)) * 1000)", events.values)
+    conditions = [
+        f"workspace_id = {add(question.workspace_id, 'String')}",
+        f"cube = {add(rollup.cube.name, 'String')}",
+        f"build IN {add(sorted({build for _, build in rollup.builds}), 'Array(UInt64)')}",
+        f"(toYYYYMM(at), build) IN {add(list(rollup.builds), 'Array(Tuple(UInt32, UInt64))')}",
+        _begins_in(rollup.covers, events.values),
+        *_bots(only=events.bots),
+        events.condition(field),
+    ]
+    outputs = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
+    return f"SELECT {', '.join([*outputs, *KEYS, *measures])} FROM rollups WHERE {' AND '.join(conditions)}"
+
+
+def _from_events(events: Events, measures: Sequence[str], *more: str, visits: str = "") -> str:
+    dimensions = events.dimensions()
+    outputs = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
+    figures = [f"{_state(MEASURES[name])} AS {name}" for name in measures]
+    keys = [*(f"d{number}" for number in range(len(dimensions))), *KEYS]
+    return (
+        f"SELECT {', '.join([*outputs, *KEYS, *figures, *([visits] if visits else [])])}"
+        f" FROM {events.relation(*more)}"
+        f" GROUP BY {', '.join(keys)}"
+    )
+
+
+def _dimensions(
+    question: Question, field: Callable[[str], str], milliseconds: str, values: Values
+) -> list[str]:
+    def sql(name: str) -> str:
+        if name == TIME:
+            return f"roundDown({milliseconds}, {values.add(list(question.buckets), 'Array(Int64)')})"
+        if name == TAG:
+            return f"arrayJoin({_tags(question, field, values)})"
+        return dimension_sql(name, field, values)
+
+    return [sql(name) for name in question.dimensions]
+
+
+def _tags(question: Question, field: Callable[[str], str], values: Values) -> str:
+    """The tags of an event's link."""
+    tags = values.add(list(question.tags), "Array(String)")
+    links = values.add([list(links) for links in question.tags.values()], "Array(Array(String))")
+    return f"arrayFilter((tag, links) -> has(links, {field('link_id')}), {tags}, {links})"
+
+
+def _begins_in(covers: Sequence[Cover], values: Values) -> str:
+    """Whether a row's bucket is one that the covers are about."""
+    return _any_of(
+        f"site_id IN {values.add(list(cover.sites), 'Array(String)')}"
+        f" AND at >= toDateTime({values.add(cover.start // 1000, 'Int64')}, 'UTC')"
+        f" AND at < toDateTime({values.add(cover.end // 1000, 'Int64')}, 'UTC')"
+        for cover in covers
+    )
+
+
+def _bots(*, only: bool | None) -> list[str]:
+    return [] if only is None else ["is_bot" if only else "NOT is_bot"]
+
+
+def _any_of(conditions: Iterable[str]) -> str:
+    joined = " OR ".join(f"({condition})" for condition in conditions)
+    return f"({joined or '0'})"
+
+
+def _aggregate(measure: Measure, only: str = "", suffix: str = "") -> str:
+    conditions = " AND ".join(f"({part})" for part in (measure.condition, only) if part)
+    if not conditions:
+        return f"{measure.combined(suffix)}({measure.arguments})"
+    arguments = ", ".join(part for part in (measure.arguments, conditions) if part)
+    return f"{measure.combined(suffix, 'If')}({arguments})"
+
+
+def _state(measure: Measure) -> str:
+    return _aggregate(measure, suffix="State" if measure.state else "")
