@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from bench import query_data
 from bench.servers import HOST, KEY, _free_port, _wait_for
-from footfall import main, parts
+from footfall import components, main
 from footfall.settings import Settings
 
 EVENTS = 10_000_000
@@ -57,10 +57,10 @@ async def _fill(data: Path) -> None:
     settings = Settings(data=data, admin_key=KEY)
     await main.prepare(settings)
     async with AsyncExitStack() as stack:
-        tenants = await stack.enter_async_context(parts.with_tenants(settings))
+        tenants = await stack.enter_async_context(components.with_tenants(settings))
         made = [await tenants.create_site("default", f"site {n}") for n in range(query_data.WORKSPACES)]
         sites = [("default", site.id) for site in made]
-        store = await stack.enter_async_context(parts.with_store(settings))
+        store = await stack.enter_async_context(components.with_store(settings))
         await store.migrate()
         for first in range(0, EVENTS, query_data.CHUNK):
             sql = query_data.insert_sql(sites, EVENTS, first, min(query_data.CHUNK, EVENTS - first))

@@ -19,7 +19,7 @@ import httpx
 from bench import load, workload
 from bench.query_data import make
 from bench.servers import HOST, KEY, Footfall, footfall
-from footfall import parts
+from footfall import components
 from footfall.settings import Settings
 
 ROUNDS = 20
@@ -105,7 +105,7 @@ def run() -> dict[str, str]:
 async def _keys(data: Path) -> dict[int, tuple[str, str]]:
     """By rank: a key that may read, and the site."""
     found: dict[int, tuple[str, str]] = {}
-    async with parts.with_tenants(Settings(data=data)) as tenants:
+    async with components.with_tenants(Settings(data=data)) as tenants:
         for workspace in await tenants.workspaces():
             if workspace.name.startswith("workspace "):
                 rank = int(workspace.name.split()[1])

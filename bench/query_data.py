@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from footfall import main, parts
+from footfall import components, main
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
@@ -115,16 +115,16 @@ async def make(data: Path, events: int) -> None:
     started = time.perf_counter()
     await main.prepare(settings)
     async with AsyncExitStack() as stack:
-        tenants = await stack.enter_async_context(parts.with_tenants(settings))
+        tenants = await stack.enter_async_context(components.with_tenants(settings))
         sites = []
         for rank in range(WORKSPACES):
             workspace = await tenants.create_workspace(f"workspace {rank}")
             zone = "Asia/Kolkata" if rank % 2 else "Europe/Berlin"
             site = await tenants.create_site(workspace.id, f"site {rank}", timezone=zone)
             sites.append((workspace.id, site.id))
-        store = await stack.enter_async_context(parts.with_store(settings))
+        store = await stack.enter_async_context(components.with_store(settings))
         await store.migrate()
-        state = await stack.enter_async_context(parts.with_state(settings))
+        state = await stack.enter_async_context(components.with_state(settings))
         batches = Batches(state)
         rollups = Rollups(store, state, None, tenants.timezones, settings)
         for first in range(0, events, CHUNK):

@@ -11,7 +11,7 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from footfall import parts
+from footfall import components
 from footfall.errors import FootfallError
 from footfall.model.calendar import month_start
 from footfall.model.record import SEQ_PER_RECORD
@@ -73,8 +73,8 @@ async def _fill(store, state, events: int) -> None:
 async def measure(data: Path, events: int) -> dict[str, object]:
     settings = Settings(data=data, query_timeout=600)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(parts.with_store(settings))
-        state = await stack.enter_async_context(parts.with_state(settings))
+        store = await stack.enter_async_context(components.with_store(settings))
+        state = await stack.enter_async_context(components.with_state(settings))
         await store.migrate()
         if await store.query("SELECT count() FROM events") == [(0,)]:
             await _fill(store, state, events)

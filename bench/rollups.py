@@ -27,7 +27,7 @@ from pathlib import Path
 
 import uvloop
 
-from footfall import parts
+from footfall import components
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import Retention
 from footfall.rollups.compaction import Merge
@@ -118,8 +118,8 @@ async def measure(scenario: str, data: Path, slices: int) -> dict[str, object]:
     span = DAY if scenario == "busy" else 90 * DAY
     total = slices * SLICE
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(parts.with_store(settings))
-        state = await stack.enter_async_context(parts.with_state(settings))
+        store = await stack.enter_async_context(components.with_store(settings))
+        state = await stack.enter_async_context(components.with_state(settings))
         await store.migrate()
         rollups = Rollups(store, state, None, _zones, settings)
         batches, builds = Batches(state), Builds(state)

@@ -22,7 +22,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footfall import installation, parts, stamps
+from footfall import components, installation, stamps
 from footfall.errors import Invalid
 from footfall.runtime import logs
 from footfall.runtime.alerts import DOOR
@@ -47,14 +47,14 @@ async def prepare(settings: Settings, *, new: bool = False) -> str | None:
     the data directory do not belong together, or are damaged.
     """
     await asyncio.to_thread(installation.prepare, settings, new=new)
-    async with parts.with_tenants(settings) as tenants:
+    async with components.with_tenants(settings) as tenants:
         return await tenants.bootstrap(settings.admin_key.get_secret_value())
 
 
 async def migrate(settings: Settings) -> Sequence[str]:
     """Bring the store's schema up to date. Returns the migrations applied now."""
     await asyncio.to_thread(installation.check, settings)
-    async with parts.with_store(settings) as store:
+    async with components.with_store(settings) as store:
         return await store.migrate()
 
 
@@ -68,10 +68,10 @@ async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[Rebu
 
     async with AsyncExitStack() as stack:
         aside = stack.enter_context(installation.new_part(settings, installation.STATE, new=new))
-        eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        store = await stack.enter_async_context(parts.with_store(settings))
+        eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
+        store = await stack.enter_async_context(components.with_store(settings))
         await store.migrate()
-        state = await stack.enter_async_context(parts.with_state(settings))
+        state = await stack.enter_async_context(components.with_state(settings))
         noted = [
             await asyncio.to_thread(stamps.committed_offsets, settings.data / part)
             for part in (installation.LOG, installation.STORE)
@@ -98,10 +98,10 @@ async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[repl
             raise
     async with AsyncExitStack() as stack:
         aside = stack.enter_context(installation.new_part(settings, installation.STORE, new=new))
-        eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        store = await stack.enter_async_context(parts.with_store(settings))
+        eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
+        store = await stack.enter_async_context(components.with_store(settings))
         await store.migrate()
-        state = await stack.enter_async_context(parts.with_state(settings))
+        state = await stack.enter_async_context(components.with_state(settings))
         # They are of what was stored: what is read again would be a duplicate of itself.
         (settings.data / "recent-ids").unlink(missing_ok=True)
         return await replay.rebuild(eventlog, state), aside
@@ -111,7 +111,7 @@ async def _lacks_what_was_stored(settings: Settings) -> bool:
     """Whether the store is older than state.db, though both bear the stamp of the last start."""
     from footfall.rebuild.older_store import lacks_what_was_stored
 
-    async with parts.with_store(settings) as store, parts.with_state(settings) as state:
+    async with components.with_store(settings) as store, components.with_state(settings) as state:
         await store.migrate()
         return await lacks_what_was_stored(store, state)
 
@@ -132,14 +132,14 @@ async def run_collect(settings: Settings) -> None:
     await asyncio.to_thread(installation.check, settings, installation.DOOR)
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
-        eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "claim"))
-        tenants = await stack.enter_async_context(parts.with_tenants(settings))
-        directory = await stack.enter_async_context(parts.with_directory(settings, tenants))
-        salts = await stack.enter_async_context(parts.with_salts(settings))
+        eventlog = await stack.enter_async_context(components.with_eventlog(settings, "claim"))
+        tenants = await stack.enter_async_context(components.with_tenants(settings))
+        directory = await stack.enter_async_context(components.with_directory(settings, tenants))
+        salts = await stack.enter_async_context(components.with_salts(settings))
         alerts = await stack.enter_async_context(
-            parts.with_alerts(settings, DOOR, lambda: parts.measure_log(eventlog))
+            components.with_alerts(settings, DOOR, lambda: components.measure_log(eventlog))
         )
-        reserve = await stack.enter_async_context(parts.with_losses(settings))
+        reserve = await stack.enter_async_context(components.with_losses(settings))
         tallies = await stack.enter_async_context(Tallies(eventlog, DEFAULT_WORKSPACE, reserve))
         clicks = await stack.enter_async_context(
             Clicks(eventlog, settings.redirect_cap, tallies, settings.click_memory)
@@ -152,7 +152,7 @@ async def run_collect(settings: Settings) -> None:
             proxies=Proxies(settings.trusted_proxies),
             clicks=clicks,
             tallies=tallies,
-            ready=lambda: parts.state_of(eventlog, alerts),
+            ready=lambda: components.state_of(eventlog, alerts),
             wait_for_log=settings.redirect_mode == "durable",
         )
         await stack.enter_async_context(watched())
@@ -180,16 +180,16 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
     await asyncio.to_thread(installation.check, settings)
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
-        eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        store = await stack.enter_async_context(parts.with_current_store(settings))
-        worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
-        rollups = await stack.enter_async_context(parts.with_rollups(settings, store, worker))
+        eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
+        store = await stack.enter_async_context(components.with_current_store(settings))
+        worker = await stack.enter_async_context(components.with_worker(settings, eventlog, store))
+        rollups = await stack.enter_async_context(components.with_rollups(settings, store, worker))
         await stack.enter_async_context(watched())
         if not with_query:
             await worker.run(stop)
             return
         app = await stack.enter_async_context(
-            parts.with_console(settings, store, eventlog, worker, rollups, stop=stop)
+            components.with_console(settings, store, eventlog, worker, rollups, stop=stop)
         )
         serving = serve_http(app, settings.host, settings.console_port, stop, limits=limits_of(settings))
         await first_to_end((worker.run(stop), serving), stop)
@@ -204,10 +204,10 @@ async def run_query(settings: Settings) -> None:
     await asyncio.to_thread(installation.check, settings)
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
-        eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        store = await stack.enter_async_context(parts.with_current_store(settings))
+        eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
+        store = await stack.enter_async_context(components.with_current_store(settings))
         app = await stack.enter_async_context(
-            parts.with_console(settings, store, eventlog, None, None, stop=stop)
+            components.with_console(settings, store, eventlog, None, None, stop=stop)
         )
         await stack.enter_async_context(watched())
         await serve_http(app, settings.host, settings.console_port, stop, limits=limits_of(settings))
@@ -221,13 +221,13 @@ async def own_console(settings: Settings, token: str) -> AsyncGenerator[Any]:
     """
     async with AsyncExitStack() as stack:
         await prepare(settings)
-        eventlog = await stack.enter_async_context(parts.with_eventlog(settings, "none"))
-        store = await stack.enter_async_context(parts.with_current_store(settings))
-        worker = await stack.enter_async_context(parts.with_worker(settings, eventlog, store))
-        rollups = await stack.enter_async_context(parts.with_rollups(settings, store, worker))
+        eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
+        store = await stack.enter_async_context(components.with_current_store(settings))
+        worker = await stack.enter_async_context(components.with_worker(settings, eventlog, store))
+        rollups = await stack.enter_async_context(components.with_rollups(settings, store, worker))
         await worker.drain()
         app = await stack.enter_async_context(
-            parts.with_console(settings, store, eventlog, worker, rollups, token)
+            components.with_console(settings, store, eventlog, worker, rollups, token)
         )
         stop = asyncio.Event()
         working = asyncio.create_task(worker.run(stop))

@@ -12,10 +12,10 @@ from footfall.collect.client import Proxies
 from footfall.collect.door import Door
 from footfall.collect.tally import Tallies
 from footfall.collect.visits import Visitors
+from footfall.components import with_losses
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog import open_log
 from footfall.model.record import decode
-from footfall.parts import with_losses
 from footfall.settings import load
 from footfall.state.salts import Salts
 from footfall.state.tables import open_state

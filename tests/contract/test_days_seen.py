@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from footfall import parts
+from footfall import components
 from footfall.errors import Retryable
 from footfall.eventlog.port import WORKER, Entry
 from footfall.settings import load
@@ -140,7 +140,7 @@ async def test_a_clock_that_is_a_year_ahead_does_not_delete_the_week_of_the_log(
     clock, tmp_path, monkeypatch, restarted
 ):
     """As the process runs it."""
-    monkeypatch.setattr(parts, "_RETAIN_EVERY", 0.001)
+    monkeypatch.setattr(components, "_RETAIN_EVERY", 0.001)
     monkeypatch.setattr("time.time", clock.wall)
     monkeypatch.setattr(DaysSeen.__init__, "__defaults__", (clock.wall, clock.elapsed, None), raising=True)
     settings = load(data=tmp_path, log_segment=1 << 16)
@@ -159,7 +159,7 @@ async def test_a_clock_that_is_a_year_ahead_does_not_delete_the_week_of_the_log(
         monkeypatch.setattr(log, "retain", retain, raising=False)
         await done.wait()
 
-    async with parts.with_eventlog(settings, "claim") as log:
+    async with components.with_eventlog(settings, "claim") as log:
         for _ in range(40):
             await log.append(Entry("key", b"x" * 8192))
         await log.commit(WORKER, log.shard, 39)
@@ -169,8 +169,8 @@ async def test_a_clock_that_is_a_year_ahead_does_not_delete_the_week_of_the_log(
             await rounds(log, 3)
             assert len(await log.read(log.shard, -1, 100, 1 << 30)) == 40
     if restarted:
-        async with parts.with_eventlog(settings, "claim") as log:
+        async with components.with_eventlog(settings, "claim") as log:
             await rounds(log, 3)
-    async with parts.with_eventlog(load(data=tmp_path), "none") as log:
+    async with components.with_eventlog(load(data=tmp_path), "none") as log:
         [shard] = [each for each in await log.shards() if each]
         assert len(await log.read(shard, -1, 100, 1 << 30)) == 40

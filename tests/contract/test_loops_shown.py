@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from footfall import parts
+from footfall import components
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.eventlog.sqlite import group_commit, writer
@@ -26,18 +26,18 @@ async def test_health_names_a_loop_that_fails_and_the_alert_begins_and_ends(tmp_
             raise ValueError("odd")
 
     async with asyncio.timeout(30), every("clicks", 0.001, work):
-        while (health := await parts.state_of(log, conditions))["status"] == "ok":
+        while (health := await components.state_of(log, conditions))["status"] == "ok":
             await asyncio.sleep(0.001)
         assert health["loops"] == [{"loop": "clicks", "problem": "fails"}]
         for _ in range(2):
             await conditions.look()
-        alerts = (await parts.state_of(log, conditions))["alerts"]
+        alerts = (await components.state_of(log, conditions))["alerts"]
         assert "loops" in [alert["condition"] for alert in alerts]
         broken = False
-        while "loops" in (health := await parts.state_of(log, conditions)):
+        while "loops" in (health := await components.state_of(log, conditions)):
             await asyncio.sleep(0.001)
         await conditions.look()
-        assert "loops" not in [a["condition"] for a in (await parts.state_of(log, conditions))["alerts"]]
+        assert "loops" not in [a["condition"] for a in (await components.state_of(log, conditions))["alerts"]]
     await log.close()
 
 

@@ -7,7 +7,7 @@ has come; LETTERS, how many dead letters the worker keeps.
 import os
 from functools import partial
 
-from footfall import parts
+from footfall import components
 from footfall.cli.app import main
 from footfall.rollups import compaction, maintenance
 from footfall.state.dead_letters import MAX_LETTERS, DeadLetters
@@ -15,7 +15,7 @@ from footfall.worker import open as opening
 
 if __name__ == "__main__":
     maintenance._LOOK_EVERY = float(os.environ.get("LOOK_EVERY", "0.05"))
-    parts._TICK = parts._RETAIN_EVERY = float(os.environ.get("TICK", "60"))
+    components._TICK = components._RETAIN_EVERY = float(os.environ.get("TICK", "60"))
     opening.DeadLetters = partial(DeadLetters, max_letters=int(os.environ.get("LETTERS", MAX_LETTERS)))
     compaction.FAN_IN = 3
     main()

@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from footfall.components import with_state, with_store
 from footfall.database import Database
 from footfall.errors import FootfallError
-from footfall.parts import with_state, with_store
 from footfall.retention.policy import Retention
 from footfall.rollups.compaction import Compactor, Merge
 from footfall.rollups.maintenance import Rollups

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from footfall.parts import with_state, with_tenants
+from footfall.components import with_state, with_tenants
 from footfall.rollups.maintenance import Rollups
 from footfall.runtime import logs
 from footfall.settings import Settings, load
