@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from bench.workload import CLICKS
 from footfall.enrich.pipeline import Pipeline
-from footfall.imports.bitly import parse
-from footfall.imports.line import Click
+from footfall.imports.clicks.bitly import parse
+from footfall.imports.clicks.line import Click
 from footfall.model.ids import short_id, uuid7
 from footfall.settings import Settings
 from footfall.store.arrow import table

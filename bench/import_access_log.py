@@ -26,12 +26,12 @@ from footfall.cli.import_files import import_access_log
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
-from footfall.imports.access_log import AccessLogs
-from footfall.imports.chunk import MAX_LINES
-from footfall.imports.hits import line_identity
+from footfall.imports.access_log.importer import AccessLogs
+from footfall.imports.access_log.requests import line_identity
+from footfall.imports.access_log.visitors import Visitors
+from footfall.imports.clicks.chunk import MAX_LINES
 from footfall.imports.intake import Intake
 from footfall.imports.reader import read_chunks
-from footfall.imports.visitors import Visitors
 from footfall.model.columns import COLUMNS
 from footfall.model.record import decode
 from footfall.runtime.background import every

@@ -26,10 +26,10 @@ from footfall.cli.console_client import Console, console
 from footfall.cli.roles import Data
 from footfall.cli.terminal import warn
 from footfall.errors import Invalid, Retryable
-from footfall.imports.apart import open_chunks
-from footfall.imports.chunk import MAX_LINES
-from footfall.imports.hits import line_identity
+from footfall.imports.access_log.requests import line_identity
+from footfall.imports.clicks.chunk import MAX_LINES
 from footfall.imports.reader import Chunk
+from footfall.imports.reader_process import open_chunks
 from footfall.model.reasons import Reason
 from footfall.settings import load
 

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from footfall.errors import LogFull, Retryable
 from footfall.eventlog.port import Entry, EventLog
-from footfall.imports.chunk import Refusals
-from footfall.imports.line import Refused
+from footfall.imports.clicks.chunk import Refusals
+from footfall.imports.clicks.line import Refused
 from footfall.imports.runs import Registry
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally, Visit, encode

@@ -8,10 +8,10 @@ from pathlib import Path
 from footfall.database import Database
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog.port import WORKER, EventLog
-from footfall.imports.access_log import AccessLogs
-from footfall.imports.clicks import Importer
+from footfall.imports.access_log.importer import AccessLogs
+from footfall.imports.access_log.visitors import Visitors
+from footfall.imports.clicks.importer import Importer
 from footfall.imports.intake import Intake
-from footfall.imports.visitors import Visitors
 from footfall.runtime.background import every
 from footfall.state.import_salts import ImportSalts
 from footfall.state.imported_files import ImportedFiles

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from footfall import main
-from footfall.imports.hits import line_identity
+from footfall.imports.access_log.requests import line_identity
 from footfall.imports.reader import read_chunks
 from footfall.runtime import data_directory
 from footfall.settings import load

@@ -10,10 +10,11 @@ from msgspec import Meta, Struct
 from footfall.api.guard import allowed, key_of, parameters
 from footfall.api.problems import refusals
 from footfall.errors import Denied, Invalid
-from footfall.imports import access_log, clicks
-from footfall.imports.access_log import AccessLogs
-from footfall.imports.chunk import FORMATS, MAX_LINES
-from footfall.imports.clicks import Importer
+from footfall.imports.access_log import importer as access_log
+from footfall.imports.access_log.importer import AccessLogs
+from footfall.imports.clicks import importer as clicks
+from footfall.imports.clicks.chunk import FORMATS, MAX_LINES
+from footfall.imports.clicks.importer import Importer
 from footfall.tenants.directory import Directory
 from footfall.tenants.model import Workspace
 

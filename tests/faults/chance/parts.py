@@ -16,7 +16,7 @@ from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry, EventLog
 from footfall.eventlog.sqlite import reader
 from footfall.eventlog.sqlite.files import Segment, is_sealed, list_segments, list_shards, shard_directory
-from footfall.imports.clicks import Importer
+from footfall.imports.clicks.importer import Importer
 from footfall.imports.intake import Intake
 from footfall.query.engine import Engine
 from footfall.retention.policy import Retention

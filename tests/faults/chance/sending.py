@@ -7,9 +7,9 @@ from contextlib import suppress
 from random import Random
 
 from footfall.errors import Conflict, LogFull, Retryable
-from footfall.imports import bitly
-from footfall.imports.chunk import event_id
-from footfall.imports.line import Refused
+from footfall.imports.clicks import bitly
+from footfall.imports.clicks.chunk import event_id
+from footfall.imports.clicks.line import Refused
 from footfall.model.record import RawEvent, Record, Visit, encode
 from tests.faults.chance.parts import SECRET, SITES, World, new_id
 from tests.faults.chance.truth import Sent

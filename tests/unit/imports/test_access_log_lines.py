@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall.imports import combined, json_log
-from footfall.imports.hits import line_identity, read
-from footfall.imports.request import Request, any_time
+from footfall.imports.access_log import combined, json_log
+from footfall.imports.access_log.request import Request, any_time
+from footfall.imports.access_log.requests import line_identity, read
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "data" / "apache_access.log.gz"
 AT = 1431857103000  # 17 May 2015, 10:05:03 UTC

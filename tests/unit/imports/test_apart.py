@@ -8,9 +8,9 @@ import random
 import pytest
 
 from footfall.errors import Invalid
-from footfall.imports.apart import open_chunks
-from footfall.imports.hits import line_identity
+from footfall.imports.access_log.requests import line_identity
 from footfall.imports.reader import read_chunks
+from footfall.imports.reader_process import open_chunks
 
 LINE = '192.0.2.{} - - [17/May/2015:10:05:{:02} +0000] "GET /{} HTTP/1.1" 200 1 "-" "{}"\n'
 NO_STDIN = io.BufferedReader(io.BytesIO())

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall.imports.bitly import parse
-from footfall.imports.line import Click, Refused
+from footfall.imports.clicks.bitly import parse
+from footfall.imports.clicks.line import Click, Refused
 from footfall.model.reasons import Reason
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "data" / "usagov_clicks.jsonl"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.imports.bitly import parse
-from footfall.imports.chunk import checked_format, event_id, read, with_links
+from footfall.imports.clicks.bitly import parse
+from footfall.imports.clicks.chunk import checked_format, event_id, read, with_links
 
 SECRET = b"s" * 32
 

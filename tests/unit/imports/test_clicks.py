@@ -15,7 +15,7 @@ from footfall.errors import LogFull, Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
 from footfall.imports import intake
-from footfall.imports.clicks import Importer
+from footfall.imports.clicks.importer import Importer
 from footfall.imports.intake import Intake
 from footfall.imports.reader import read_chunks
 from footfall.runtime import data_directory

@@ -2,7 +2,7 @@
 
 import pytest
 
-from footfall.imports.rules import ASSETS, is_asset, judge
+from footfall.imports.access_log.rules import ASSETS, is_asset, judge
 from footfall.model.reasons import Reason
 
 

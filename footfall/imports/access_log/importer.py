@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from footfall.errors import Invalid, Retryable
-from footfall.imports import hits as reading
-from footfall.imports.chunk import Problem, check_measures
-from footfall.imports.hits import Hits, Place, Target
+from footfall.imports.access_log import requests as reading
+from footfall.imports.access_log.matching import Matcher
+from footfall.imports.access_log.requests import Hits, Place, Target
+from footfall.imports.access_log.visitors import Visitors
+from footfall.imports.clicks.chunk import Problem, check_measures
 from footfall.imports.intake import Found, Intake
-from footfall.imports.matching import Matcher
 from footfall.imports.runs import Lines, Owner
-from footfall.imports.visitors import Visitors
 from footfall.tenants.directory import Directory
 from footfall.tenants.model import Link, Site, Workspace
 from footfall.tenants.targets import check_target

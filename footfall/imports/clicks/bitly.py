@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from footfall.enrich.text import preferred_language
-from footfall.imports.line import Click, Refused
+from footfall.imports.clicks.line import Click, Refused
 from footfall.model.reasons import Reason
 from footfall.model.record import Visit
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
-from footfall.imports.request import USER_AGENT, Request, any_time, checked, text
+from footfall.imports.access_log.request import USER_AGENT, Request, any_time, checked, text
 
 NAMES: dict[str, tuple[str, ...]] = {
     "address": (

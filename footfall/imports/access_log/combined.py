@@ -9,7 +9,7 @@ Source: Apache's documentation of mod_log_config; nginx writes `"` and controls 
 
 import re
 
-from footfall.imports.request import USER_AGENT, Request, checked, clf_time, text
+from footfall.imports.access_log.request import USER_AGENT, Request, checked, clf_time, text
 
 # Between quotes: anything but quotes, unless after a backslash.
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|$)'

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from footfall.imports.chunk import Numbered, Problem, checked_format, read, with_links
+from footfall.imports.clicks.chunk import Numbered, Problem, checked_format, read, with_links
 from footfall.imports.intake import Found, Intake
 from footfall.imports.runs import Lines, Owner
 from footfall.model.reasons import Reason

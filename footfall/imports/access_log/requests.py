@@ -9,13 +9,13 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from footfall.enrich.page import parse_page
-from footfall.imports import combined, json_log
-from footfall.imports.chunk import LONGEST_LINE, Refusals, event_id
+from footfall.imports.access_log import combined, json_log
+from footfall.imports.access_log.request import LONG, Request, identity, identity_of_text, text
+from footfall.imports.access_log.rules import REDIRECT_STATUS, judge
+from footfall.imports.access_log.visitors import ChunkVisitors
+from footfall.imports.clicks.chunk import LONGEST_LINE, Refusals, event_id
+from footfall.imports.clicks.line import Refused
 from footfall.imports.intake import Found
-from footfall.imports.line import Refused
-from footfall.imports.request import LONG, Request, identity, identity_of_text, text
-from footfall.imports.rules import REDIRECT_STATUS, judge
-from footfall.imports.visitors import ChunkVisitors
 from footfall.model.reasons import Reason
 from footfall.model.record import RawEvent
 from footfall.tenants.model import Link

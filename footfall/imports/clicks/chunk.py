@@ -11,8 +11,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from footfall.errors import Invalid
-from footfall.imports import bitly
-from footfall.imports.line import Click, Refused
+from footfall.imports.clicks import bitly
+from footfall.imports.clicks.line import Click, Refused
 from footfall.model.reasons import Reason
 from footfall.model.record import Tally
 from footfall.tenants.targets import check_code, check_domain, check_target
