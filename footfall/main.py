@@ -122,8 +122,8 @@ async def run_collect(settings: Settings) -> None:
     from footfall.collect.clicks import Clicks
     from footfall.collect.client import Proxies
     from footfall.collect.door import Door
+    from footfall.collect.sender_context import Visitors
     from footfall.collect.tally import Tallies
-    from footfall.collect.visits import Visitors
     from footfall.enrich.geo import GeoReader
     from footfall.http.limits import limits_of
     from footfall.http.server import serve_http

@@ -9,9 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from footfall.collect.door import Door
-from footfall.collect.events import post_events
-from footfall.collect.http import (
+from footfall.collect.asgi import (
     CORS,
     NO_STORE,
     PREFLIGHT,
@@ -24,6 +22,8 @@ from footfall.collect.http import (
     respond_problem,
     respond_status,
 )
+from footfall.collect.door import Door
+from footfall.collect.events import post_events
 from footfall.collect.pages import HEADERS, HOME, HTML, POLICY, ROBOTS
 from footfall.collect.pixel import get_pixel
 from footfall.collect.redirect import get_code

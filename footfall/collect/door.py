@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct, field
 
+from footfall.collect.body.lane import Lane
 from footfall.collect.clicks import Clicks
 from footfall.collect.client import Proxies
-from footfall.collect.lane import Lane
+from footfall.collect.sender_context import Visitors
 from footfall.collect.tally import Tallies
-from footfall.collect.visits import Visitors
 from footfall.eventlog.port import EventLog
 from footfall.settings import Settings
 from footfall.tenants.directory import Directory

@@ -5,9 +5,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from footfall.collect.accept import Acceptor, Refused, Sender
 from footfall.collect.append import append
-from footfall.collect.bodies import (
+from footfall.collect.asgi import CORS, Receive, Scope, Send, header, read_body, respond, respond_json
+from footfall.collect.body.lane import KEY
+from footfall.collect.body.read import (
     UNCOMPRESSED,
     Batch,
     Limits,
@@ -15,13 +16,12 @@ from footfall.collect.bodies import (
     decode_small,
     inflate_in_steps,
 )
+from footfall.collect.body.turns import Steps, at_once, in_turns
 from footfall.collect.client import read_caller
 from footfall.collect.door import Door
-from footfall.collect.http import CORS, Receive, Scope, Send, header, read_body, respond, respond_json
-from footfall.collect.lane import KEY
 from footfall.collect.reasons import NoKey, event_reason, reason_of
 from footfall.collect.sender import find_sender, site_of_query
-from footfall.collect.turns import Steps, at_once, in_turns
+from footfall.collect.validate import Acceptor, Refused, Sender
 from footfall.errors import Denied, Invalid, LogFull, TooMany
 from footfall.http.limits import place
 from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED

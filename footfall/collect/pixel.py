@@ -12,15 +12,15 @@ from urllib.parse import parse_qs
 import structlog
 from msgspec import ValidationError, convert
 
-from footfall.collect.accept import Acceptor, Sender
 from footfall.collect.append import append
+from footfall.collect.asgi import NO_STORE, Scope, Send, header, respond
+from footfall.collect.body.incoming import Incoming
 from footfall.collect.client import read_caller
 from footfall.collect.door import Door
-from footfall.collect.http import NO_STORE, Scope, Send, header, respond
-from footfall.collect.incoming import Incoming
 from footfall.collect.pages import PIXEL
 from footfall.collect.reasons import reason_of
 from footfall.collect.sender import public_site, workspace_of
+from footfall.collect.validate import Acceptor, Sender
 from footfall.errors import Denied, Invalid, LogFull, Retryable
 from footfall.metrics import EVENTS_ACCEPTED
 from footfall.model.record import FORMAT_VERSION, Record

@@ -1,7 +1,7 @@
 """From an error at the door to its reason in the ledger."""
 
-from footfall.collect.accept import Refused
-from footfall.collect.incoming import MissingEventType
+from footfall.collect.body.incoming import MissingEventType
+from footfall.collect.validate import Refused
 from footfall.errors import Denied, Invalid, LogFull, TooLarge, TooMany
 from footfall.model.reasons import Reason
 

@@ -7,9 +7,9 @@ the log at most `redirect_cap` (mode durable), or not at all (mode async).
 import time
 from functools import lru_cache
 
+from footfall.collect.asgi import NO_STORE, Scope, Send, header, respond
 from footfall.collect.client import Caller, read_caller
 from footfall.collect.door import Door
-from footfall.collect.http import NO_STORE, Scope, Send, header, respond
 from footfall.collect.pages import EXPIRED, HEADERS, HTML, NOT_FOUND, POLICY
 from footfall.enrich.page import parse_page
 from footfall.enrich.visitor import DAY_MS

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
-from footfall.collect.accept import Refused, Sender
-from footfall.collect.bodies import Batch
+from footfall.collect.asgi import Scope, header
+from footfall.collect.body.read import Batch
 from footfall.collect.client import read_caller, without_library
 from footfall.collect.door import Door
-from footfall.collect.http import Scope, header
 from footfall.collect.reasons import NoKey, WrongOrigin
+from footfall.collect.validate import Refused, Sender
 from footfall.errors import Denied, Invalid
 from footfall.model.reasons import Reason
 from footfall.tenants.model import Key, Link, Site, Workspace

@@ -10,8 +10,8 @@ from footfall.collect.app import create_app
 from footfall.collect.clicks import Clicks
 from footfall.collect.client import Proxies
 from footfall.collect.door import Door
+from footfall.collect.sender_context import Visitors
 from footfall.collect.tally import Tallies
-from footfall.collect.visits import Visitors
 from footfall.components import with_losses
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog import open_log

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from footfall.collect.bodies import Limits, decode_in_steps, decode_small, inflate_in_steps
+from footfall.collect.body.read import Limits, decode_in_steps, decode_small, inflate_in_steps
 from footfall.collect.client import Proxies, header_text
 from footfall.enrich.bots import classify
 from footfall.enrich.page import parse_page

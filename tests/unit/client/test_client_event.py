@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.client.event import _TYPES, Envelope, make, make_from
-from footfall.collect.bodies import decode
-from footfall.collect.incoming import FIELDS, Incoming
+from footfall.collect.body.incoming import FIELDS, Incoming
+from footfall.collect.body.read import decode
 from footfall.errors import Invalid
 from footfall.model.ids import parse_event_id
 from footfall.model.properties import check

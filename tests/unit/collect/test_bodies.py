@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from footfall.collect.bodies import decode, inflate
-from footfall.collect.incoming import Incoming
+from footfall.collect.body.incoming import Incoming
+from footfall.collect.body.read import decode, inflate
 from footfall.errors import Invalid, TooLarge
 
 EVENT = {"event_type": "page_view", "page_url": "https://example.com/a"}

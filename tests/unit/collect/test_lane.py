@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from footfall.collect import lane
-from footfall.collect.lane import Lane
+from footfall.collect.body import lane
+from footfall.collect.body.lane import Lane
 from footfall.errors import TooMany
 
 pytestmark = pytest.mark.anyio

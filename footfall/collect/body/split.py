@@ -7,7 +7,7 @@ it finds is not known to be JSON: each member is decoded on its own.
 import re
 from itertools import count
 
-from footfall.collect.turns import Steps
+from footfall.collect.body.turns import Steps
 from footfall.errors import Invalid, TooLarge
 
 # What is looked at in one step: about so many bytes, or so many brackets.

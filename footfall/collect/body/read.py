@@ -19,10 +19,10 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from footfall.collect.incoming import Envelope, Incoming, RawEnvelope, decode_event
-from footfall.collect.mend import SURROGATES, mend
-from footfall.collect.split import split
-from footfall.collect.turns import Steps, at_once
+from footfall.collect.body.incoming import Envelope, Incoming, RawEnvelope, decode_event
+from footfall.collect.body.mend import SURROGATES, mend
+from footfall.collect.body.split import split
+from footfall.collect.body.turns import Steps, at_once
 from footfall.errors import Invalid, TooLarge
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ Only what is such a half is touched, and no match costs more than the run of esc
 
 import re
 
-from footfall.collect.turns import Steps
+from footfall.collect.body.turns import Steps
 
 # Escaped halves of emoji: `\ud83d\ude00` is a whole one, which is both.
 SURROGATES = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})*+")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from footfall.collect.spellings import respell
+from footfall.collect.body.aliases import respell
 from footfall.errors import Invalid, TooLarge
 from footfall.model.kinds import KINDS
 

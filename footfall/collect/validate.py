@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
+from footfall.collect.body.incoming import Incoming, explain
 from footfall.collect.client import Caller, clean, is_address
-from footfall.collect.incoming import Incoming, explain
-from footfall.collect.visits import Visitors
+from footfall.collect.sender_context import Visitors
 from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
 from footfall.errors import Invalid, TooLarge
 from footfall.model.ids import parse_event_id, uuid7
