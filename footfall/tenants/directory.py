@@ -14,12 +14,13 @@ from sqlalchemy import Connection
 
 from footfall.runtime.background import Loop
 from footfall.settings import Settings
-from footfall.tenants import links, rows, tables
+from footfall.tenants import rows, tables
 from footfall.tenants.cache import UNKNOWN, Cache, Unknown
 from footfall.tenants.keys import hash_of
+from footfall.tenants.links import links
+from footfall.tenants.links.targets import names_of
 from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Link, Site, Workspace
 from footfall.tenants.tables import changes, current_version, domains
-from footfall.tenants.targets import names_of
 from footfall.tenants.tenants import Tenants
 
 __all__ = ["UNKNOWN", "Directory", "Unknown"]

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from footfall.errors import Invalid
+from footfall.tenants.links.targets import check_host
 from footfall.tenants.model import SCOPES, Scope
-from footfall.tenants.targets import check_host
 
 T = TypeVar("T")
 

@@ -15,10 +15,11 @@ from footfall.database import Database
 from footfall.errors import Invalid, Misconfigured
 from footfall.model.ids import short_id
 from footfall.settings import Settings
-from footfall.tenants import keys, links, rows, tables, workspaces
+from footfall.tenants import keys, rows, tables, workspaces
 from footfall.tenants.fields import Page
+from footfall.tenants.links import links
+from footfall.tenants.links.targets import check_target, host_of, names_of, own_name, with_port
 from footfall.tenants.model import Key, Link, Site, Workspace
-from footfall.tenants.targets import check_target, host_of, names_of, own_name, with_port
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -20,10 +20,11 @@ from structlog.testing import capture_logs
 from footfall.database import Database
 from footfall.errors import Conflict, Denied, Invalid, NotFound, Retryable
 from footfall.settings import Settings, load
-from footfall.tenants import links, tables
+from footfall.tenants import tables
 from footfall.tenants.auth import authenticate, require
 from footfall.tenants.cache import UNKNOWN, Cache
 from footfall.tenants.directory import Directory
+from footfall.tenants.links import links
 from footfall.tenants.model import DEFAULT_WORKSPACE, Link
 from footfall.tenants.tables import current_version, open_metadata
 from footfall.tenants.tenants import Tenants

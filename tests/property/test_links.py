@@ -8,14 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.tenants.targets import (
-    MAX_URL,
-    RESERVED,
-    check_code,
-    check_domain,
-    check_target,
-    names_of,
-)
+from footfall.tenants.links.targets import MAX_URL, RESERVED, check_code, check_domain, check_target, names_of
 
 OWN = frozenset({"go.example.com", "localhost:8000", "127.0.0.1:8000", "[::1]:8000"})
 

@@ -32,7 +32,7 @@ from footfall.problems import status_of
 from footfall.query.language.body import Query, compared_period, period_of, understand
 from footfall.query.language.params import parse
 from footfall.query.reports import REPORTS
-from footfall.tenants.targets import check_target
+from footfall.tenants.links.targets import check_target
 
 LONGEST = 0.01
 """Seconds of processor time, of one step."""

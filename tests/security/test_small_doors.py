@@ -10,7 +10,7 @@ import pytest
 from footfall.collect.client import Proxies
 from footfall.errors import Invalid, Misconfigured
 from footfall.settings import load
-from footfall.tenants.links import create
+from footfall.tenants.links.links import create
 from footfall.tenants.model import Link
 from tests.contract.door import open_door
 

@@ -20,8 +20,8 @@ from footfall.imports.clicks.chunk import Problem, check_measures
 from footfall.imports.intake import Found, Intake
 from footfall.imports.runs import Lines, Owner
 from footfall.tenants.directory import Directory
+from footfall.tenants.links.targets import check_target
 from footfall.tenants.model import Link, Site, Workspace
-from footfall.tenants.targets import check_target
 
 SOURCE = "import:access-log"
 

@@ -15,7 +15,7 @@ from footfall.imports.clicks import bitly
 from footfall.imports.clicks.line import Click, Refused
 from footfall.model.reasons import Reason
 from footfall.model.record import Tally
-from footfall.tenants.targets import check_code, check_domain, check_target
+from footfall.tenants.links.targets import check_code, check_domain, check_target
 
 FORMATS: dict[str, Callable[[str], Click | Refused]] = {"bitly": bitly.parse}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from footfall.errors import Invalid
-from footfall.tenants.targets import MAX_URL, check_domain, check_target
+from footfall.tenants.links.targets import MAX_URL, check_domain, check_target
 
 
 @pytest.mark.parametrize(

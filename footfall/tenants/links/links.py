@@ -12,9 +12,9 @@ from footfall.errors import Conflict, Invalid
 from footfall.model.ids import short_code, short_id
 from footfall.tenants import rows
 from footfall.tenants.fields import Page, check_tags, check_text, check_time
+from footfall.tenants.links.targets import check_code, check_domain, check_target, loop_error, names_of
 from footfall.tenants.model import Link
 from footfall.tenants.tables import domains, link_name, links, record_changes
-from footfall.tenants.targets import check_code, check_domain, check_target, loop_error, names_of
 
 Place = tuple[str, str]
 """Where a link is: (domain, code). The domain is "" for the installation's own."""
