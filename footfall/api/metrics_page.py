@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterable
 
 from footfall.model.columns import COLUMNS
-from footfall.model.rollups import CUBES, PROPERTY_FIELDS
-from footfall.model.visits import FIELDS, PAGE_OF
+from footfall.model.cubes import CUBES, PROPERTY_FIELDS
+from footfall.model.session_fields import FIELDS, PAGE_OF
 from footfall.query.catalog.fields import KINDS, SAID_OF_FIELDS, SESSION_FIELDS
 from footfall.query.catalog.metrics import METRICS, UNIQUE_ERROR, UNIQUE_EXACT, Metric, measures_of
 from footfall.query.language.body import INTERVALS

@@ -19,7 +19,7 @@ from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.metrics import RETENTION_ANNOUNCED, RETENTION_HELD
 from footfall.model.calendar import month_end
-from footfall.model.visits import FIELDS
+from footfall.model.session_fields import FIELDS
 from footfall.retention import session_archive
 from footfall.retention.announced import NIGHT, Decision, decide
 from footfall.retention.plan import Month, RetentionPlan, date_of, day_of

@@ -15,7 +15,7 @@ import structlog
 
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
 from footfall.model.calendar import month_end
-from footfall.model.rollups import CUBES
+from footfall.model.cubes import CUBES
 from footfall.rollups.merge_statements import groups_of, merges, spread_of
 from footfall.rollups.slicing import Slicer
 from footfall.state.builds import Builds, Entry

@@ -8,7 +8,7 @@ is to be merged is estimated first, and taken in pieces.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from footfall.model.rollups import MEASURES, VALUES, Cube, Measure
+from footfall.model.cubes import MEASURES, VALUES, Cube, Measure
 from footfall.rollups.statements import Statement, runs
 from footfall.state.manifest import Building
 

@@ -8,8 +8,8 @@ import structlog
 
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
 from footfall.model.calendar import step_of
+from footfall.model.cubes import CUBES, HOUR_MS
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.model.rollups import CUBES, HOUR_MS
 from footfall.rollups import statements
 from footfall.rollups.statements import Span, Statement
 from footfall.state.batches import Batches

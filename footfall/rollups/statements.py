@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from footfall.model.calendar import LONGEST_DAY, days, month_end, month_start
 from footfall.model.columns import BY_NAME
-from footfall.model.rollups import (
+from footfall.model.cubes import (
     CUBES,
     HOUR_MS,
     KEYS,

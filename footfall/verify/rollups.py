@@ -7,7 +7,7 @@ values of the cube's fields. Only what is sliced is compared, and where retentio
 from typing import Any
 
 from footfall.model.calendar import LONGEST_DAY, month_start
-from footfall.model.rollups import CUBES, ONLY, VALUES, Cube, columns_of, field_text
+from footfall.model.cubes import CUBES, ONLY, VALUES, Cube, columns_of, field_text
 from footfall.retention import session_archive
 from footfall.rollups import statements
 from footfall.rollups.covered import lacking

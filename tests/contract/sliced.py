@@ -8,8 +8,8 @@ from collections import defaultdict
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from footfall.model.cubes import CUBES, HOUR_MS, PROPERTY_FIELDS, QUARTER_MS, columns_of, money
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.model.rollups import CUBES, HOUR_MS, PROPERTY_FIELDS, QUARTER_MS, columns_of, money
 from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing, Plan, Range

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from footfall.model.rollups import CUBES
+from footfall.model.cubes import CUBES
 from footfall.query.answers import Asker
 from footfall.query.engine import Engine
 from footfall.query.language.body import Query, compared_period, period_of, understand

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from footfall.errors import StoreDown
-from footfall.model.rollups import CUBES
+from footfall.model.cubes import CUBES
 from footfall.query.answers import Asker
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.caveats import explain

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from footfall.errors import Invalid
 from footfall.model.columns import COLUMNS
-from footfall.model.rollups import PROPERTY_FIELDS, property_text
+from footfall.model.cubes import PROPERTY_FIELDS, property_text
 from footfall.query.catalog.countries import UNKNOWN, country_names
 
 Kind = Literal["text", "number", "bool"]

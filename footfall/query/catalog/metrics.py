@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from footfall.model.rollups import MEASURES, Measure, money
+from footfall.model.cubes import MEASURES, Measure, money
 
 # 2^17 registers: up to 8192 different values are kept one by one, as hashes of 32 bits, of which two
 # are the same in one of n^2 / 2^33 sets of n: one of 34,000 at 500, one of 128 at 8192. Above,

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from footfall.model.calendar import LONGEST_DAY, first_day_start, last_day_start, month_end, month_start
-from footfall.model.visits import FIELDS, PAGE_OF
+from footfall.model.session_fields import FIELDS, PAGE_OF
 from footfall.query.catalog.fields import SESSION_FIELDS, fields_of
 from footfall.query.catalog.metrics import METRICS, measures_of, tells_events_apart
 from footfall.query.language.periods import Period

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from footfall.model.calendar import first_day_start, is_day_start, last_day_start
-from footfall.model.rollups import CUBES, HOUR_MS, KEYS, Cube
+from footfall.model.cubes import CUBES, HOUR_MS, KEYS, Cube
 from footfall.query.catalog.fields import fields_of
 from footfall.query.catalog.metrics import METRICS, measures_of
 from footfall.query.language.question import TIME, Question, Where, always, fields_in, has_behaviour

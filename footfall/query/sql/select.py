@@ -8,7 +8,7 @@ begins with the workspace and the range.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from footfall.model.visits import FACTS
+from footfall.model.session_fields import FACTS
 from footfall.query.catalog.fields import Values
 from footfall.query.catalog.metrics import METRICS, Measured, Metric, Unit, measures_of
 from footfall.query.language.question import Question

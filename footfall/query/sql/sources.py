@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from footfall.model.rollups import MEASURES, Measure, columns_of
-from footfall.model.visits import ORDER, PAGE_OF
+from footfall.model.cubes import MEASURES, Measure, columns_of
+from footfall.model.session_fields import ORDER, PAGE_OF
 from footfall.query.catalog.fields import SESSION_FIELDS, TAG, Values, dimension_sql, fields_of, over_events
 from footfall.query.catalog.metrics import OF_EVENTS
 from footfall.query.language.question import TIME, Condition, Question, fields_in

@@ -1,5 +1,5 @@
 -- Rollups: one row a site, event type, bucket of time and values of a cube's fields. The cubes and
--- measures are those of footfall/model/rollups.py; docs/decisions/0008-rollups.md has the reasons
+-- measures are those of footfall/model/cubes.py; docs/decisions/0008-rollups.md has the reasons
 -- and the measurements.
 --
 -- A build is what one slice of the log, or one compaction, made. Only builds that the state

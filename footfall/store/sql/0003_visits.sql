@@ -1,5 +1,5 @@
 -- What is kept of visits when retention deletes their events: one row a site, field, value and day
--- of the site's own zone on which visits began. The fields are those of footfall/model/visits.py.
+-- of the site's own zone on which visits began. The fields are those of footfall/model/session_fields.py.
 --
 -- A build is what one deletion left. Only builds that the state database knows of count.
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from footfall.errors import Conflict, StoreDown
-from footfall.model.rollups import CUBES
+from footfall.model.cubes import CUBES
 from footfall.rollups import compaction
 from footfall.rollups.maintenance import Rollups, kept
 from footfall.state.builds import Builds

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from footfall.model.cubes import CUBES
 from footfall.model.ids import uuid7
-from footfall.model.rollups import CUBES
 from footfall.rollups import compaction
 from footfall.rollups.compaction import due
 from footfall.state.builds import Entry, Partition

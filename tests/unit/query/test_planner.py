@@ -1,6 +1,6 @@
 """The planner where retention deleted events: rollups still have them, and only of one's own sites."""
 
-from footfall.model.rollups import CUBES, HOUR_MS
+from footfall.model.cubes import CUBES, HOUR_MS
 from footfall.query.language.periods import Period
 from footfall.query.language.question import All, Question, is_
 from footfall.query.plan.archived_sessions import kept_visits
