@@ -18,7 +18,7 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import Retention
 from footfall.rollups import statements
 from footfall.settings import Settings
-from footfall.state.builds import Builds
+from footfall.state.rollups.builds import Builds
 from footfall.state.tables import positions, rollup_watermarks
 
 DAY = 86_400_000

@@ -34,7 +34,7 @@ from footfall.rollups.compaction import Merge
 from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing, Plan, Range
-from footfall.state.builds import Builds
+from footfall.state.rollups.builds import Builds
 
 SLICE = 244 * SEQ_PER_RECORD  # whole records, about a million events
 BATCH = SLICE // 16

@@ -226,9 +226,9 @@ async def with_console(
     from footfall.http.local_token import only_from_here
     from footfall.imports.open import open_imports
     from footfall.retention.policy import Retention
-    from footfall.state.dead_letters import DeadLetters
+    from footfall.state.dead_letters.letters import DeadLetters
     from footfall.state.ledger import Ledger
-    from footfall.state.stored import StateOfRollups
+    from footfall.state.rollups.row_counts import StateOfRollups
     from footfall.verify.measure import measure_books
     from footfall.verify.nightly import nightly_verify
     from footfall.verify.verifier import Verifier

@@ -15,7 +15,7 @@ from footfall.cli.import_files import Key, Url
 from footfall.cli.roles import Data
 from footfall.errors import Invalid
 from footfall.settings import load
-from footfall.state.letters import format_position, parse_position
+from footfall.state.dead_letters.letter import format_position, parse_position
 
 Position = Annotated[str, Parameter(help="Its position, as `footfall dead-letters list` shows it.")]
 

@@ -15,7 +15,7 @@ from footfall.imports.intake import Intake
 from footfall.runtime.background import every
 from footfall.state.import_salts import ImportSalts
 from footfall.state.imported_files import ImportedFiles
-from footfall.state.retained import Retained
+from footfall.state.retention import Retained
 from footfall.state.salts import Salts
 from footfall.store.port import Store
 from footfall.tenants.directory import Directory

@@ -19,8 +19,8 @@ from footfall.query.plan.planner import SMALL
 from footfall.query.remembered import Remembered
 from footfall.query.sql.cursor import Cursor
 from footfall.query.sql.select import EXTRA, Statement, extent, listing, property_names, select
-from footfall.state.manifest import Manifest
-from footfall.state.stored import Stored
+from footfall.state.rollups.manifest import Manifest
+from footfall.state.rollups.row_counts import Stored
 from footfall.store.port import Store
 
 CLOSED_SECONDS = 30.0

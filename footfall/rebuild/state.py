@@ -20,9 +20,10 @@ from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.eventlog.port import WORKER, EventLog, Stored
 from footfall.model.record import NIL_ID, SEQ_PER_RECORD, RawEvent, Record, decode
-from footfall.state import ledger, letter_rows
+from footfall.state import ledger
+from footfall.state.dead_letters import rows
+from footfall.state.dead_letters.letter import DeadLetter, event_letter, unreadable_letter
 from footfall.state.ledger import LedgerCount, hour_of, is_backfilled, received
-from footfall.state.letters import DeadLetter, event_letter, unreadable_letter
 from footfall.state.tables import positions, rollup_head
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
@@ -109,7 +110,7 @@ async def rebuild(store: Store, log: EventLog, state: Database, committed: Mappi
 
     def write(connection: Connection) -> None:
         ledger.add(connection, counts)
-        letter_rows.add(connection, letters)
+        rows.add(connection, letters)
         for shard, offset in closed.items():
             if offset >= 0:
                 connection.execute(positions.insert().values(shard=f"{shard:016x}", offset=offset))

@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.eventlog.port import WORKER, EventLog, Stored
 from footfall.model.record import SEQ_PER_RECORD, decode
-from footfall.state import builds, ledger
+from footfall.state import ledger
 from footfall.state.ledger import LedgerCount, Outcome, closed_positions, hour_of, is_backfilled, received
 from footfall.state.lost import Range, mark_booked
+from footfall.state.rollups import builds
 from footfall.state.tables import (
     dead_letters,
     discarded_letters,

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from footfall.state.retained import Item
+from footfall.state.retention import Item
 
 NIGHT = 20 * 3600
 """Seconds for which a deletion is announced at least, from one night to the next."""

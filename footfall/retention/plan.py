@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from footfall.model.calendar import month_start
 from footfall.rollups.statements import Statement
-from footfall.state.builds import Builds
-from footfall.state.manifest import Building
-from footfall.state.retained import Item, Retained
+from footfall.state.retention import Item, Retained
+from footfall.state.rollups.builds import Builds
+from footfall.state.rollups.manifest import Building
 from footfall.store.port import Store
 from footfall.units import DAY, FOREVER
 

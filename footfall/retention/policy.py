@@ -28,11 +28,11 @@ from footfall.rollups.maintenance import Rollups
 from footfall.rollups.statements import Statement
 from footfall.runtime.daily import Daily
 from footfall.settings import Settings
-from footfall.state.builds import Builds
 from footfall.state.lease import Fence
-from footfall.state.manifest import Going, KeptVisits, Zone
 from footfall.state.ranges import iso
-from footfall.state.retained import Deleted, Item, Retained
+from footfall.state.retention import Deleted, Item, Retained
+from footfall.state.rollups.builds import Builds
+from footfall.state.rollups.manifest import Going, KeptVisits, Zone
 from footfall.store.port import Store
 from footfall.units import FOREVER, spell_time
 

@@ -13,7 +13,7 @@ from footfall.model.cubes import HOUR_MS
 from footfall.model.session_fields import FACTS, FIELDS, ORDER, PAGE_OF
 from footfall.rollups import statements
 from footfall.rollups.statements import Span, Statement
-from footfall.state.manifest import Going, Zone
+from footfall.state.rollups.manifest import Going, Zone
 
 BYTES = 2048
 """Of memory that an event may take while its visit is counted, with what is copied of it."""

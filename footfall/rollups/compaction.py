@@ -18,7 +18,7 @@ from footfall.model.calendar import month_end
 from footfall.model.cubes import CUBES
 from footfall.rollups.merge_statements import groups_of, merges, spread_of
 from footfall.rollups.slicing import Slicer
-from footfall.state.builds import Builds, Entry
+from footfall.state.rollups.builds import Builds, Entry
 from footfall.store.port import Store
 
 log = structlog.get_logger(__name__)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from footfall.model.calendar import LONGEST_DAY, month_end, month_start
 from footfall.rollups import statements
-from footfall.state.builds import Building, Builds, Manifest
-from footfall.state.retained import Item
+from footfall.state.retention import Item
+from footfall.state.rollups.builds import Building, Builds, Manifest
 from footfall.store.port import Store
 
 _ROWS = """

@@ -24,9 +24,9 @@ from footfall.rollups.slicing import Slicer, Zones
 from footfall.runtime.background import every
 from footfall.settings import Settings
 from footfall.state.batches import Batches
-from footfall.state.builds import Builds, Part, Partition
 from footfall.state.lease import Fence
-from footfall.state.manifest import takeable
+from footfall.state.rollups.builds import Builds, Part, Partition
+from footfall.state.rollups.manifest import takeable
 from footfall.store.port import HOUSE_SECONDS, Store
 
 log = structlog.get_logger(__name__)

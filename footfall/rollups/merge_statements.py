@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from footfall.model.cubes import MEASURES, VALUES, Cube, Measure
 from footfall.rollups.statements import Statement, runs
-from footfall.state.manifest import Building
+from footfall.state.rollups.manifest import Building
 
 LITTLE = 32 << 20
 """Bytes of memory up to which all cubes are merged by one statement."""

@@ -13,8 +13,8 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.rollups import statements
 from footfall.rollups.statements import Span, Statement
 from footfall.state.batches import Batches
-from footfall.state.builds import Building, Builds, Entry, Part, Zone
-from footfall.state.manifest import takeable
+from footfall.state.rollups.builds import Building, Builds, Entry, Part, Zone
+from footfall.state.rollups.manifest import takeable
 from footfall.store.port import Store
 
 log = structlog.get_logger(__name__)

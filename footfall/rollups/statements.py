@@ -25,7 +25,7 @@ from footfall.model.cubes import (
     columns_of,
     field_text,
 )
-from footfall.state.manifest import Building, Zone
+from footfall.state.rollups.manifest import Building, Zone
 
 STAGE = "rollup_stage"
 

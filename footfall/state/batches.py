@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.state import lease, ledger, letter_rows, lost, stored_row
+from footfall.state import lease, ledger, lost, stored_row
+from footfall.state.dead_letters import rows as letter_rows
+from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, closed_positions
-from footfall.state.letters import DeadLetter
 from footfall.state.lost import Lost
 from footfall.state.stored_row import StoredRow
 from footfall.state.tables import plans, positions

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from footfall.database import Database
 from footfall.eventlog.port import EventLog
 from footfall.model.calendar import LONGEST_DAY, month_start
-from footfall.state.builds import Builds
 from footfall.state.ledger import HOUR, closed_positions, hour_of, of_part, parts
+from footfall.state.rollups.builds import Builds
 from footfall.state.tables import dead_letters, ledger
 from footfall.store.port import Store
 from footfall.verify.log_records import SLACK, held, last_before, next_readable

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from footfall.state.letters import format_position
+from footfall.state.dead_letters.letter import format_position
 
 Level = Literal["error", "warning"]
 """An `error` breaks a promise of docs/guarantees.md; a `warning` lies within its limits."""

@@ -13,8 +13,8 @@ from footfall.database import Database
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.batches import Plan
+from footfall.state.dead_letters.letter import OF_WHOLE_RECORDS
 from footfall.state.ledger import Part, closed_positions, of_part, parts, workspaces
-from footfall.state.letters import OF_WHOLE_RECORDS
 from footfall.state.tables import dead_letters, ledger, plans
 from footfall.verify.findings import Key, Position
 

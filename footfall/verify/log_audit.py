@@ -9,7 +9,7 @@ from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import not_compared
 from footfall.state.ledger import hour_of
-from footfall.state.retained import Deleted
+from footfall.state.retention import Deleted
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
 from footfall.tenants.model import DEFAULT_WORKSPACE

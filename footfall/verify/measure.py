@@ -4,7 +4,7 @@ import time
 
 from footfall.database import Database
 from footfall.metrics import LEDGER_IMBALANCES, LETTERS
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.verify.ledger_snapshot import imbalances
 
 _SINCE = 2 * 86400.0

@@ -12,8 +12,8 @@ from footfall.retention import session_archive
 from footfall.rollups import statements
 from footfall.rollups.covered import lacking
 from footfall.rollups.statements import Span
-from footfall.state.builds import Building, Builds, Manifest
 from footfall.state.ranges import iso
+from footfall.state.rollups.builds import Building, Builds, Manifest
 from footfall.store.port import Store
 from footfall.verify.findings import RETAINED, Finding, finding
 

@@ -21,10 +21,10 @@ from footfall.errors import Invalid
 from footfall.eventlog.port import EventLog
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import not_compared
-from footfall.state.builds import Builds
 from footfall.state.ledger import HOUR, hour_of
 from footfall.state.ranges import iso
-from footfall.state.retained import Deleted, Retained
+from footfall.state.retention import Deleted, Retained
+from footfall.state.rollups.builds import Builds
 from footfall.store.port import Store
 from footfall.verify.busy import Busy, Piece, cut
 from footfall.verify.findings import (

@@ -18,8 +18,8 @@ import pyarrow as pa
 import structlog
 
 from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record
-from footfall.state.dead_letters import DeadLetters, Settled
-from footfall.state.letters import NEWER_FORMAT, UNDECODABLE, DeadLetter
+from footfall.state.dead_letters.letter import NEWER_FORMAT, UNDECODABLE, DeadLetter
+from footfall.state.dead_letters.letters import DeadLetters, Settled
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
 from footfall.worker.backoff import Breaker, Patience

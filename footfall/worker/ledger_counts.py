@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.state.dead_letters.letter import DeadLetter, event_letter, unreadable_letter
 from footfall.state.ledger import LedgerCount, Outcome, hour_of, is_backfilled, received
-from footfall.state.letters import DeadLetter, event_letter, unreadable_letter
 from footfall.tenants.model import DEFAULT_WORKSPACE
 from footfall.worker.columnar import Columns
 from footfall.worker.reader import Placed

@@ -25,9 +25,9 @@ from footfall.eventlog.port import WORKER, EventLog
 from footfall.runtime.background import set_within
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Range
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letter import NEWER_FORMAT
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.lease import Fence, Lease
-from footfall.state.letters import NEWER_FORMAT
 from footfall.store.port import Store
 from footfall.worker.backoff import Breaker, Patience, Stopped
 from footfall.worker.dead_letter_rate import DeadShare, tell

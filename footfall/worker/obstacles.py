@@ -11,8 +11,8 @@ from prometheus_client import Gauge
 
 from footfall.metrics import WORKER_FULL, WORKER_NEWER, WORKER_PAUSED, WORKER_PLANNED_MISSING
 from footfall.model.record import NewerRecord, decode
-from footfall.state.letter_rows import Size
-from footfall.state.letters import format_position
+from footfall.state.dead_letters.letter import format_position
+from footfall.state.dead_letters.rows import Size
 from footfall.worker.reader import Placed, PlannedMissing
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from footfall.eventlog.port import WORKER, EventLog
 from footfall.runtime.background import every
 from footfall.settings import Settings
 from footfall.state.batches import Batches
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.lease import Lease, this_process
 from footfall.store.port import Store
 from footfall.worker.loop import LEASE_SECONDS, Worker

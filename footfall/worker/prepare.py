@@ -23,8 +23,8 @@ from footfall.enrich.pipeline import Pipeline
 from footfall.model.columns import NAMES
 from footfall.model.record import RawEvent, Record, event_positions
 from footfall.state.batches import Closing, Plan
+from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.ledger import is_backfilled
-from footfall.state.letters import DeadLetter
 from footfall.state.stored_row import StoredRow
 from footfall.store.arrow import table
 from footfall.store.ids import EventId

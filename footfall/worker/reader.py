@@ -15,7 +15,7 @@ from footfall.eventlog.port import EventLog, Stored
 from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record, decode, event_positions
 from footfall.settings import Settings
 from footfall.state.batches import Range
-from footfall.state.letters import DAMAGED, NEWER_FORMAT, UNDECODABLE
+from footfall.state.dead_letters.letter import DAMAGED, NEWER_FORMAT, UNDECODABLE
 from footfall.worker.threads import in_thread
 
 # What is read from one shard before it is the next one's turn.

@@ -18,9 +18,9 @@ from footfall.model.record import RawEvent, Record, Tally, Visit, encode
 from footfall.runtime.tcp_ports import free_port
 from footfall.settings import load
 from footfall.state.batches import Batches, Closing, Plan, Range
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letter import event_letter
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.ledger import HOUR, Ledger, LedgerCount
-from footfall.state.letters import event_letter
 from footfall.state.tables import open_state
 from footfall.tenants.directory import Directory
 from footfall.tenants.tables import open_metadata

@@ -16,7 +16,7 @@ from footfall.model.ids import uuid7
 from footfall.model.record import RawEvent, Record, Visit, encode
 from footfall.settings import Settings
 from footfall.state.batches import Batches
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.lease import Lease
 from footfall.state.ledger import Ledger
 from footfall.state.tables import open_state

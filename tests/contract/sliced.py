@@ -13,9 +13,9 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing, Plan, Range
-from footfall.state.builds import Builds
-from footfall.state.dead_letters import DeadLetters, Settled
-from footfall.state.letters import DeadLetter
+from footfall.state.dead_letters.letter import DeadLetter
+from footfall.state.dead_letters.letters import DeadLetters, Settled
+from footfall.state.rollups.builds import Builds
 from footfall.state.tables import open_state
 from footfall.store.arrow import table
 from tests.truth import columns_of as arrow_columns

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from footfall.cli import dead_letters
 from footfall.errors import Conflict, FootfallError, Invalid, NotFound
 from footfall.model.record import Visit, encode
-from footfall.state.dead_letters import DeadLetters, Settled, Size
-from footfall.state.letters import event_letter, parse_position, unreadable_letter
+from footfall.state.dead_letters.letter import event_letter, parse_position, unreadable_letter
+from footfall.state.dead_letters.letters import DeadLetters, Settled, Size
 from tests.contract.acme import assert_problem
 from tests.contract.books import NINE, SHARD, event, letter, open_books, received_with, record
 
@@ -191,7 +191,7 @@ async def test_what_a_crash_left_half_retried_is_taken_again(books, acme, tmp_pa
     code = (
         "import asyncio, os, sys\n"
         "from pathlib import Path\n"
-        "from footfall.state.dead_letters import DeadLetters\n"
+        "from footfall.state.dead_letters.letters import DeadLetters\n"
         "from footfall.state.tables import open_state\n"
         "assert len(asyncio.run(DeadLetters(open_state(Path(sys.argv[1]))).take())) == 1\n"
         "os.kill(os.getpid(), 9)\n"

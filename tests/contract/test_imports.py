@@ -13,8 +13,8 @@ from footfall.model.columns import COLUMNS
 from footfall.model.record import decode
 from footfall.settings import load
 from footfall.state.import_salts import LIFETIME_MS, ImportSalts
-from footfall.state.manifest import KeptVisits
-from footfall.state.retained import Deleted, Retained
+from footfall.state.retention import Deleted, Retained
+from footfall.state.rollups.manifest import KeptVisits
 from footfall.state.tables import open_state
 from tests.contract.access_log import (
     ADDRESSES,

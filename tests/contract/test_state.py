@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from footfall.database import Database
 from footfall.errors import Conflict, Misconfigured, Retryable
 from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.ledger import HOUR, Ledger, LedgerCount
-from footfall.state.letters import DeadLetter
 from footfall.state.salts import Salts
 from footfall.state.tables import METADATA, VERSION, open_state
 

@@ -13,7 +13,7 @@ import pytest
 from footfall.database import Database
 from footfall.errors import Conflict
 from footfall.state.batches import Batches, Closing
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.lease import Lease
 from footfall.state.ledger import HOUR, Ledger, LedgerCount
 from footfall.state.tables import open_state

@@ -16,9 +16,9 @@ from footfall.model.ids import uuid7
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Visit, decode, encode
 from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing, Plan, Range
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letter import event_letter
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.ledger import HOUR, LedgerCount, add, hour_of, received
-from footfall.state.letters import event_letter
 from footfall.state.tables import open_state
 from footfall.store import open_store
 from footfall.store.arrow import table

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from footfall.retention.announced import NIGHT, decide
 from footfall.state.days_seen import Look, believed, enter
-from footfall.state.retained import Item
+from footfall.state.retention import Item
 
 DAY, HOUR = 86400.0, 3600.0
 BEGAN = 20_000 * DAY + 14 * HOUR

@@ -17,11 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from footfall.errors import Conflict
 from footfall.model.record import RawEvent, Record, Visit
-from footfall.state import ledger, letter_rows
+from footfall.state import ledger
 from footfall.state.batches import Batches, Closing, Plan, Range
-from footfall.state.dead_letters import DeadLetters, Settled
+from footfall.state.dead_letters import rows
+from footfall.state.dead_letters.letter import event_letter
+from footfall.state.dead_letters.letters import DeadLetters, Settled
 from footfall.state.ledger import HOUR, Ledger, LedgerCount
-from footfall.state.letters import event_letter
 from footfall.state.tables import open_state
 
 WORKSPACES, SITES, HOURS = ("acme", "other"), ("a", "b"), (10 * HOUR, 11 * HOUR)
@@ -100,7 +101,7 @@ class BooksMachine(RuleBasedStateMachine):
 
     def crash(self, where, coroutine):
         """Run it with the process ending behind the given write."""
-        module = ledger if where == "ledger" else letter_rows
+        module = ledger if where == "ledger" else rows
         write = module.add
 
         def end(*arguments):

@@ -15,7 +15,7 @@ from footfall.query.answers import Asker
 from footfall.query.engine import Engine
 from footfall.query.language.body import Query, compared_period, period_of, understand
 from footfall.state.ledger import LedgerCount, add
-from footfall.state.stored import StateOfRollups
+from footfall.state.rollups.row_counts import StateOfRollups
 from tests.contract.installation import one_store
 from tests.contract.sliced import DAY, END, SITES, START, ZONES, new_world
 from tests.query_events import make_visits

@@ -22,7 +22,7 @@ from footfall.query.plan.planner import SMALL
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add
-from footfall.state.stored import StateOfRollups
+from footfall.state.rollups.row_counts import StateOfRollups
 from footfall.units import FOREVER
 from tests import query_cases
 from tests.contract.installation import one_store

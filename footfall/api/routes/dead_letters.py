@@ -14,8 +14,8 @@ from footfall.api.problems import refusals
 from footfall.api.views import Listed, listed
 from footfall.model.ids import format_event_id
 from footfall.model.record import JsonObject, Visit
-from footfall.state.dead_letters import DeadLetters
-from footfall.state.letters import DeadLetter, Status, parse_position
+from footfall.state.dead_letters.letter import DeadLetter, Status, parse_position
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.tenants.directory import Directory
 from footfall.tenants.fields import MAX_PAGE
 

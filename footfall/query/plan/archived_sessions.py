@@ -11,8 +11,8 @@ from footfall.query.catalog.metrics import METRICS, measures_of, tells_events_ap
 from footfall.query.language.periods import Period
 from footfall.query.language.question import TIME, Question, Where, always, fields_in, has_behaviour
 from footfall.query.plan.planner import Cover, Rollup, deleted_sites, made_of_days
-from footfall.state.manifest import Going, KeptVisits, Manifest
-from footfall.state.stored import Stored
+from footfall.state.rollups.manifest import Going, KeptVisits, Manifest
+from footfall.state.rollups.row_counts import Stored
 
 _KEYS = frozenset({"site_id", "is_bot"})
 

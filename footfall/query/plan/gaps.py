@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from footfall.query.language.question import Question
 from footfall.query.plan.archived_sessions import Kept, about_visits
 from footfall.query.plan.planner import Cover, Rollup, deleted_sites
-from footfall.state.manifest import Manifest
-from footfall.state.stored import Stored
+from footfall.state.rollups.manifest import Manifest
+from footfall.state.rollups.row_counts import Stored
 
 
 def missing_before(

@@ -16,8 +16,8 @@ from footfall.query.language.question import Question
 from footfall.query.plan.archived_sessions import Kept, about_pages_of_visits, about_visits, kept_visits
 from footfall.query.plan.gaps import missing_before
 from footfall.query.plan.planner import Rollup, deleted_sites, plan
-from footfall.state.manifest import Manifest
-from footfall.state.stored import Stored
+from footfall.state.rollups.manifest import Manifest
+from footfall.state.rollups.row_counts import Stored
 
 Source = Literal["raw", "rollup", "both"]
 

@@ -18,8 +18,8 @@ from footfall.model.cubes import CUBES, HOUR_MS, KEYS, Cube
 from footfall.query.catalog.fields import fields_of
 from footfall.query.catalog.metrics import METRICS, measures_of
 from footfall.query.language.question import TIME, Question, Where, always, fields_in, has_behaviour
-from footfall.state.manifest import Entry, Manifest, Zone
-from footfall.state.stored import Stored
+from footfall.state.rollups.manifest import Entry, Manifest, Zone
+from footfall.state.rollups.row_counts import Stored
 
 SMALL = 200_000
 """Events of the sites asked about up to which reading them beats reading rollups."""

@@ -10,7 +10,7 @@ from footfall.query.language.question import TIME, Condition, Question, fields_i
 from footfall.query.plan.archived_sessions import Kept
 from footfall.query.plan.planner import Cover, Rollup
 from footfall.query.sql.conditions import Conditions
-from footfall.state.manifest import Going
+from footfall.state.rollups.manifest import Going
 
 KEYS = ("event_type", "is_bot")
 """What metrics ask of rows beside the dimensions."""

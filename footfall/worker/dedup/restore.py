@@ -18,7 +18,7 @@ import structlog
 from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, Stored
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, decode
-from footfall.state.dead_letters import Unstored
+from footfall.state.dead_letters.letters import Unstored
 from footfall.state.ledger import BACKFILLED
 from footfall.store.port import Store
 from footfall.worker.dedup.checkpoint import load, remove, save

@@ -10,8 +10,8 @@ from footfall.query.engine import Engine
 from footfall.query.language.periods import Period
 from footfall.query.language.question import Question
 from footfall.query.remembered import Remembered
-from footfall.state.manifest import Manifest
-from footfall.state.stored import Stored
+from footfall.state.rollups.manifest import Manifest
+from footfall.state.rollups.row_counts import Stored
 from tests.contract.acme import DAY, FIRST, RANGE
 from tests.contract.slow import Gate, asked, until
 from tests.truth import columns_of, make_events

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.days_seen import DaysSeen
-from footfall.state.retained import Item, Retained
+from footfall.state.retention import Item, Retained
 from footfall.units import FOREVER
 from tests.contract.rollups.test_retention import APRIL, left
 from tests.contract.sliced import DAY, END, SITES, START

@@ -8,8 +8,8 @@ from footfall.errors import Conflict, StoreDown
 from footfall.model.cubes import CUBES
 from footfall.rollups import compaction
 from footfall.rollups.maintenance import Rollups, kept
-from footfall.state.builds import Builds
 from footfall.state.lease import Lease
+from footfall.state.rollups.builds import Builds
 from tests.contract.installation import Crash, until
 from tests.contract.sliced import DAY, START
 

@@ -8,7 +8,7 @@ from footfall.model.cubes import CUBES
 from footfall.model.ids import uuid7
 from footfall.rollups import compaction
 from footfall.rollups.compaction import due
-from footfall.state.builds import Entry, Partition
+from footfall.state.rollups.builds import Entry, Partition
 from tests.contract.sliced import DAY, START
 
 pytestmark = pytest.mark.anyio

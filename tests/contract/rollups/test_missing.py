@@ -6,7 +6,7 @@ import pytest
 
 from footfall.metrics import RETENTION_HELD, ROLLUPS_MISSING
 from footfall.rollups.statements import drop
-from footfall.state.retained import Retained
+from footfall.state.retention import Retained
 from tests.contract.rollups.test_retention import APRIL, MAY, left, retention
 from tests.contract.sliced import DAY, SITES, START
 

@@ -12,7 +12,7 @@ from footfall.query.reporting.report import Context
 from footfall.query.reports.link import REPORT as LINK
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
-from footfall.state.stored import StateOfRollups, StoredEvents
+from footfall.state.rollups.row_counts import StateOfRollups, StoredEvents
 from footfall.units import FOREVER
 from tests.contract.rollups.test_visits import APRIL, NOW, Asking, of_utc, same
 from tests.contract.sliced import DAY, ZONES

@@ -10,7 +10,7 @@ from footfall.eventlog import open_log
 from footfall.rebuild.state import rebuild
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
-from footfall.state.retained import Retained
+from footfall.state.retention import Retained
 from footfall.state.tables import open_state
 from footfall.units import FOREVER
 from footfall.verify.rollups import RollupVerifier

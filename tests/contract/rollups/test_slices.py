@@ -5,7 +5,7 @@ import pytest
 from footfall.errors import Conflict
 from footfall.model.cubes import HOUR_MS, QUARTER_MS
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.state.builds import Zone
+from footfall.state.rollups.builds import Zone
 from footfall.state.tables import rollup_late
 from tests.contract.sliced import DAY, PER_RECORD, START, ZONES, new_world
 

@@ -16,8 +16,8 @@ from footfall.retention import session_archive
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add
-from footfall.state.retained import Retained
-from footfall.state.stored import StateOfRollups
+from footfall.state.retention import Retained
+from footfall.state.rollups.row_counts import StateOfRollups
 from footfall.units import FOREVER
 from tests.contract.sliced import DAY, END, SITES, START, ZONES
 from tests.query_events import make_visits

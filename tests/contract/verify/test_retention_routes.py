@@ -8,11 +8,11 @@ from footfall.api.routes.retention import _warnings
 from footfall.cli import retention, verify
 from footfall.retention.plan import Month
 from footfall.retention.policy import nightly_retention
-from footfall.state.builds import Builds
 from footfall.state.ledger import HOUR, hour_of
-from footfall.state.manifest import KeptVisits
 from footfall.state.ranges import iso
-from footfall.state.retained import Deleted, Retained
+from footfall.state.retention import Deleted, Retained
+from footfall.state.rollups.builds import Builds
+from footfall.state.rollups.manifest import KeptVisits
 from footfall.units import FOREVER
 from footfall.verify.findings import FIRSTS_UNKNOWN
 from tests.contract.acme import assert_problem

@@ -14,11 +14,11 @@ from footfall.model.record import SEQ_PER_RECORD, Tally, decode
 from footfall.settings import Settings
 from footfall.state import ledger as state_ledger
 from footfall.state.batches import Closing, Plan, Range
-from footfall.state.dead_letters import Settled
+from footfall.state.dead_letters.letter import unreadable_letter
+from footfall.state.dead_letters.letters import Settled
 from footfall.state.ledger import HOUR, LedgerCount, add, hour_of
-from footfall.state.letters import unreadable_letter
 from footfall.state.losses import Loss, Reserve, book_losses
-from footfall.state.stored import Stored, StoredEvents
+from footfall.state.rollups.row_counts import Stored, StoredEvents
 from footfall.state.tables import ledger, positions
 from footfall.verify import busy, ledger_snapshot, log_audit, log_records, store_queries
 from footfall.verify.verifier import Verifier

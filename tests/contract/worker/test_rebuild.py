@@ -8,7 +8,7 @@ from footfall.model.record import Record, Tally, Visit, encode
 from footfall.rebuild.state import REASON, rebuild
 from footfall.stamps import committed_offsets
 from footfall.state.batches import Batches
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.tables import open_state
 from tests.contract.installation import NOW, Crash, drain, event, new_world, record, retry_all, settled
 

@@ -24,11 +24,11 @@ from footfall.rollups.maintenance import Rollups
 from footfall.settings import Settings
 from footfall.state.batches import Batches
 from footfall.state.days_seen import DaysSeen
-from footfall.state.dead_letters import DeadLetters
+from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.imported_files import ImportedFiles
 from footfall.state.lease import Lease
 from footfall.state.ledger import Ledger
-from footfall.state.stored import StateOfRollups
+from footfall.state.rollups.row_counts import StateOfRollups
 from footfall.state.tables import open_state
 from footfall.tenants.model import Workspace
 from footfall.worker.loop import LEASE_SECONDS, Worker

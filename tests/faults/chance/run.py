@@ -14,7 +14,7 @@ from footfall.eventlog.sqlite import reader
 from footfall.imports import intake
 from footfall.rollups import compaction
 from footfall.settings import Settings
-from footfall.state import stored
+from footfall.state.rollups import row_counts
 from footfall.units import FOREVER
 from footfall.worker import backoff, loop, prepare
 from tests.faults.chance import checks
@@ -127,7 +127,7 @@ def eager(world: World) -> Generator[None]:
         patch.setattr(backoff, "_LONGEST_PAUSE", 0.02)
         patch.setattr(loop, "_SECOND", 0.01)
         patch.setattr(loop, "_POLL", 0.005)
-        patch.setattr(stored, "_REMEMBERED", 0.0)
+        patch.setattr(row_counts, "_REMEMBERED", 0.0)
         patch.setattr(intake, "_PATIENCE", 2.0)
         patch.setattr(compaction, "FAN_IN", 2)
         patch.setattr(reader, "open_reader", unreadable(world))

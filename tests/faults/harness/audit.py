@@ -8,8 +8,8 @@ from footfall.retention.session_archive import going_events
 from footfall.rollups import statements
 from footfall.rollups.statements import Statement
 from footfall.settings import Settings
-from footfall.state.builds import Builds, Partition
 from footfall.state.ledger import HOUR
+from footfall.state.rollups.builds import Builds, Partition
 from footfall.store.port import Store
 from footfall.verify.findings import Finding
 from footfall.verify.rollups import RollupVerifier

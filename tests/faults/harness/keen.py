@@ -10,7 +10,7 @@ from functools import partial
 from footfall import components
 from footfall.cli.app import main
 from footfall.rollups import compaction, maintenance
-from footfall.state.dead_letters import MAX_LETTERS, DeadLetters
+from footfall.state.dead_letters.letters import MAX_LETTERS, DeadLetters
 from footfall.worker import open as opening
 
 if __name__ == "__main__":

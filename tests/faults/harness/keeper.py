@@ -22,7 +22,7 @@ from footfall.rollups.slicing import Slicer
 from footfall.runtime import logs
 from footfall.settings import Settings, load
 from footfall.state.batches import Batches
-from footfall.state.builds import Builds
+from footfall.state.rollups.builds import Builds
 from footfall.store.port import Store
 from tests.faults.harness.audit import Audit
 

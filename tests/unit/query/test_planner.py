@@ -5,8 +5,8 @@ from footfall.query.language.periods import Period
 from footfall.query.language.question import All, Question, is_
 from footfall.query.plan.archived_sessions import kept_visits
 from footfall.query.plan.planner import SMALL, deleted_before, plan
-from footfall.state.manifest import Entry, KeptVisits, Manifest, Zone
-from footfall.state.stored import Stored
+from footfall.state.rollups.manifest import Entry, KeptVisits, Manifest, Zone
+from footfall.state.rollups.row_counts import Stored
 
 DAY = 86_400_000
 START = 20_000 * DAY

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.state.batches import Plan
-from footfall.state.builds import Builds
 from footfall.state.ledger import closed_positions, of_part, parts
-from footfall.state.manifest import Manifest
+from footfall.state.rollups.builds import Builds
+from footfall.state.rollups.manifest import Manifest
 from footfall.state.tables import ledger, plans
 
 _REMEMBERED = 60.0  # seconds

@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.errors import Conflict
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.state import lease, manifest
+from footfall.state import lease
 from footfall.state.lease import Fence
 from footfall.state.ledger import closed_positions
-from footfall.state.manifest import Books, Building, Entry, Manifest, Part, Partition, Position, Zone
+from footfall.state.rollups import manifest
+from footfall.state.rollups.manifest import Books, Building, Entry, Manifest, Part, Partition, Position, Zone
 from footfall.state.tables import (
     insert,
     rollup_building,

@@ -8,10 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from footfall.database import Database
-from footfall.state import builds, lease, manifest
+from footfall.state import lease
 from footfall.state.lease import Fence
 from footfall.state.ledger import closed_positions
-from footfall.state.manifest import KeptVisits
+from footfall.state.rollups import builds, manifest
+from footfall.state.rollups.manifest import KeptVisits
 from footfall.state.tables import (
     deletions_announced,
     insert,

@@ -9,9 +9,10 @@ from msgspec import Struct
 from sqlalchemy import Connection, RowMapping
 
 from footfall.model.record import Record
-from footfall.state import builds, ledger
+from footfall.state import ledger
+from footfall.state.dead_letters.letter import MAX_DETAIL, DeadLetter, event_letter
 from footfall.state.ledger import LedgerCount, Outcome
-from footfall.state.letters import MAX_DETAIL, DeadLetter, event_letter
+from footfall.state.rollups import builds
 from footfall.state.tables import dead_letters as table
 from footfall.state.tables import discarded_letters, insert
 
