@@ -1,0 +1,1 @@
+"""The HTTP face of the console: guards, errors, limits, documentation; one file a resource in `routes`."""

@@ -1,0 +1,1 @@
+"""Imports of what was recorded elsewhere: one folder a source."""

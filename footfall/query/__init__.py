@@ -1,1 +1,1 @@
-"""The console: questions about what was stored, answered over REST."""
+"""Questions about what was stored: catalog -> language -> plan -> sql -> engine -> reporting -> reports."""

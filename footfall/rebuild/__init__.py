@@ -1,0 +1,1 @@
+"""A new state database or store, where the old one is lost."""

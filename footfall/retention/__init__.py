@@ -1,0 +1,1 @@
+"""What is deleted by age, when, and what is kept of it."""

@@ -1,0 +1,1 @@
+"""Rollups: slices of what was stored, their compaction, and the removal of what no longer counts."""

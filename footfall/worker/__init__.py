@@ -1,0 +1,1 @@
+"""The one loop: log -> prepare -> insert -> close."""

@@ -1,0 +1,1 @@
+"""From the bytes of a request to its events, in steps of a bounded length."""

@@ -1,0 +1,1 @@
+"""Access logs of web servers: requests that are page views or clicks."""

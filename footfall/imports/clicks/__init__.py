@@ -1,0 +1,1 @@
+"""Files of clicks, one JSON object a line."""

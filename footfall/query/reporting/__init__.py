@@ -1,0 +1,1 @@
+"""What all reports share: their shapes, their columns, how they are asked."""

@@ -1,0 +1,1 @@
+"""The SELECTs about events. The only folder that joins SQL; values travel as parameters."""

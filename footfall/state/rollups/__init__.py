@@ -1,0 +1,1 @@
+"""Which rollups count, and about how many rows there are to read."""

@@ -1,0 +1,1 @@
+"""Short links: their rows, and what they may point at."""

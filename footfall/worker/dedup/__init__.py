@@ -1,0 +1,1 @@
+"""Which client-supplied ids were counted lately, in memory and over a restart."""
