@@ -16,7 +16,7 @@ from footfall.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETTINGS = Settings(
     data=ROOT, alert_queue_depth=100, alert_oldest_age=10, alert_disk_free=1000, alert_dead_letters=0
 )

@@ -26,7 +26,7 @@ from footfall.tenants.model import Workspace
 
 pytestmark = pytest.mark.anyio
 
-SAMPLE = Path(__file__).parents[3] / "examples" / "data" / "usagov_clicks.jsonl"
+SAMPLE = Path(__file__).parents[4] / "examples" / "data" / "usagov_clicks.jsonl"
 IMPORT = "/api/v1/imports/clicks"
 BOOKS = {"received": 3560, "stored": 3440, "rejected": {"heartbeat": 120}, "backfilled": 3560}
 IN_2012 = {"start_date": "2012-03-16", "end_date": "2012-03-16", "include_bots": "true"}

@@ -12,7 +12,7 @@ from footfall.imports.clicks.bitly import parse
 from footfall.imports.clicks.line import Click, Refused
 from footfall.model.reasons import Reason
 
-SAMPLE = Path(__file__).parents[3] / "examples" / "data" / "usagov_clicks.jsonl"
+SAMPLE = Path(__file__).parents[4] / "examples" / "data" / "usagov_clicks.jsonl"
 
 LINE = {
     "a": "Mozilla/5.0 (X11; Linux x86_64) Firefox/11.0",

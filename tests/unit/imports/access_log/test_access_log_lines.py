@@ -13,7 +13,7 @@ from footfall.imports.access_log import combined, json_log
 from footfall.imports.access_log.request import Request, any_time
 from footfall.imports.access_log.requests import line_identity, read
 
-SAMPLE = Path(__file__).parents[3] / "examples" / "data" / "apache_access.log.gz"
+SAMPLE = Path(__file__).parents[4] / "examples" / "data" / "apache_access.log.gz"
 AT = 1431857103000  # 17 May 2015, 10:05:03 UTC
 AGENT = "Mozilla/5.0 (X11; Linux x86_64)"
 LINE = (

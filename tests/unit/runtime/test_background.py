@@ -15,7 +15,7 @@ from footfall.runtime.background import Loop, beside, every, thread, troubles
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Work:
