@@ -21,7 +21,7 @@ import pyarrow as pa
 from bench.workload import CLICKS
 from footfall.enrich.pipeline import Pipeline
 from footfall.imports.clicks.bitly import parse
-from footfall.imports.clicks.line import Click
+from footfall.imports.clicks.line import ImportedClick
 from footfall.model.ids import short_id, uuid7
 from footfall.settings import Settings
 from footfall.store.arrow import table
@@ -37,7 +37,7 @@ class Event(NamedTuple):
     """A click, when it comes (ms), and the ids of its device."""
 
     at: int
-    click: Click
+    click: ImportedClick
     visitor: int
     session: int
 
@@ -69,9 +69,9 @@ def run() -> dict[str, str]:
 
 def events(hours: float, count: int, seed: int = 1) -> list[Event]:
     """`count` clicks within `hours`, in order of time."""
-    devices: dict[Any, list[Click]] = {}
+    devices: dict[Any, list[ImportedClick]] = {}
     for line in CLICKS.read_text().splitlines():
-        if isinstance(click := parse(line), Click):
+        if isinstance(click := parse(line), ImportedClick):
             devices.setdefault(click.visit, []).append(click)
     rng = random.Random(seed)
     made: list[Event] = []

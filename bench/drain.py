@@ -34,9 +34,9 @@ from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry
 from footfall.model.columns import NAMES
 from footfall.model.ids import uuid7
-from footfall.model.record import RawEvent, Record, Visit, decode, encode, event_positions
+from footfall.model.record import RawEvent, Record, SenderContext, decode, encode, event_positions
 from footfall.settings import Settings
-from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.tables import open_state
 from footfall.store import open_store
 from footfall.store.arrow import table
@@ -89,7 +89,7 @@ def requests(events: int, seed: int = 1) -> Iterator[bytes]:
         now = start + number * STEP_MS
         sender = rng.choice(clicks)
         latitude, longitude = sender.get("ll", (None, None))
-        visit = Visit(
+        visit = SenderContext(
             user_agent=sender["a"],
             language=sender.get("al", "").split(",")[0],
             country_code=sender.get("c") or "",
@@ -221,7 +221,7 @@ async def stages(settings: Settings, events: int) -> dict[str, object]:
             with stage("arrow"):
                 rows = table({name: made[name] for name in NAMES})
             seqs = event_positions(first, 1)[0], event_positions(after, PER_REQUEST)[-1]
-            plan = Plan(uuid4().hex, (Range(shard, first, after, *seqs),), rows.num_rows, 0, 0, 0)
+            plan = BatchPlan(uuid4().hex, (SeqRange(shard, first, after, *seqs),), rows.num_rows, 0, 0, 0)
             with stage("plan and close", time.process_time):
                 await batches.plan(plan)
             clock = time.perf_counter()

@@ -26,9 +26,9 @@ from footfall.cli.import_files import import_access_log
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
-from footfall.imports.access_log.importer import AccessLogs
+from footfall.imports.access_log.importer import AccessLogImporter
 from footfall.imports.access_log.requests import line_identity
-from footfall.imports.access_log.visitors import Visitors
+from footfall.imports.access_log.visitors import LoggedVisitors
 from footfall.imports.clicks.chunk import MAX_LINES
 from footfall.imports.intake import Intake
 from footfall.imports.reader import read_chunks
@@ -129,7 +129,7 @@ async def read_to_log(directory: Path, path: Path, *, live: bool) -> float:
         geo = GeoReader(None)
         stack.callback(geo.close)
         intake = Intake(opened, store, ImportedFiles(state), consumer=WORKER)
-        logs = AccessLogs(intake, directory_of, Visitors(geo, salts, ImportSalts(state), 1800))
+        logs = AccessLogImporter(intake, directory_of, LoggedVisitors(geo, salts, ImportSalts(state), 1800))
 
         async def commit():
             for shard in await log.shards():

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from footfall import components, main
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.settings import Settings
-from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.ledger import LedgerCount, hour_of
 
 WORKSPACES = 50
@@ -126,7 +126,7 @@ async def make(data: Path, events: int) -> None:
         await store.migrate()
         state = await stack.enter_async_context(components.with_state(settings))
         batches = Batches(state)
-        rollups = Rollups(store, state, None, tenants.timezones, settings)
+        rollups = RollupMaintainer(store, state, None, tenants.timezones, settings)
         for first in range(0, events, CHUNK):
             count = min(CHUNK, events - first)
             await store.build(insert_sql(sites, events, first, count))
@@ -153,8 +153,8 @@ async def _close(batches: Batches, store, first: int, count: int) -> None:
     first_record = (SEQ_PER_RECORD + first) // SEQ_PER_RECORD
     last_record = (SEQ_PER_RECORD + first + count - 1) // SEQ_PER_RECORD
     done = (await batches.positions()).get(SHARD, 0)
-    part = Range(SHARD, max(first_record, done + 1), last_record, 0, 0)
-    plan = Plan(f"{first:032x}", (part,), count, FIRST, FIRST + DAYS * DAY, first)
+    part = SeqRange(SHARD, max(first_record, done + 1), last_record, 0, 0)
+    plan = BatchPlan(f"{first:032x}", (part,), count, FIRST, FIRST + DAYS * DAY, first)
     await batches.plan(plan)
     await batches.close(plan, Closing(ledger=counts))
 

@@ -31,9 +31,9 @@ from footfall import components
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import Retention
 from footfall.rollups.compaction import Merge
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.settings import Settings
-from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.rollups.builds import Builds
 
 SLICE = 244 * SEQ_PER_RECORD  # whole records, about a million events
@@ -121,7 +121,7 @@ async def measure(scenario: str, data: Path, slices: int) -> dict[str, object]:
         store = await stack.enter_async_context(components.with_store(settings))
         state = await stack.enter_async_context(components.with_state(settings))
         await store.migrate()
-        rollups = Rollups(store, state, None, _zones, settings)
+        rollups = RollupMaintainer(store, state, None, _zones, settings)
         batches, builds = Batches(state), Builds(state)
         cpu, seconds = [], []
         for number in range(slices):
@@ -156,18 +156,20 @@ async def measure(scenario: str, data: Path, slices: int) -> dict[str, object]:
 async def _close(batches: Batches, last: int) -> None:
     """The worker is done with the records up to `last`."""
     done = (await batches.positions()).get(1, -1)
-    plan = Plan(uuid.uuid4().hex, (Range(1, done + 1, last, 0, 0),), SLICE, 0, 0, 0)
+    plan = BatchPlan(uuid.uuid4().hex, (SeqRange(1, done + 1, last, 0, 0),), SLICE, 0, 0, 0)
     await batches.plan(plan)
     await batches.close(plan, Closing())
 
 
-async def _compacted(store, rollups: Rollups, builds: Builds, total: int, raw: int) -> dict[str, object]:
+async def _compacted(
+    store, rollups: RollupMaintainer, builds: Builds, total: int, raw: int
+) -> dict[str, object]:
     cpu, clock = time.process_time(), time.perf_counter()
     entries = (await builds.manifest()).entries
     for month in sorted({entry.month for entry in entries}):
         await rollups._compactor.merge(Merge(month, tuple(e for e in entries if e.month == month), 1))  # noqa: SLF001 - at once, not when it is due
     cpu, seconds = time.process_time() - cpu, time.perf_counter() - clock
-    for month, build in (await builds.books()).retired:
+    for month, build in (await builds.partitions()).retired:
         await store.build(f"ALTER TABLE rollups DROP PARTITION ({month}, {build})")
     await _check(store, builds, total)
     merged = await _bytes(store, "rollups")
@@ -179,7 +181,9 @@ async def _compacted(store, rollups: Rollups, builds: Builds, total: int, raw: i
     }
 
 
-async def _deleted(store, state, settings: Settings, rollups: Rollups, total: int) -> dict[str, object]:
+async def _deleted(
+    store, state, settings: Settings, rollups: RollupMaintainer, total: int
+) -> dict[str, object]:
     """The nightly deletion of all, with what is kept of visits."""
     [(visits,)] = await store.query("SELECT uniqExact(site_id, session_id) FROM events WHERE session_id != 0")
     cpu, clock = time.process_time(), time.perf_counter()

@@ -24,7 +24,7 @@ from footfall.tenants.tables import open_metadata
 from footfall.tenants.tenants import Tenants
 
 if TYPE_CHECKING:
-    from footfall.rollups.maintenance import Rollups
+    from footfall.rollups.maintenance import RollupMaintainer
     from footfall.state.losses import Reserve
     from footfall.state.salts import Salts
     from footfall.store.port import Store
@@ -177,14 +177,16 @@ async def with_worker(settings: Settings, eventlog: EventLog, store: "Store") ->
 
 
 @asynccontextmanager
-async def with_rollups(settings: Settings, store: "Store", worker: "Worker") -> AsyncGenerator["Rollups"]:
+async def with_rollups(
+    settings: Settings, store: "Store", worker: "Worker"
+) -> AsyncGenerator["RollupMaintainer"]:
     """Rollups of what the worker stores, kept current; and retention, which only deletes what they have."""
     from footfall.retention.policy import Retention, nightly_retention
-    from footfall.rollups.maintenance import Rollups, kept
+    from footfall.rollups.maintenance import RollupMaintainer, running
     from footfall.state.days_seen import DaysSeen
 
     async with with_state(settings) as state, with_tenants(settings) as tenants:
-        rollups = Rollups(store, state, worker.fence, tenants.timezones, settings)
+        rollups = RollupMaintainer(store, state, worker.fence, tenants.timezones, settings)
         days = DaysSeen(state)
         retention = Retention(store, state, settings, rollups, worker.fence, days.now)
         night = nightly_retention(retention, settings.data)
@@ -193,7 +195,7 @@ async def with_rollups(settings: Settings, store: "Store", worker: "Worker") -> 
             await days.now()  # every minute, so that a jump of the clock is seen as one
             await night.tick()
 
-        async with kept(rollups):
+        async with running(rollups):
             foretold = beside("retention_foretold", retention.foretell(time.time()))
             try:
                 async with every("retention", _TICK, tick, slow=_LONGEST_NIGHT):
@@ -208,7 +210,7 @@ async def with_console(
     store: "Store",
     eventlog: EventLog,
     worker: "Worker | None",
-    rollups: "Rollups | None",
+    rollups: "RollupMaintainer | None",
     token: str = "",
     stop: asyncio.Event | None = None,
 ) -> AsyncGenerator[Any]:
@@ -228,7 +230,7 @@ async def with_console(
     from footfall.retention.policy import Retention
     from footfall.state.dead_letters.letters import DeadLetters
     from footfall.state.ledger import Ledger
-    from footfall.state.rollups.row_counts import StateOfRollups
+    from footfall.state.rollups.row_counts import RollupState
     from footfall.verify.measure import measure_books
     from footfall.verify.nightly import nightly_verify
     from footfall.verify.verifier import Verifier
@@ -284,7 +286,7 @@ async def with_console(
             settings=settings,
             ready=ready,
             complete_through=complete_through,
-            rollups=StateOfRollups(state),
+            rollups=RollupState(state),
             tags_of=tenants.tagged_links,
             routers=[
                 *tenant_routes(tenants, directory),

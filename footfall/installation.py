@@ -28,7 +28,7 @@ from footfall import stamps
 from footfall.errors import Invalid, Misconfigured, Retryable
 from footfall.runtime.private import make_private
 from footfall.settings import Settings
-from footfall.stamps import Found, Stamp
+from footfall.stamps import FoundPart, Stamp
 from footfall.state.tables import open_state
 from footfall.tenants.tables import open_metadata
 
@@ -49,7 +49,7 @@ _REMEDY = {
 _RENEWABLE = (META, LOG)
 
 
-class Listing(Struct, frozen=True):
+class PartListing(Struct, frozen=True):
     """What `DATA/installation` says. Every part bears the number of a start from `since` to `start`.
 
     They differ only where a process ended, or the disk was full, while the parts were stamped.
@@ -76,7 +76,7 @@ def prepare(settings: Settings, *, new: bool = False) -> None:
             _write(settings, msgspec.structs.replace(listing, start=stamp.start))
             for part in _parts(settings):
                 _stamp(settings, part, stamp)
-            _write(settings, Listing(listing.id, _parts(settings), stamp.start, stamp.start))
+            _write(settings, PartListing(listing.id, _parts(settings), stamp.start, stamp.start))
         except (OSError, Retryable) as error:
             if set(_parts(settings)) - set(listing.parts):
                 raise Misconfigured(f"{settings.data} cannot be written: {error}") from error
@@ -112,7 +112,7 @@ def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[P
         found = _found(settings, whole=True, without=part)
         newest = max((each.stamp for each in found.values() if each.stamp), key=_start, default=None)
         offsets = stamps.furthest(*(each.offsets for each in found.values()))
-        fits = Found(newest, filled=True, offsets=offsets)
+        fits = FoundPart(newest, filled=True, offsets=offsets)
         listing = judge(_listed(settings), found | {part: fits}, settings.data, new=new, making=part)
     renewed = [each for each in _RENEWABLE if each in _parts(settings) and each not in listing.parts]
     data, aside = settings.data, f"{part}.old-{int(time.time())}"
@@ -179,8 +179,13 @@ def exists(settings: Settings) -> bool:
 
 
 def judge(
-    listing: Listing | None, found: Mapping[str, Found], data: Path, *, new: bool = False, making: str = ""
-) -> Listing:
+    listing: PartListing | None,
+    found: Mapping[str, FoundPart],
+    data: Path,
+    *,
+    new: bool = False,
+    making: str = "",
+) -> PartListing:
     """The listing to go on with; `listing` is None where there is none. Raises Misconfigured.
 
     `making`: the part that is about to be made anew.
@@ -188,12 +193,12 @@ def judge(
     borne = {part: each.stamp for part, each in found.items() if each.stamp}
     if not borne and not (listing and listing.parts):
         _check_unstamped(found, data, new=new)
-        return listing or Listing(uuid4().hex)
+        return listing or PartListing(uuid4().hex)
     if listing is None:  # it is gone itself: the parts know what it said
         ((installation, _),) = Counter(stamp.id for stamp in borne.values()).most_common(1)
         newest = max(stamp.start for stamp in borne.values())
         needed = [META, STATE, *borne, *([STORE] if found[STATE].stored else [])]
-        listing = Listing(installation, tuple(part for part in PARTS if part in needed), newest, newest)
+        listing = PartListing(installation, tuple(part for part in PARTS if part in needed), newest, newest)
     wrong: dict[str, str] = {}
     for part in listing.parts:
         if part not in found:  # a log that is not in the data directory any more
@@ -226,7 +231,7 @@ def _remedy(part: str, wrong: set[str]) -> str:
     )
 
 
-def _problem(found: Found, listing: Listing, borne: Mapping[str, Stamp]) -> str:
+def _problem(found: FoundPart, listing: PartListing, borne: Mapping[str, Stamp]) -> str:
     """What is wrong with a part that must be there, in words; "" when nothing is."""
     stamp = found.stamp
     if stamp is None:
@@ -241,7 +246,7 @@ def _problem(found: Found, listing: Listing, borne: Mapping[str, Stamp]) -> str:
     return ""
 
 
-def _behind(found: Mapping[str, Found]) -> str:
+def _behind(found: Mapping[str, FoundPart]) -> str:
     """The worker closes a batch in state.db before it notes that in the log and in the store."""
     known = found[STATE].offsets
     for part, said in (
@@ -254,7 +259,7 @@ def _behind(found: Mapping[str, Found]) -> str:
     return ""
 
 
-def _tell_the_log(settings: Settings, found: Mapping[str, Found]) -> None:
+def _tell_the_log(settings: Settings, found: Mapping[str, FoundPart]) -> None:
     """What is closed is committed in the log before a door writes there.
 
     A log that was set back, its witness in `log-ends` too, would else use positions again that the
@@ -270,7 +275,7 @@ def _tell_the_log(settings: Settings, found: Mapping[str, Found]) -> None:
         log.warning("what is closed could not be noted in the log", problem=str(error.strerror))
 
 
-def _check_unstamped(found: Mapping[str, Found], data: Path, *, new: bool) -> None:
+def _check_unstamped(found: Mapping[str, FoundPart], data: Path, *, new: bool) -> None:
     """A data directory of before there were stamps: taken over if its parts can belong together."""
     state, log_, store = found[STATE], found.get(LOG, stamps.MISSING), found[STORE]
     wrong = ""
@@ -290,16 +295,16 @@ def _check_unstamped(found: Mapping[str, Found], data: Path, *, new: bool) -> No
         )
 
 
-def _listed(settings: Settings) -> Listing | None:
+def _listed(settings: Settings) -> PartListing | None:
     try:
-        return msgspec.json.decode((settings.data / stamps.NAME).read_bytes(), type=Listing)
+        return msgspec.json.decode((settings.data / stamps.NAME).read_bytes(), type=PartListing)
     except (FileNotFoundError, msgspec.DecodeError):  # without it the parts decide
         return None
     except OSError as error:
         raise Misconfigured(f"{settings.data / stamps.NAME} cannot be used: {error.strerror}") from error
 
 
-def _found(settings: Settings, *, whole: bool, without: str = "") -> dict[str, Found]:
+def _found(settings: Settings, *, whole: bool, without: str = "") -> dict[str, FoundPart]:
     data = settings.data
     # The log first: what is committed there was closed in the state before.
     found = {LOG: stamps.look_at_log(data / LOG)} if LOG in _parts(settings) else {}
@@ -326,7 +331,7 @@ def _stamp(settings: Settings, part: str, stamp: Stamp) -> None:
     stamps.stamp_database(path, stamp)
 
 
-def _write(settings: Settings, listing: Listing) -> None:
+def _write(settings: Settings, listing: PartListing) -> None:
     stamps.write_durably(settings.data / stamps.NAME, msgspec.json.encode(listing))
 
 

@@ -34,7 +34,7 @@ from footfall.tenants.model import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from footfall.rebuild import store as replay
-    from footfall.rebuild.state import Rebuilt
+    from footfall.rebuild.state import RebuiltState
 
 _POLITE = 5
 _DOOR_GRACE = 4  # seconds for running requests at the end: waiting clicks need some of the supervisor's, too
@@ -58,7 +58,7 @@ async def migrate(settings: Settings) -> Sequence[str]:
         return await store.migrate()
 
 
-async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[Rebuilt, Path | None]":
+async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[RebuiltState, Path | None]":
     """Make state.db anew of what the store and the log hold; returns also where the old one lies now.
 
     `new`: what else is gone may begin anew, see `installation.new_part`.
@@ -82,7 +82,7 @@ async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[Rebu
     return done, aside
 
 
-async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[replay.Again, Path | None]":
+async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[replay.StoredAgain, Path | None]":
     """An empty store, and a state.db by which the next worker stores again what the log holds.
 
     Returns also where the old store lies now. `new`: as for `rebuild_state`.
@@ -119,10 +119,10 @@ async def _lacks_what_was_stored(settings: Settings) -> bool:
 async def run_collect(settings: Settings) -> None:
     """The door."""
     from footfall.collect.app import create_app
-    from footfall.collect.clicks import Clicks
+    from footfall.collect.clicks import ClickBuffer
     from footfall.collect.client import Proxies
     from footfall.collect.door import Door
-    from footfall.collect.sender_context import Visitors
+    from footfall.collect.sender_context import SenderContexts
     from footfall.collect.tally import Tallies
     from footfall.enrich.geo import GeoReader
     from footfall.http.limits import limits_of
@@ -142,13 +142,13 @@ async def run_collect(settings: Settings) -> None:
         reserve = await stack.enter_async_context(components.with_losses(settings))
         tallies = await stack.enter_async_context(Tallies(eventlog, DEFAULT_WORKSPACE, reserve))
         clicks = await stack.enter_async_context(
-            Clicks(eventlog, settings.redirect_cap, tallies, settings.click_memory)
+            ClickBuffer(eventlog, settings.redirect_cap, tallies, settings.click_memory)
         )
         door = Door(
             settings=settings,
             log=eventlog,
             directory=directory,
-            visitors=Visitors(GeoReader(settings.geo_database), salts, settings.session_timeout),
+            visitors=SenderContexts(GeoReader(settings.geo_database), salts, settings.session_timeout),
             proxies=Proxies(settings.trusted_proxies),
             clicks=clicks,
             tallies=tallies,

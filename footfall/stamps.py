@@ -46,7 +46,7 @@ class Stamp(Struct, frozen=True):
     at: float
 
 
-class Found(NamedTuple):
+class FoundPart(NamedTuple):
     """A part as it was found.
 
     `filled`: it holds more than every new one does; `stored`: of state.db, that the store held
@@ -61,21 +61,21 @@ class Found(NamedTuple):
     offsets: Mapping[int, int] = MappingProxyType({})
 
 
-MISSING = Found(problem="is missing")
+MISSING = FoundPart(problem="is missing")
 
 
-def look_at_database(path: Path, *, whole: bool) -> Found:
+def look_at_database(path: Path, *, whole: bool) -> FoundPart:
     """`whole`: look at every page. Raises Misconfigured when it is damaged, Retryable when it is locked."""
     try:
         size = path.stat().st_size
     except FileNotFoundError:
         return MISSING
     if size == 0:
-        return Found(problem="is empty")
+        return FoundPart(problem="is empty")
     with _database(path) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if not tables:
-            return Found(problem="is empty")
+            return FoundPart(problem="is empty")
         if whole and size <= _MOST_CHECKED:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
@@ -95,7 +95,7 @@ def look_at_database(path: Path, *, whole: bool) -> Found:
         if "positions" in tables:
             found = connection.execute("SELECT shard, offset FROM positions")
             closed = {int(shard, 16): offset for shard, offset in found}
-        return Found(
+        return FoundPart(
             Stamp(*row) if row else None,
             filled=has("workspaces") or has("positions"),
             stored=has("ledger", "outcome = 'stored' AND count > 0") and not has("raw_deleted"),
@@ -115,7 +115,7 @@ def stamp_database(path: Path, stamp: Stamp) -> None:
         connection.execute("COMMIT")
 
 
-def look_at_log(directory: Path) -> Found:
+def look_at_log(directory: Path) -> FoundPart:
     """The log is `filled` when a worker has stored something of it."""
     found = _look_at_directory(directory)
     committed = committed_offsets(directory)
@@ -141,7 +141,7 @@ def furthest(*noted: Mapping[int, int]) -> dict[int, int]:
     return {shard: max(each.get(shard, -1) for each in noted) for shard in {*chain(*noted)}}
 
 
-def look_at_store(directory: Path) -> Found:
+def look_at_store(directory: Path) -> FoundPart:
     """The store is `filled` when it has events."""
     found = _look_at_directory(directory)
     events = directory / "data" / "footfall" / "events"
@@ -177,13 +177,13 @@ def next_stamp(installation: str, start: int) -> Stamp:
     return Stamp(installation, start, time.time())
 
 
-def _look_at_directory(directory: Path) -> Found:
+def _look_at_directory(directory: Path) -> FoundPart:
     try:
-        return Found(msgspec.json.decode((directory / NAME).read_bytes(), type=Stamp))
+        return FoundPart(msgspec.json.decode((directory / NAME).read_bytes(), type=Stamp))
     except msgspec.DecodeError:  # it is no more than a witness, and is written again
-        return Found()
+        return FoundPart()
     except (FileNotFoundError, NotADirectoryError):
-        return Found() if directory.is_dir() and any(directory.iterdir()) else MISSING
+        return FoundPart() if directory.is_dir() and any(directory.iterdir()) else MISSING
     except OSError as error:
         raise Misconfigured(f"{directory} cannot be used: {error.strerror}") from error
 

@@ -27,7 +27,7 @@ from footfall.api.routes.query import Queries, TagsOf, query_routes
 from footfall.errors import NotFound
 from footfall.http.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
 from footfall.query.catalog.networks import Networks
-from footfall.query.engine import Engine, Rollups
+from footfall.query.engine import Engine, RollupCatalog
 from footfall.query.language.params import P, parse, wants_all
 from footfall.query.reporting.report import Context, FindLink, Report
 from footfall.query.reports import REPORTS
@@ -71,7 +71,7 @@ def create_app(
     settings: Settings,
     ready: Ready,
     complete_through: Through | None = None,
-    rollups: Rollups | None = None,
+    rollups: RollupCatalog | None = None,
     tags_of: TagsOf | None = None,
     routers: Sequence[Router] = (),
 ) -> Litestar:

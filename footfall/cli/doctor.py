@@ -77,7 +77,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _directory(data: Path, run: data_directory.Run | None) -> Iterator[Check]:
+def _directory(data: Path, run: data_directory.RunFile | None) -> Iterator[Check]:
     name = "data directory"
     base = _existing(data)
     where = str(data.absolute())
@@ -120,7 +120,7 @@ def _disk(data: Path) -> Iterator[Check]:
     yield Check("free disk", state, f"{free / _GIB:.1f} GiB")
 
 
-def _port(setting: str, host: str, port: int, run: data_directory.Run | None) -> Check:
+def _port(setting: str, host: str, port: int, run: data_directory.RunFile | None) -> Check:
     name = setting.replace("_", " ")
     if run and port in (run.port, run.console_port):
         return Check(name, "ok", f"{port}: held by the running server (process {run.pid})")

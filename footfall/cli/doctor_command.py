@@ -5,12 +5,12 @@ from rich.table import Table
 from rich.text import Text
 
 from footfall.cli import doctor as checks
-from footfall.cli.roles import DEFAULTS, Where
+from footfall.cli.roles import DEFAULTS, RoleOptions
 
 _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def doctor(*, where: Where = DEFAULTS) -> int:
+def doctor(*, where: RoleOptions = DEFAULTS) -> int:
     """Check this machine and the data directory; the exit status is 1 when something fails."""
     found = list(checks.examine(where.settings()))
     table = Table("check", "", "detail")

@@ -35,7 +35,7 @@ New = Annotated[
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Where:
+class RoleOptions:
     """Where to keep the data and to listen; footfall.toml and FOOTFALL_* variables set the rest."""
 
     data: Data = None
@@ -54,7 +54,7 @@ class Where:
         return settings if not chosen else replace(self, **chosen).settings()
 
 
-DEFAULTS = Where()
+DEFAULTS = RoleOptions()
 
 # Given by the supervisor (and the demo) to its children only (see supervise.py).
 Lifeline = Annotated[int | None, Parameter(show=False)]
@@ -62,7 +62,7 @@ Lifeline = Annotated[int | None, Parameter(show=False)]
 
 def serve(
     *,
-    where: Where = DEFAULTS,
+    where: RoleOptions = DEFAULTS,
     new: New = False,
     lifeline: Lifeline = None,
 ) -> int:
@@ -80,7 +80,7 @@ def serve(
             return asyncio.run(_supervise(settings, lock, key))
 
 
-def collect(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> None:
+def collect(*, where: RoleOptions = DEFAULTS, lifeline: Lifeline = None) -> None:
     """Run a door only: it takes events and clicks, and needs a worker elsewhere to store them."""
     settings = where.settings()
     if lifeline is None:
@@ -92,7 +92,7 @@ def collect(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> None:
 
 def work(
     *,
-    where: Where = DEFAULTS,
+    where: RoleOptions = DEFAULTS,
     with_query: Annotated[bool, Parameter(negative=(), help="Run the console in the same process.")] = False,
     lifeline: Lifeline = None,
 ) -> None:
@@ -102,7 +102,7 @@ def work(
         uvloop.run(main.run_work(settings, with_query=with_query))
 
 
-def query(*, where: Where = DEFAULTS, lifeline: Lifeline = None) -> None:
+def query(*, where: RoleOptions = DEFAULTS, lifeline: Lifeline = None) -> None:
     """Run the console only: the API that answers questions."""
     settings = where.settings()
     with _alone(settings, "footfall query", lifeline, console=True):
@@ -185,7 +185,7 @@ def _first_start(settings: Settings, *, new: bool = False) -> str | None:
 @contextmanager
 def _announced(settings: Settings) -> Generator[None]:
     """`run.json` is there as long as the server runs; on a full disk it runs without."""
-    run = data_directory.Run(
+    run = data_directory.RunFile(
         pid=os.getpid(),
         identity=data_directory.identity(os.getpid()),
         host=settings.host,

@@ -13,7 +13,7 @@ from footfall.collect.asgi import (
     CORS,
     NO_STORE,
     PREFLIGHT,
-    Gone,
+    ClientGone,
     Receive,
     Scope,
     Send,
@@ -45,7 +45,7 @@ def create_app(door: Door) -> App:
             await _route(door, scope, receive, send)
         except FootfallError as error:
             await respond_problem(send, error, scope, CORS)
-        except Gone:
+        except ClientGone:
             return
         except asyncio.CancelledError:
             # A stop waits only so long for what is under way. Whether the log still takes it, nobody can

@@ -26,7 +26,7 @@ NO_STORE = (b"cache-control", b"no-store")
 _NOSNIFF = (b"x-content-type-options", NOSNIFF.encode())
 
 
-class Gone(Exception):
+class ClientGone(Exception):
     """The client hung up before its request was whole."""
 
 
@@ -48,7 +48,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             raise TooLarge(f"the body has {int(declared)} bytes; at most {limit} are allowed")
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise Gone
+        raise ClientGone
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         return _checked(body, limit)
@@ -56,7 +56,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     while message.get("more_body"):
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise ClientGone
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit:

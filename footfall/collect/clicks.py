@@ -20,7 +20,7 @@ from footfall.errors import Invalid, LogFull
 from footfall.eventlog.port import EventLog
 from footfall.metrics import CLICKS_UNLOGGED, CLICKS_WAITING, EVENTS_ACCEPTED
 from footfall.model.reasons import Reason
-from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Visit
+from footfall.model.record import FORMAT_VERSION, RawEvent, Record, SenderContext
 from footfall.runtime.background import Loop
 
 log = structlog.get_logger(__name__)
@@ -34,25 +34,25 @@ _GRACE = 1.0  # and for the append that runs then
 _FULL_PAUSE = 0.2  # seconds at most between attempts while the log is full
 
 
-class Part(NamedTuple):
+class WorkspaceClicks(NamedTuple):
     """The clicks of one workspace: what becomes one record. The visit of `events[n]` is `visits[n]`."""
 
     workspace_id: str
     events: list[RawEvent]
-    visits: list[Visit]
+    visits: list[SenderContext]
 
-    def halves(self) -> tuple["Part", "Part"]:
+    def halves(self) -> tuple["WorkspaceClicks", "WorkspaceClicks"]:
         """The same in two parts."""
         middle = len(self.events) // 2
         for event in self.events[middle:]:
             event.visit -= middle
         return (
-            Part(self.workspace_id, self.events[:middle], self.visits[:middle]),
-            Part(self.workspace_id, self.events[middle:], self.visits[middle:]),
+            WorkspaceClicks(self.workspace_id, self.events[:middle], self.visits[:middle]),
+            WorkspaceClicks(self.workspace_id, self.events[middle:], self.visits[middle:]),
         )
 
 
-class Group:
+class ClickGroup:
     """The clicks that are made durable together, by workspace."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, cap: float) -> None:
@@ -60,8 +60,8 @@ class Group:
         self.bytes = 0
         self.sealed = False  # it was tried: nothing is added any more
         self.complete = True  # no click of it was lost
-        self._parts: dict[str, Part] = {}
-        self.left: list[Part] = []  # once sealed: what is not durable yet
+        self._parts: dict[str, WorkspaceClicks] = {}
+        self.left: list[WorkspaceClicks] = []  # once sealed: what is not durable yet
         self._loop = loop
         self._logged: bool | None = None
         self._waiters: list[asyncio.Future[bool]] = []
@@ -72,11 +72,11 @@ class Group:
         """Nothing is added any more."""
         return self.sealed or self.size >= _GROUP or self.bytes >= _GROUP_BYTES
 
-    def add(self, workspace_id: str, event: RawEvent, visit: Visit, size: int) -> None:
+    def add(self, workspace_id: str, event: RawEvent, visit: SenderContext, size: int) -> None:
         """Add one click of about `size` bytes; its visit index is set here."""
         part = self._parts.get(workspace_id)
         if part is None:
-            part = self._parts[workspace_id] = Part(workspace_id, [], [])
+            part = self._parts[workspace_id] = WorkspaceClicks(workspace_id, [], [])
         event.visit = len(part.visits)
         part.visits.append(visit)
         part.events.append(event)
@@ -112,7 +112,7 @@ class Group:
             self._waiters.clear()
 
 
-class Clicks:
+class ClickBuffer:
     """The buffer between redirects and the log. `memory`: bytes that waiting clicks may take, about."""
 
     def __init__(self, eventlog: EventLog, cap: float, tallies: Tallies, memory: int) -> None:
@@ -120,17 +120,17 @@ class Clicks:
         self._cap = cap
         self._tallies = tallies
         self._memory = memory
-        self._waiting: list[Group] = []
+        self._waiting: list[ClickGroup] = []
         self._size = 0  # of all that is not durable, what is being written included
         self._bytes = 0
         self._empty = asyncio.Event()
         self._full = False  # the log was, when it was last asked
         self._loop = Loop("clicks", 1.0, self._write_next, grace=_GRACE)
 
-    def add(self, workspace_id: str, event: RawEvent, visit: Visit) -> Group:
+    def add(self, workspace_id: str, event: RawEvent, visit: SenderContext) -> ClickGroup:
         """Queue a click. The group says when it is durable."""
         if not self._waiting or self._waiting[-1].full:
-            self._waiting.append(Group(asyncio.get_running_loop(), self._cap))
+            self._waiting.append(ClickGroup(asyncio.get_running_loop(), self._cap))
             self._loop.wake()
         group = self._waiting[-1]
         size = _size(event, visit)
@@ -181,7 +181,7 @@ class Clicks:
         group.seal()
         self._lose(group, "the log does not take records, memory is full")
 
-    def _lose(self, group: Group, why: str) -> None:
+    def _lose(self, group: ClickGroup, why: str) -> None:
         clicks = group.size
         for part in group.left:
             self._lose_events(part.workspace_id, part.events, Reason.CLICK_UNLOGGED)
@@ -225,7 +225,7 @@ class Clicks:
         if self._waiting:
             self._loop.wake()
 
-    async def _write_part(self, group: Group) -> None:
+    async def _write_part(self, group: ClickGroup) -> None:
         """Append one record. What is safe is not appended again; what is too large for one becomes two."""
         part = group.left[0]
         received_at = int(time.time() * 1000)
@@ -248,7 +248,7 @@ class Clicks:
         self._size -= count
 
 
-def _size(event: RawEvent, visit: Visit) -> int:
+def _size(event: RawEvent, visit: SenderContext) -> int:
     """About the bytes of a click in memory, and more than it has in a record."""
     size = _CLICK_BYTES + len(event.destination_url)
     for text in (event.page_url, event.referrer, visit.user_agent):

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct, field
 
 from footfall.collect.body.lane import Lane
-from footfall.collect.clicks import Clicks
+from footfall.collect.clicks import ClickBuffer
 from footfall.collect.client import Proxies
-from footfall.collect.sender_context import Visitors
+from footfall.collect.sender_context import SenderContexts
 from footfall.collect.tally import Tallies
 from footfall.eventlog.port import EventLog
 from footfall.settings import Settings
@@ -24,9 +24,9 @@ class Door(Struct, frozen=True):
     settings: Settings
     log: EventLog
     directory: Directory
-    visitors: Visitors
+    visitors: SenderContexts
     proxies: Proxies
-    clicks: Clicks
+    clicks: ClickBuffer
     tallies: Tallies
     ready: Callable[[], Awaitable[dict[str, object]]]
     wait_for_log: bool

@@ -10,8 +10,8 @@ from footfall.collect.asgi import CORS, Receive, Scope, Send, header, read_body,
 from footfall.collect.body.lane import KEY
 from footfall.collect.body.read import (
     UNCOMPRESSED,
-    Batch,
-    Limits,
+    BodyLimits,
+    DecodedEvents,
     decode_in_steps,
     decode_small,
     inflate_in_steps,
@@ -21,7 +21,7 @@ from footfall.collect.client import read_caller
 from footfall.collect.door import Door
 from footfall.collect.reasons import NoKey, event_reason, reason_of
 from footfall.collect.sender import find_sender, site_of_query
-from footfall.collect.validate import Acceptor, Refused, Sender
+from footfall.collect.validate import Acceptor, RefusedEvent, Sender
 from footfall.errors import Denied, Invalid, LogFull, TooMany
 from footfall.http.limits import place
 from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED
@@ -136,7 +136,7 @@ def _sender_path(door: Door, scope: Scope, request: _Request) -> Asker:
 
 async def _take_body(door: Door, scope: Scope, body: bytes, request: _Request) -> _Taken:
     """What becomes of the events of a body. What may be long waits for its turn, as it was sent."""
-    limits = Limits(door.settings.max_events, door.settings.max_event)
+    limits = BodyLimits(door.settings.max_events, door.settings.max_event)
     content_type = header(scope, b"content-type").decode("latin-1").lower()
     queue = header(scope, b"footfall-queue").decode("latin-1")
     inflating = _inflating(door, scope, body, request)
@@ -157,14 +157,14 @@ async def _take_body(door: Door, scope: Scope, body: bytes, request: _Request) -
         return await in_turns(_accept(door, sender, batch, batch.queue_id or queue, in_steps=True))
 
 
-async def _find_sender(door: Door, scope: Scope, batch: Batch, request: _Request) -> Sender:
+async def _find_sender(door: Door, scope: Scope, batch: DecodedEvents, request: _Request) -> Sender:
     request.count = max(1, len(batch.events))
     sender = await find_sender(door, scope, batch, request.key, request.site, request.received_at)
     request.workspace_id, request.site_id = sender.workspace.id, sender.site_id
     return sender
 
 
-def _accept(door: Door, sender: Sender, batch: Batch, queue: str, *, in_steps: bool) -> Steps[_Taken]:
+def _accept(door: Door, sender: Sender, batch: DecodedEvents, queue: str, *, in_steps: bool) -> Steps[_Taken]:
     settings = door.settings
     acceptor = Acceptor(sender, door.visitors, settings.max_past, settings.max_future, settings.max_event)
     events: list[RawEvent] = []
@@ -176,9 +176,9 @@ def _accept(door: Door, sender: Sender, batch: Batch, queue: str, *, in_steps: b
             yield
         try:
             if isinstance(incoming, Invalid):
-                raise Refused(event_reason(incoming), str(incoming), incoming.field)
+                raise RefusedEvent(event_reason(incoming), str(incoming), incoming.field)
             event = acceptor.accept(incoming)
-        except Refused as error:
+        except RefusedEvent as error:
             verdicts.append(
                 {"index": index, "status": "rejected", "reason": error.reason, "field": _cut(error.field),
                  "message": _cut(str(error))}

@@ -1,7 +1,7 @@
 """From an error at the door to its reason in the ledger."""
 
 from footfall.collect.body.incoming import MissingEventType
-from footfall.collect.validate import Refused
+from footfall.collect.validate import RefusedEvent
 from footfall.errors import Denied, Invalid, LogFull, TooLarge, TooMany
 from footfall.model.reasons import Reason
 
@@ -26,7 +26,7 @@ def event_reason(error: Invalid) -> Reason:
 def reason_of(error: Invalid | Denied | LogFull | TooMany) -> Reason:
     """Why a whole request is refused."""
     match error:
-        case Refused():
+        case RefusedEvent():
             return error.reason
         case TooLarge():
             return Reason.TOO_LARGE

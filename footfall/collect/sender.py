@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from footfall.collect.asgi import Scope, header
-from footfall.collect.body.read import Batch
+from footfall.collect.body.read import DecodedEvents
 from footfall.collect.client import read_caller, without_library
 from footfall.collect.door import Door
 from footfall.collect.reasons import NoKey, WrongOrigin
-from footfall.collect.validate import Refused, Sender
+from footfall.collect.validate import RefusedEvent, Sender
 from footfall.errors import Denied, Invalid
 from footfall.model.reasons import Reason
 from footfall.tenants.model import Key, Link, Site, Workspace
 
 
 async def find_sender(
-    door: Door, scope: Scope, batch: Batch, key: Key | None, site: Site | None, received_at: int
+    door: Door, scope: Scope, batch: DecodedEvents, key: Key | None, site: Site | None, received_at: int
 ) -> Sender:
     """Who sends this. `site` is that of the query, if there is no key and the query names one.
 
@@ -33,7 +33,7 @@ async def find_sender(
     events = [event for event in batch.events if not isinstance(event, Invalid)]
     sites = await _sites(door, workspace, {event.site_id for event in events if event.site_id} | {site_id})
     if site_id and not sites.get(site_id):
-        raise Refused(Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id")
+        raise RefusedEvent(Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id")
     codes = {event.short_code for event in events if event.short_code and not event.link_id}
     return Sender(
         workspace=workspace,
@@ -82,7 +82,7 @@ async def public_site(door: Door, site_id: str, page: str, *, required: bool) ->
         raise NoKey("who is this? Send a key (Authorization: Bearer ...), or a site's public id as site_id")
     site = await door.directory.site(site_id)
     if site is None:
-        raise Refused(Reason.UNKNOWN_SITE, "site_id: there is no such site", "site_id")
+        raise RefusedEvent(Reason.UNKNOWN_SITE, "site_id: there is no such site", "site_id")
     if site.origins and (page or required) and not _allowed(page, site.origins):
         raise WrongOrigin(
             f"this page may not send for the site; allowed are {', '.join(site.origins)}", known=True

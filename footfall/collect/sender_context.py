@@ -3,11 +3,11 @@
 from footfall.collect.client import Caller
 from footfall.enrich.geo import GeoReader
 from footfall.enrich.visitor import DAY_MS, device_hash
-from footfall.model.record import Visit
+from footfall.model.record import SenderContext
 from footfall.state.salts import Salts
 
 
-class Visitors:
+class SenderContexts:
     """Computes visits and device hashes. Holds the geo data and the salts; keeps no address.
 
     `session_timeout`: in seconds, so long after midnight a visit may go on that began under another salt.
@@ -22,10 +22,10 @@ class Visitors:
         Such an event says its device under both salts; the other one is `device` of a day earlier.
         """
 
-    def visit(self, caller: Caller) -> Visit:
+    def visit(self, caller: Caller) -> SenderContext:
         """What is kept of a caller."""
         geo = self._geo.lookup(caller.ip)
-        return Visit(
+        return SenderContext(
             caller.user_agent,
             caller.client_hints,
             caller.language,

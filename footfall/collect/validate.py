@@ -12,14 +12,14 @@ from msgspec import Struct
 
 from footfall.collect.body.incoming import Incoming, explain
 from footfall.collect.client import Caller, clean, is_address
-from footfall.collect.sender_context import Visitors
+from footfall.collect.sender_context import SenderContexts
 from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
 from footfall.errors import Invalid, TooLarge
 from footfall.model.ids import parse_event_id, uuid7
 from footfall.model.kinds import KINDS
 from footfall.model.properties import check
 from footfall.model.reasons import Reason
-from footfall.model.record import NIL_ID, RawEvent, Visit
+from footfall.model.record import NIL_ID, RawEvent, SenderContext
 from footfall.tenants.model import Key, Link, Workspace
 
 _LONG = 2048  # page_url, referrer, destination_url
@@ -34,7 +34,7 @@ _KEYED_KINDS = frozenset({"click", "orphan_click"})
 _TYPED = {kind.name: kind for kind in KINDS.values() if kind.properties.__struct_fields__}
 
 
-class Refused(Invalid):
+class RefusedEvent(Invalid):
     """An event is refused, for a reason of the closed list."""
 
     def __init__(self, reason: Reason, message: str, field: str = "") -> None:
@@ -58,7 +58,7 @@ class Acceptor:
     """Accepts the events of one request, one after the other."""
 
     def __init__(
-        self, sender: Sender, visitors: Visitors, max_past: float, max_future: float, max_event: int
+        self, sender: Sender, visitors: SenderContexts, max_past: float, max_future: float, max_event: int
     ) -> None:
         self._sender = sender
         self._visitors = visitors
@@ -70,14 +70,14 @@ class Acceptor:
         self._early = visitors.session_timeout
         self._devices: dict[tuple[int, str, str], int] = {}
         self._visit_of: dict[object, int] = {}
-        self.visits: list[Visit] = []
+        self.visits: list[SenderContext] = []
 
     def accept(self, event: Incoming) -> RawEvent:
         """The event as it goes to the log. Raises Refused."""
         sender = self._sender
         kind = event.event_type
         if not kind.isprintable() or kind.isspace():
-            raise Refused(Reason.INVALID_FIELD, "event_type: printable characters only", "event_type")
+            raise RefusedEvent(Reason.INVALID_FIELD, "event_type: printable characters only", "event_type")
         if sender.key is None:
             _check_public(event)
         given = event.occurred_at
@@ -131,13 +131,15 @@ class Acceptor:
     def _check_site(self, site_id: str) -> None:
         sender = self._sender
         if sender.key is None:
-            raise Refused(
+            raise RefusedEvent(
                 Reason.FORBIDDEN,
                 f"site_id: a request without a key may only send events of one site, here {sender.site_id}",
                 "site_id",
             )
         if not sender.sites.get(site_id):
-            raise Refused(Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id")
+            raise RefusedEvent(
+                Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id"
+            )
 
     def _visit(self, event: Incoming) -> tuple[int, Caller]:
         """The index of the event's visit, and its caller: that of the request unless a key says otherwise."""
@@ -180,17 +182,17 @@ class Acceptor:
                 msgspec.convert(properties or {}, typed.properties)
             except msgspec.ValidationError as error:
                 problem = explain(error, "properties.")
-                raise Refused(Reason.INVALID_PROPERTY, str(problem), problem.field) from None
+                raise RefusedEvent(Reason.INVALID_PROPERTY, str(problem), problem.field) from None
         if not properties:
             return ""
         try:
             text = check(properties)
         except TooLarge as error:
-            raise Refused(Reason.EVENT_TOO_LARGE, str(error), error.field) from None
+            raise RefusedEvent(Reason.EVENT_TOO_LARGE, str(error), error.field) from None
         except Invalid as error:
-            raise Refused(Reason.INVALID_PROPERTY, str(error), error.field) from None
+            raise RefusedEvent(Reason.INVALID_PROPERTY, str(error), error.field) from None
         if len(text) > self._max_event:
-            raise Refused(
+            raise RefusedEvent(
                 Reason.EVENT_TOO_LARGE,
                 f"properties: {len(text)} bytes; {self._max_event} are allowed",
                 "properties",
@@ -215,15 +217,15 @@ def _check_public(event: Incoming) -> None:
         raise _needs_key("event_version", "a version other than 1")
 
 
-def _needs_key(field: str, what: str) -> Refused:
-    return Refused(Reason.FORBIDDEN, f"{field}: {what} may be sent with a key only", field)
+def _needs_key(field: str, what: str) -> RefusedEvent:
+    return RefusedEvent(Reason.FORBIDDEN, f"{field}: {what} may be sent with a key only", field)
 
 
 def _milliseconds(given: datetime | float) -> int:
     if isinstance(given, datetime):
         return int((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp() * 1000)
     if not -2e13 < given < 2e13:
-        raise Refused(
+        raise RefusedEvent(
             Reason.INVALID_FIELD,
             "occurred_at: ISO 8601, or Unix time in seconds or milliseconds",
             "occurred_at",
@@ -235,7 +237,7 @@ def _id(text: str, field: str) -> bytes:
     try:
         return parse_event_id(text)
     except ValueError:
-        raise Refused(Reason.INVALID_FIELD, f"{field}: a UUID or a ULID", field) from None
+        raise RefusedEvent(Reason.INVALID_FIELD, f"{field}: a UUID or a ULID", field) from None
 
 
 def _text(value: str | None, limit: int) -> str:
@@ -262,7 +264,7 @@ def _override(caller: Caller, event: Incoming) -> Caller:
     """The caller that a keyed sender speaks for. Raises Refused for what is no address."""
     address = None if event.ip_address is None else event.ip_address.strip()
     if address and not is_address(address):
-        raise Refused(Reason.INVALID_FIELD, "ip_address: an IPv4 or an IPv6 address", "ip_address")
+        raise RefusedEvent(Reason.INVALID_FIELD, "ip_address: an IPv4 or an IPv6 address", "ip_address")
     return Caller(
         ip=caller.ip if address is None else address,
         user_agent=caller.user_agent if event.user_agent is None else _text(event.user_agent, 1000),
@@ -273,13 +275,13 @@ def _override(caller: Caller, event: Incoming) -> Caller:
     )
 
 
-def _told(visit: Visit, event: Incoming, *, geo: bool) -> Visit:
+def _told(visit: SenderContext, event: Incoming, *, geo: bool) -> SenderContext:
     """The visit with what the event itself says; told geo replaces looked-up geo as a whole."""
     told_geo = geo and any(
         part is not None for part in (event.country_code, event.region, event.city, event.latitude)
     )
-    base = visit if not told_geo else Visit(visit.user_agent, visit.client_hints, visit.language)
-    return Visit(
+    base = visit if not told_geo else SenderContext(visit.user_agent, visit.client_hints, visit.language)
+    return SenderContext(
         base.user_agent,
         base.client_hints,
         _text(event.language, 35) or base.language,

@@ -14,7 +14,7 @@ NO_UTM: Utm = ("", "", "", "", "")
 _UTM = {"utm_source": 0, "utm_medium": 1, "utm_campaign": 2, "utm_term": 3, "utm_content": 4}
 
 
-class Page(NamedTuple):
+class PageFields(NamedTuple):
     """Where it happened. "" is unknown."""
 
     page_path: str
@@ -25,14 +25,14 @@ class Page(NamedTuple):
     utm_content: str
 
 
-def parse_page(page_url: str, utm: Utm | None) -> Page:
+def parse_page(page_url: str, utm: Utm | None) -> PageFields:
     """Split a page's URL. Of each UTM parameter the explicit value wins over the URL's."""
     address, _, _ = page_url.partition("#")
     address, _, query = address.partition("?")
     tagged = _utm(query) if "utm_" in query else NO_UTM
     if utm:
         tagged = tuple(clean(given, MAX_UTM) or of_url for given, of_url in zip(utm, tagged, strict=True))
-    return Page(_path(address), *tagged)
+    return PageFields(_path(address), *tagged)
 
 
 def _path(address: str) -> str:

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from footfall.enrich.bots import Bot, classify
-from footfall.enrich.page import Page, parse_page
+from footfall.enrich.page import PageFields, parse_page
 from footfall.enrich.referrer import Source, parse_referrer
 from footfall.enrich.user_agent import Device, parse_user_agent
 
@@ -22,7 +22,7 @@ class Step(NamedTuple):
 STEPS: tuple[Step, ...] = (
     Step("user_agent", ("user_agent", "client_hints"), Device._fields, parse_user_agent),
     Step("bots", ("user_agent",), Bot._fields, classify),
-    Step("page", ("page_url", "utm"), Page._fields, parse_page),
+    Step("page", ("page_url", "utm"), PageFields._fields, parse_page),
     Step("referrer", ("referrer", "page_url", "utm_source", "utm_medium"), Source._fields, parse_referrer),
 )
 

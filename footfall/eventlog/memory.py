@@ -10,7 +10,7 @@ from secrets import randbits
 from typing import Literal
 
 from footfall.errors import LogFull, Misconfigured
-from footfall.eventlog.port import Backlog, Entry, Gone, Stored
+from footfall.eventlog.port import Backlog, Entry, GoneRecords, StoredRecord
 from footfall.metrics import LOG_BYTES, LOG_RECORDS
 from footfall.settings import Settings
 
@@ -29,7 +29,7 @@ class MemoryLog:
         self.shard = randbits(64) or 1
         self._max_bytes = max_bytes
         self._writable = writable
-        self._records: list[Stored] = []
+        self._records: list[StoredRecord] = []
         self._next = 0
         self._bytes = 0
         self._consumers: dict[str, int] = {}
@@ -46,7 +46,7 @@ class MemoryLog:
             await self.retain(float("inf"))
         if self._bytes + size > self._max_bytes:
             raise LogFull("the log has reached its size limit (log_max)")
-        self._records.append(Stored(self._next, time.time(), entry.data))
+        self._records.append(StoredRecord(self._next, time.time(), entry.data))
         self._next += 1
         self._bytes += size
         LOG_RECORDS.inc()
@@ -56,11 +56,11 @@ class MemoryLog:
         """See the port."""
         return [self.shard] if self._next else []
 
-    async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[Stored]:
+    async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[StoredRecord]:
         """See the port."""
         if shard != self.shard:
             return []
-        taken: list[Stored] = []
+        taken: list[StoredRecord] = []
         size = 0
         start = bisect_left(self._records, after + 1, key=lambda stored: stored.offset)
         for stored in self._records[start : start + limit]:
@@ -79,7 +79,7 @@ class MemoryLog:
         known = self._consumers.get(consumer, -1)
         self._consumers[consumer] = max(known, upto if shard == self.shard else -1)
 
-    async def gone(self, after: Mapping[int, int]) -> Sequence[Gone]:  # noqa: ARG002 -- as in the port
+    async def gone(self, after: Mapping[int, int]) -> Sequence[GoneRecords]:  # noqa: ARG002 -- as in the port
         """See the port. Nothing survives the process here, so nothing is known of what was."""
         return []
 

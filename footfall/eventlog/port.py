@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     data: bytes
 
 
-class Stored(NamedTuple):
+class StoredRecord(NamedTuple):
     """A record on its way out. `data` is None when it is damaged (its checksum does not match)."""
 
     offset: int
@@ -45,7 +45,7 @@ class Backlog(NamedTuple):
         return max(time.time() - self.oldest, 0.0) if self.records else 0.0
 
 
-class Gone(NamedTuple):
+class GoneRecords(NamedTuple):
     """Records `first` to `last` (offsets) of a shard, with so many events, were durable and are gone.
 
     `at`: when they were appended (Unix seconds).
@@ -74,7 +74,7 @@ class EventLog(Protocol):
         """All shards that may hold records, also those that no process writes any more. Raises Retryable."""
         ...
 
-    async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[Stored]:
+    async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[StoredRecord]:
         """The records of `shard` with an offset above `after` (-1 for all), in order.
 
         At most `limit` records and about `max_bytes` (at least one record, if there is any).
@@ -103,7 +103,7 @@ class EventLog(Protocol):
         """
         ...
 
-    async def gone(self, after: Mapping[int, int]) -> Sequence[Gone]:
+    async def gone(self, after: Mapping[int, int]) -> Sequence[GoneRecords]:
         """What was acknowledged, lies above the offset `after` of its shard, and can never be read.
 
         With its file, or the end of it, it has left the log without being damaged there: `read` passes

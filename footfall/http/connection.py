@@ -12,14 +12,14 @@ from typing import Any
 
 from footfall.http import limits
 from footfall.http.exchange import App, Exchange
-from footfall.http.limits import Refusal, Room, Space
-from footfall.http.requests import Address, Enough, Refused, Requests
+from footfall.http.limits import ConnectionRoom, Refusal, Space
+from footfall.http.requests import Address, Enough, RefusedRequest, Requests
 
 
 class Service:
     """What the connections of one server share."""
 
-    def __init__(self, app: App, room: Room) -> None:
+    def __init__(self, app: App, room: ConnectionRoom) -> None:
         self.room = room
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.get_running_loop()
@@ -108,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         except Enough:
             self._ends = True  # after the answers that are due
             self._flow()
-        except Refused as refused:
+        except RefusedRequest as refused:
             self._refuse(refused.refusal)
         else:
             if requests.reading is not None or requests.is_small_talk:
@@ -167,7 +167,7 @@ class Connection(asyncio.BufferedProtocol):
             self._service.answer(exchange)
             return
         if len(self._queue) == limits.QUEUED_REQUESTS:
-            raise Refused(limits.QUEUE_FULL)
+            raise RefusedRequest(limits.QUEUE_FULL)
         self._queue.append(exchange)
         self._flow()
 

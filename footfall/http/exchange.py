@@ -25,7 +25,7 @@ _BODILESS = (204, 304)
 _FAILED = b"the server failed; its log says why"
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """The connection, as far as an exchange is concerned."""
 
     writable: asyncio.Event | None
@@ -55,7 +55,7 @@ class Exchange:
         "keep_alive", "scope", "size", "started", "whole",
     )  # fmt: skip
 
-    def __init__(self, line: Line, scope: Scope, *, keep_alive: bool, expects_continue: bool) -> None:
+    def __init__(self, line: Connection, scope: Scope, *, keep_alive: bool, expects_continue: bool) -> None:
         self._line = line
         self.scope = scope
         self.keep_alive = keep_alive

@@ -13,11 +13,11 @@ _LONGEST_HOST = 300
 _LONGEST_PATH = 4096
 
 
-class Wrong(Exception):
+class WrongHead(Exception):
     """A head that cannot be answered."""
 
 
-class WrongHost(Wrong):
+class WrongHost(WrongHead):
     """No host, two, or none that there can be."""
 
 
@@ -28,16 +28,16 @@ def read_target(url: bytes) -> tuple[str, bytes, bytes, bytes]:
         try:
             parts = httptools.parse_url(url)
         except httptools.HttpParserInvalidURLError:
-            raise Wrong from None
+            raise WrongHead from None
         if not parts.host or parts.schema not in (b"http", b"https"):
-            raise Wrong
+            raise WrongHead
         host = parts.host + (b":%d" % parts.port if parts.port else b"")
         url = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
     raw, _, query = url.partition(b"#")[0].partition(b"?") if b"#" in url else url.partition(b"?")
     try:
         path = raw.decode("ascii")
     except UnicodeDecodeError:
-        raise Wrong from None
+        raise WrongHead from None
     # A longer one is nobody's, and to spell it out takes long.
     return unquote(path) if "%" in path and len(path) <= _LONGEST_PATH else path, raw, query, host
 

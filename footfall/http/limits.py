@@ -43,7 +43,7 @@ BUSY = 1 << 20  # bytes that are read until then
 _WORTH_TRIMMING = 16 << 20
 
 
-class Limits(Struct, frozen=True):
+class ConnectionLimits(Struct, frozen=True):
     """What can be set; the rest are the constants above. `memory` in bytes."""
 
     connections: int = 10_000
@@ -52,9 +52,9 @@ class Limits(Struct, frozen=True):
     trusted: Sequence[Network] = ()  # proxies: many clients behind one address
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> ConnectionLimits:
     """The limits that the settings name."""
-    return Limits(
+    return ConnectionLimits(
         settings.connections, settings.address_connections, settings.request_memory, settings.trusted_proxies
     )
 
@@ -105,7 +105,7 @@ def _answer(refusal: Refusal) -> bytes:
     return head.encode() + body
 
 
-class Holder(Protocol):
+class LimitedConnection(Protocol):
     """A connection, as far as its limits are concerned."""
 
     address: str  # "" for one that is not limited by address
@@ -120,23 +120,23 @@ class Holder(Protocol):
         ...
 
 
-class Room:
+class ConnectionRoom:
     """What all connections of one server hold together."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ConnectionLimits) -> None:
         # The process needs files for other things, too.
         self._most = min(limits.connections, open_files.raise_limit() // 2)
         self._of_address = limits.address_connections
         self.memory = limits.memory
         self._trusted = limits.trusted
-        self.connections: set[Holder] = set()
-        self._by_address: dict[str, set[Holder]] = {}
+        self.connections: set[LimitedConnection] = set()
+        self._by_address: dict[str, set[LimitedConnection]] = {}
         self.held = 0  # bytes of requests that are not answered yet
         self._peak = 0  # of them, as far as `was_full` looked
-        self._arriving: dict[Holder, None] = {}  # who still sends, by when it began
+        self._arriving: dict[LimitedConnection, None] = {}  # who still sends, by when it began
         self._refused: Counter[str] = Counter()  # since the last line about them
 
-    def enter(self, connection: Holder, host: str) -> Refusal | None:
+    def enter(self, connection: LimitedConnection, host: str) -> Refusal | None:
         """A new connection from `host`. Returns why it cannot be had, if it cannot."""
         address = place(host, self._trusted)
         mates = self._by_address.get(address, ())
@@ -150,7 +150,7 @@ class Room:
             self._by_address.setdefault(address, set()).add(connection)
         return None
 
-    def leave(self, connection: Holder) -> None:
+    def leave(self, connection: LimitedConnection) -> None:
         """The connection is gone, or about to go."""
         self.connections.discard(connection)
         self._arriving.pop(connection, None)
@@ -160,15 +160,15 @@ class Room:
             if not mates:
                 del self._by_address[connection.address]
 
-    def arriving(self, connection: Holder) -> None:
+    def arriving(self, connection: LimitedConnection) -> None:
         """A part of a request is there, the rest is not."""
         self._arriving.setdefault(connection)
 
-    def arrived(self, connection: Holder) -> None:
+    def arrived(self, connection: LimitedConnection) -> None:
         """The request is whole, or given up."""
         self._arriving.pop(connection, None)
 
-    def relieve(self, connection: Holder) -> None:
+    def relieve(self, connection: LimitedConnection) -> None:
         """Who began earliest and is not done yet is refused, until there is room; else `connection`."""
         while self.held > self.memory:
             first = next(iter(self._arriving), connection)
@@ -230,7 +230,7 @@ def give_memory_back() -> None:
         trim(0)
 
 
-def _make_room(connections: Collection[Holder], refusal: Refusal) -> bool:
+def _make_room(connections: Collection[LimitedConnection], refusal: Refusal) -> bool:
     """Refuse a few of those that wait for their clients, the least patient first. False if there are none.
 
     A few at once, because it means looking at all of them.

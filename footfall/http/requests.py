@@ -5,10 +5,10 @@ from typing import Any, Protocol
 import httptools
 
 from footfall.http import limits
-from footfall.http.exchange import Exchange, Line
+from footfall.http.exchange import Connection, Exchange
 from footfall.http.head import (
     Headers,
-    Wrong,
+    WrongHead,
     WrongHost,
     check_headers,
     framing,
@@ -21,7 +21,7 @@ from footfall.http.limits import Refusal
 Address = tuple[str, int] | None
 
 
-class Refused(Exception):
+class RefusedRequest(Exception):
     """What came is no request that is answered."""
 
     def __init__(self, refusal: Refusal) -> None:
@@ -33,7 +33,7 @@ class Enough(Exception):
     """There is more after the last request of the connection. It is nobody's."""
 
 
-class Taker(Line, Protocol):
+class Taker(Connection, Protocol):
     """The connection."""
 
     def begun(self, exchange: Exchange) -> None:
@@ -85,7 +85,7 @@ class Requests:
         except httptools.HttpParserError as error:
             raise self._cause_of(error) from None
         if self._overhead > limits.HEAD_BYTES or len(self._headers) > limits.HEADER_LINES:
-            raise Refused(limits.HEAD_TOO_LARGE)
+            raise RefusedRequest(limits.HEAD_TOO_LARGE)
         if self.in_head:
             self._spans = True
 
@@ -106,7 +106,7 @@ class Requests:
     def _cause_of(self, error: httptools.HttpParserError) -> BaseException:
         if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
             return error.__context__
-        return Enough() if self.is_last and self.reading is None else Refused(limits.MALFORMED)
+        return Enough() if self.is_last and self.reading is None else RefusedRequest(limits.MALFORMED)
 
     # The parser calls these.
 
@@ -134,7 +134,7 @@ class Requests:
         self._overhead = 0
         too_large = self._spans and size_of(self._url, headers) > limits.HEAD_BYTES
         if too_large or len(headers) > limits.HEADER_LINES:
-            raise Refused(limits.HEAD_TOO_LARGE)
+            raise RefusedRequest(limits.HEAD_TOO_LARGE)
         exchange = self._exchange(headers)
         self._taker.begun(exchange)
         self.reading = exchange
@@ -147,11 +147,11 @@ class Requests:
             expects_continue = check_headers(headers, version)
             path, raw_path, query, host = read_target(self._url)
         except WrongHost:
-            raise Refused(limits.BAD_HOST) from None
-        except Wrong:
-            raise Refused(limits.MALFORMED) from None
+            raise RefusedRequest(limits.BAD_HOST) from None
+        except WrongHead:
+            raise RefusedRequest(limits.MALFORMED) from None
         if method == "CONNECT" or version not in ("1.1", "1.0"):
-            raise Refused(limits.MALFORMED)
+            raise RefusedRequest(limits.MALFORMED)
         if parser.should_upgrade():
             self._framing = framing(headers)
             self.is_last = True

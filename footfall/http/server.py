@@ -11,21 +11,27 @@ from typing import cast
 
 from footfall.http.connection import Connection, Service
 from footfall.http.exchange import App
-from footfall.http.limits import Limits, Room, give_memory_back
+from footfall.http.limits import ConnectionLimits, ConnectionRoom, give_memory_back
 from footfall.runtime.background import every
 
 _BACKLOG = 4096
-_DEFAULT = Limits()
+_DEFAULT = ConnectionLimits()
 
 
 async def serve_http(
-    app: App, host: str, port: int, stop: asyncio.Event, *, limits: Limits = _DEFAULT, grace: float = 10
+    app: App,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    *,
+    limits: ConnectionLimits = _DEFAULT,
+    grace: float = 10,
 ) -> None:
     """Serve `app` until `stop` is set; then finish running requests (`grace` seconds at most) and return.
 
     Raises OSError when the address cannot be had.
     """
-    service = Service(app, Room(limits))
+    service = Service(app, ConnectionRoom(limits))
     listening = _listen(host, port)
     server = await service.loop.create_server(lambda: Connection(service), sock=listening, backlog=_BACKLOG)
     # What is there now stays. To look at it again and again held the loop for 50 ms each time.

@@ -16,10 +16,10 @@ from msgspec import Struct
 from footfall.errors import LogFull, Retryable
 from footfall.eventlog.port import Entry, EventLog
 from footfall.imports.clicks.chunk import Refusals
-from footfall.imports.clicks.line import Refused
+from footfall.imports.clicks.line import RefusedLine
 from footfall.imports.runs import Registry
 from footfall.model.reasons import Reason
-from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally, Visit, encode
+from footfall.model.record import FORMAT_VERSION, RawEvent, Record, SenderContext, Tally, encode
 from footfall.store.port import Store
 
 _PER_RECORD = 1000
@@ -38,12 +38,12 @@ _SOURCES = "SELECT DISTINCT source" + _IN_RANGE
 _PRESENT = "SELECT event_id" + _IN_RANGE + " AND event_id IN {ids:Array(UUID)}"
 
 
-class Found(Struct, frozen=True, gc=False):
+class ImportedEvent(Struct, frozen=True, gc=False):
     """An event of an imported line: its index in the chunk, and what goes to the log."""
 
     line: int
     event: RawEvent
-    visit: Visit
+    visit: SenderContext
 
 
 class Intake:
@@ -113,7 +113,7 @@ class Intake:
         )
         return {row[0] for row in rows}
 
-    async def present(self, workspace_id: str, found: Sequence[Found]) -> set[bytes]:
+    async def present(self, workspace_id: str, found: Sequence[ImportedEvent]) -> set[bytes]:
         """The ids among these events' that are stored or on their way there."""
         if not found:
             return set()
@@ -131,28 +131,28 @@ class Intake:
         return {row[0].bytes for row in rows} | self.pending(found)
 
     async def settled(
-        self, site_id: str, fresh: Sequence[Found], doubtful: Sequence[bool], refusals: Refusals
-    ) -> list[Found]:
+        self, site_id: str, fresh: Sequence[ImportedEvent], doubtful: Sequence[bool], refusals: Refusals
+    ) -> list[ImportedEvent]:
         """Those of `fresh` that are certainly not there yet; the others are refused.
 
         Where events were deleted by age there are no ids to compare with: `doubtful` lines may count already.
         """
         gone = await self._gone(site_id) if self._gone and any(doubtful) else 0
-        kept: list[Found] = []
+        kept: list[ImportedEvent] = []
         for each in fresh:
             if doubtful[each.line] and each.event.occurred_at < gone:
                 refusals.add(
-                    each.line, Refused(Reason.PERHAPS_IMPORTED, "lines beside it were imported before")
+                    each.line, RefusedLine(Reason.PERHAPS_IMPORTED, "lines beside it were imported before")
                 )
             else:
                 kept.append(each)
         return kept
 
-    def pending(self, found: Iterable[Found]) -> set[bytes]:
+    def pending(self, found: Iterable[ImportedEvent]) -> set[bytes]:
         """The ids among these events' that are in the log and perhaps not in the store."""
         return {each.event.event_id for each in found if each.event.event_id in self._pending}
 
-    async def append(self, workspace_id: str, source: str, found: Sequence[Found]) -> None:
+    async def append(self, workspace_id: str, source: str, found: Sequence[ImportedEvent]) -> None:
         """Append in records of a size that the worker likes; safe in the log on return.
 
         After LogFull some of them may be there: appending again is right, for those that
@@ -165,8 +165,8 @@ class Intake:
             if failure is not None:
                 raise failure
 
-    async def _append_record(self, workspace_id: str, source: str, found: Sequence[Found]) -> None:
-        visits: dict[Visit, int] = {}
+    async def _append_record(self, workspace_id: str, source: str, found: Sequence[ImportedEvent]) -> None:
+        visits: dict[SenderContext, int] = {}
         for each in found:
             each.event.visit = visits.setdefault(each.visit, len(visits))
         await self._write(workspace_id, source, [each.event for each in found], list(visits), [])
@@ -197,7 +197,7 @@ class Intake:
         workspace_id: str,
         source: str,
         events: list[RawEvent],
-        visits: list[Visit],
+        visits: list[SenderContext],
         tallies: list[Tally],
     ) -> None:
         record = Record(

@@ -8,14 +8,14 @@ from pathlib import Path
 from footfall.database import Database
 from footfall.enrich.geo import GeoReader
 from footfall.eventlog.port import WORKER, EventLog
-from footfall.imports.access_log.importer import AccessLogs
-from footfall.imports.access_log.visitors import Visitors
-from footfall.imports.clicks.importer import Importer
+from footfall.imports.access_log.importer import AccessLogImporter
+from footfall.imports.access_log.visitors import LoggedVisitors
+from footfall.imports.clicks.importer import ClickImporter
 from footfall.imports.intake import Intake
 from footfall.runtime.background import every
 from footfall.state.import_salts import ImportSalts
 from footfall.state.imported_files import ImportedFiles
-from footfall.state.retention import Retained
+from footfall.state.retention import RetentionState
 from footfall.state.salts import Salts
 from footfall.store.port import Store
 from footfall.tenants.directory import Directory
@@ -34,7 +34,7 @@ async def open_imports(
     directory: Directory,
     geo_database: Path | None,
     session_timeout: float,
-) -> AsyncGenerator[tuple[Importer, AccessLogs]]:
+) -> AsyncGenerator[tuple[ClickImporter, AccessLogImporter]]:
     """Those of files of clicks, and of access logs.
 
     `open_log` is called by the first of them, for a shard to append to.
@@ -45,7 +45,7 @@ async def open_imports(
         await import_salts.expire(time.time())
 
     async def gone(site_id: str) -> int:
-        deleted = (await Retained(state).deleted()).get(site_id)
+        deleted = (await RetentionState(state).deleted()).get(site_id)
         return deleted.at if deleted else 0
 
     intake = Intake(open_log, store, ImportedFiles(state), consumer=WORKER, gone=gone)
@@ -53,7 +53,7 @@ async def open_imports(
     try:
         await expire()
         async with every("import_salts", _EXPIRE_EVERY, expire):
-            visitors = Visitors(geo, salts, import_salts, session_timeout)
-            yield Importer(intake, tenants), AccessLogs(intake, directory, visitors)
+            visitors = LoggedVisitors(geo, salts, import_salts, session_timeout)
+            yield ClickImporter(intake, tenants), AccessLogImporter(intake, directory, visitors)
     finally:
         geo.close()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from footfall.state.imported_files import Run
+from footfall.state.imported_files import LineRun
 
 _MASK = 255
 
@@ -22,11 +22,11 @@ class Registry(Protocol):
 
     async def find(
         self, workspace_id: str, scope: str, starts: Sequence[bytes]
-    ) -> Mapping[bytes, Sequence[Run]]:
+    ) -> Mapping[bytes, Sequence[LineRun]]:
         """The runs that begin with one of `starts`, by it."""
         ...
 
-    async def add(self, workspace_id: str, scope: str, runs: Sequence[Run], imported_at: int) -> None:
+    async def add(self, workspace_id: str, scope: str, runs: Sequence[LineRun], imported_at: int) -> None:
         """Remember runs."""
         ...
 
@@ -79,7 +79,7 @@ class Lines:
                 doubtful[first:end] = [True] * (end - first)
         return doubtful
 
-    def runs(self, secret: bytes, known: Sequence[bool]) -> list[Run]:
+    def runs(self, secret: bytes, known: Sequence[bool]) -> list[LineRun]:
         """The runs of the chunk, those aside of which every line is `known`."""
         ends = [*self._starts[1:], len(self._lines)]
         return [
@@ -119,12 +119,12 @@ class Lines:
                     further.append(end)
             probes = further
 
-    def _is(self, secret: bytes, start: int, run: Run) -> bool:
+    def _is(self, secret: bytes, start: int, run: LineRun) -> bool:
         end = start + run.lines
         return end <= len(self._lines) and self._run(secret, start, end) == run
 
-    def _run(self, secret: bytes, start: int, end: int) -> Run:
-        return Run(
+    def _run(self, secret: bytes, start: int, end: int) -> LineRun:
+        return LineRun(
             self._start(secret, start),
             end - start,
             _digest(secret, b"footfall lines", b"\0".join(self._lines[start:end])),

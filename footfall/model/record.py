@@ -23,7 +23,7 @@ SEQ_PER_RECORD = 4096
 NIL_ID = b"\0" * 16
 
 
-class Visit(Struct, array_like=True, frozen=True, gc=False):
+class SenderContext(Struct, array_like=True, frozen=True, gc=False):
     """What only the door knows about who sent an event: shared by the events of a request."""
 
     user_agent: str = ""
@@ -85,7 +85,7 @@ class Record(Struct, array_like=True):
     workspace_id: str
     source: str  # api, beacon, redirect, pixel, import:<format>
     events: list[RawEvent]
-    visits: list[Visit]
+    visits: list[SenderContext]
     tallies: list[Tally] = []
     key_id: str = ""
 

@@ -9,10 +9,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from footfall.query.catalog.fields import KINDS, PROPERTY
 from footfall.query.catalog.metrics import METRICS
-from footfall.query.engine import Engine, Found
-from footfall.query.language.body import Understood
+from footfall.query.engine import Engine, QueryResult
+from footfall.query.language.body import ResolvedQuery
 from footfall.query.language.periods import Period
-from footfall.query.language.question import TIME, All, Question, Where
+from footfall.query.language.question import TIME, And, Comparison, Question
 
 _COMPARED_ROWS = 10_000
 
@@ -45,14 +45,16 @@ class Table(Struct, frozen=True):
     rows: list[Row]
     total: int
     buckets: list[str]
-    found: list[Found]
+    found: list[QueryResult]
     uniques: list[int]
 
 
-class Asker:
+class QueryRunner:
     """Asks what one query means. `before`: the same question about the period to compare with."""
 
-    def __init__(self, engine: Engine, asked: Understood, before: Understood | None, timeout: float) -> None:
+    def __init__(
+        self, engine: Engine, asked: ResolvedQuery, before: ResolvedQuery | None, timeout: float
+    ) -> None:
         self._engine = engine
         self._asked = asked
         self._before = before
@@ -79,7 +81,9 @@ class Asker:
         shown, buckets = await asyncio.to_thread(self._shown, question, rows)
         return Table(shown, total, buckets, all_found, uniques)
 
-    def _rows(self, question: Question, found: Found, overall: Found | None, *, filled: bool) -> list[Row]:
+    def _rows(
+        self, question: Question, found: QueryResult, overall: QueryResult | None, *, filled: bool
+    ) -> list[Row]:
         """The rows of the page. `filled`: with those of empty buckets."""
         rows = [self._row(question, row, overall) for row in found.rows]
         if not filled:
@@ -96,7 +100,7 @@ class Asker:
         shown = [_shown(row, question.dimensions, period, self._asked.metrics) for row in rows]
         return shown, [period.iso(at) for at in question.buckets]
 
-    async def _overall(self, question: Question) -> Found | None:
+    async def _overall(self, question: Question) -> QueryResult | None:
         """The visitors of all rows, for their shares."""
         if "percentage" not in self._asked.metrics:
             return None
@@ -105,14 +109,14 @@ class Asker:
         )
         return await self._engine.find(whole, self._timeout)
 
-    def _empty_row(self, dimensions: list[str | float | bool], overall: Found | None) -> Row:
+    def _empty_row(self, dimensions: list[str | float | bool], overall: QueryResult | None) -> Row:
         """Of no events."""
         values = {name: _nothing(name) for name in self._asked.metrics}
         if overall is not None and overall.rows[0][0]:
             values["percentage"] = 0.0
         return Row(list(values.values()), dimensions)
 
-    def _row(self, question: Question, row: Sequence[Any], overall: Found | None) -> Row:
+    def _row(self, question: Question, row: Sequence[Any], overall: QueryResult | None) -> Row:
         width = len(question.dimensions)
         values = dict(zip(question.metrics, row[width:], strict=True))
         if overall is not None:
@@ -121,14 +125,14 @@ class Asker:
         return Row([values[name] for name in self._asked.metrics], list(row[:width]))
 
     async def _compared(
-        self, before: Understood, question: Question, rows: Sequence[Row]
-    ) -> tuple[list[Found], list[int], list[Row]]:
+        self, before: ResolvedQuery, question: Question, rows: Sequence[Row]
+    ) -> tuple[list[QueryResult], list[int], list[Row]]:
         """The rows with what they were in the period before; buckets are matched by their number."""
         then = before.question
         limits = [_among(name, rows, place) for place, name in enumerate(question.dimensions)]
         then = msgspec.structs.replace(
             then,
-            where=All((then.where, *(limit for limit in limits if limit))),
+            where=And((then.where, *(limit for limit in limits if limit))),
             limit=_COMPARED_ROWS,
             offset=0,
             order_by=(),
@@ -140,7 +144,12 @@ class Asker:
         return [found, *([overall] if overall else [])], _uniques(then, found, overall), compared
 
     def _beside(
-        self, then: Question, found: Found, overall: Found | None, question: Question, rows: Sequence[Row]
+        self,
+        then: Question,
+        found: QueryResult,
+        overall: QueryResult | None,
+        question: Question,
+        rows: Sequence[Row],
     ) -> list[Row]:
         """The rows with those found of `then`."""
         key_then, key = _keys(then), _keys(question)
@@ -164,13 +173,13 @@ class Asker:
         return compared
 
 
-def _among(name: str, rows: Sequence[Row], place: int) -> Where | None:
+def _among(name: str, rows: Sequence[Row], place: int) -> Comparison | None:
     """Only the values of a dimension that the page shows, where it can be filtered on."""
     shown = {row.dimensions[place] for row in rows}
     if KINDS.get(name) == "number":
-        return Where(name, "is", tuple(sorted(float(value) for value in shown)))
+        return Comparison(name, "is", tuple(sorted(float(value) for value in shown)))
     if KINDS.get(name) == "text" or name.startswith(PROPERTY):
-        return Where(name, "is", tuple(sorted(str(value) for value in shown)))
+        return Comparison(name, "is", tuple(sorted(str(value) for value in shown)))
     return None
 
 
@@ -237,7 +246,7 @@ def _shown(row: Row, dimensions: Sequence[str], period: Period, metrics: Sequenc
     return Row(values(row.metrics), shown, compared)
 
 
-def _uniques(question: Question, found: Found, overall: Found | None) -> list[int]:
+def _uniques(question: Question, found: QueryResult, overall: QueryResult | None) -> list[int]:
     """All counts of different things that an answer is made of."""
     places = [
         len(question.dimensions) + number

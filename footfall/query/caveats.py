@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from footfall.query.catalog.metrics import UNIQUE_ERROR, UNIQUE_EXACT
-from footfall.query.engine import Found
+from footfall.query.engine import QueryResult
 from footfall.query.language.periods import Period
 from footfall.query.plan.parts import Said, Source
 
 _DAY = 86_400_000
 
 
-class Explained(NamedTuple):
+class Caveats(NamedTuple):
     """`error`: of estimates, None without any. Not `exact` either: what lacks events that were deleted."""
 
     source: Source
@@ -21,10 +21,10 @@ class Explained(NamedTuple):
     warnings: list[str]
 
 
-def explain(period: Period, found: Sequence[Found], uniques: Iterable[int]) -> Explained:
+def caveats_of(period: Period, found: Sequence[QueryResult], uniques: Iterable[int]) -> Caveats:
     """About an answer made of `found`, of which `uniques` are all the counts of different things."""
     counted = all(unique <= UNIQUE_EXACT for unique in uniques)
-    return Explained(
+    return Caveats(
         source=_source(found),
         exact=counted and not any(each.missing or each.visits for each in found),
         error=None if counted else UNIQUE_ERROR,
@@ -33,7 +33,7 @@ def explain(period: Period, found: Sequence[Found], uniques: Iterable[int]) -> E
     )
 
 
-def complete_through(through: int | None, found: Sequence[Found]) -> int | None:
+def complete_through(through: int | None, found: Sequence[QueryResult]) -> int | None:
     """All events acknowledged before this time (ms) are in the answer, if it was `through` when asked."""
     if through is None:
         return None
@@ -41,7 +41,7 @@ def complete_through(through: int | None, found: Sequence[Found]) -> int | None:
     return min((through, *(int(each.at * 1000) for each in found)))
 
 
-def _about_visitors(period: Period, found: Sequence[Found]) -> list[str]:
+def _about_visitors(period: Period, found: Sequence[QueryResult]) -> list[str]:
     warnings: list[str] = []
     unidentified = max((each.unidentified for each in found), default=0)
     if unidentified:
@@ -55,7 +55,7 @@ def _about_visitors(period: Period, found: Sequence[Found]) -> list[str]:
     return warnings
 
 
-def _about_events(period: Period, found: Sequence[Found]) -> list[str]:
+def _about_events(period: Period, found: Sequence[QueryResult]) -> list[str]:
     warnings: list[str] = []
     if any(each.sampled for each in found):
         warnings.append("some of these events were sampled: each counts as often as its sample_weight says")
@@ -74,7 +74,7 @@ def _about_events(period: Period, found: Sequence[Found]) -> list[str]:
     return warnings
 
 
-def _source(found: Sequence[Found]) -> Source:
+def _source(found: Sequence[QueryResult]) -> Source:
     sources: set[Source] = {each.source for each in found}
     return sources.pop() if len(sources) == 1 else "both" if sources else "raw"
 

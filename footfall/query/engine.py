@@ -14,13 +14,13 @@ from footfall.query.first_events import FirstEvents
 from footfall.query.language.periods import Period
 from footfall.query.language.question import Question
 from footfall.query.plan.gaps import missing_before
-from footfall.query.plan.parts import Part, Said, Source, missing_in, parts_of, source_of, visits_in
+from footfall.query.plan.parts import PlanPart, Said, Source, missing_in, parts_of, source_of, visits_in
 from footfall.query.plan.planner import SMALL
 from footfall.query.remembered import Remembered
 from footfall.query.sql.cursor import Cursor
 from footfall.query.sql.select import EXTRA, Statement, extent, listing, property_names, select
 from footfall.state.rollups.manifest import Manifest
-from footfall.state.rollups.row_counts import Stored
+from footfall.state.rollups.row_counts import RowCounts
 from footfall.store.port import Store
 
 CLOSED_SECONDS = 30.0
@@ -31,15 +31,15 @@ _FURTHER = 8  # times as far back events are looked for, where too few were foun
 _LATE = 60.0
 
 
-class Rollups(Protocol):
+class RollupCatalog(Protocol):
     """What the engine asks of the state: see `state.builds` and `state.stored`."""
 
     async def manifest(self) -> Manifest: ...  # noqa: D102 - said above
 
-    async def stored(self, workspace_id: str) -> Stored: ...  # noqa: D102 - said above
+    async def stored(self, workspace_id: str) -> RowCounts: ...  # noqa: D102 - said above
 
 
-class Found(NamedTuple):
+class QueryResult(NamedTuple):
     """Rows of a question, and what `sql.select` says of all its groups.
 
     `source`: where they come from; `at`: when they were looked for (Unix time). `missing`: which
@@ -59,7 +59,7 @@ class Found(NamedTuple):
 
 
 class _Known(NamedTuple):
-    found: Found
+    found: QueryResult
     state: object
     at: float
 
@@ -71,7 +71,7 @@ class Engine:
     """
 
     def __init__(
-        self, store: Store, rollups: Rollups | None = None, *, small: int = SMALL, remember: int = 500
+        self, store: Store, rollups: RollupCatalog | None = None, *, small: int = SMALL, remember: int = 500
     ) -> None:
         self._store = store
         self._rollups = rollups
@@ -80,7 +80,7 @@ class Engine:
         self._first = FirstEvents(self._query)
         self._flights: dict[bytes, _Flight] = {}
 
-    async def find(self, question: Question, timeout: float) -> Found:  # noqa: ASYNC109 - see the store's port
+    async def find(self, question: Question, timeout: float) -> QueryResult:  # noqa: ASYNC109 - see the store's port
         """Answer one question. Raises Invalid when it takes too long, StoreDown.
 
         Who asks what is being answered already waits for that. An answer is given again as long
@@ -134,16 +134,16 @@ class Engine:
         question: Question,
         received_until: int | None,
         timeout: float,  # noqa: ASYNC109 - see the store's port
-    ) -> tuple[Found, int]:
+    ) -> tuple[QueryResult, int]:
         """How many events a question has (`total`), and when the newest was received (ms).
 
         What is missing is not said: see `gone`.
         """
         at = time.time()
         ((count, sampled, newest),) = await self._query(extent(question, received_until), timeout)
-        return Found([], count, 0, 0, sampled, "raw", at), newest
+        return QueryResult([], count, 0, 0, sampled, "raw", at), newest
 
-    async def properties(self, question: Question, timeout: float) -> Found:  # noqa: ASYNC109 - as above
+    async def properties(self, question: Question, timeout: float) -> QueryResult:  # noqa: ASYNC109 - as above
         """Names of properties with events, visitors and different values of each."""
         at = time.time()
         rows = await self._query(property_names(question), timeout)
@@ -152,7 +152,9 @@ class Engine:
             first = msgspec.structs.replace(question, offset=0, limit=1)
             summary = await self._query(property_names(first), timeout)
         gone = await self.gone(question)
-        return Found([row[:-1] for row in rows], summary[0][-1] if summary else 0, 0, 0, 0, "raw", at, gone)
+        return QueryResult(
+            [row[:-1] for row in rows], summary[0][-1] if summary else 0, 0, 0, 0, "raw", at, gone
+        )
 
     async def first_event(self, workspace_id: str) -> int | None:
         """When the first event that anything is known of occurred (ms), or its hour or day began."""
@@ -166,7 +168,9 @@ class Engine:
         """What one SELECT finds, in columns. Nothing is remembered. Raises Invalid, StoreDown."""
         return await self._store.arrow(statement.text, statement.parameters, timeout=timeout)
 
-    async def _settled(self, question: Question, manifest: Manifest, stored: Stored, seconds: float) -> Found:
+    async def _settled(
+        self, question: Question, manifest: Manifest, stored: RowCounts, seconds: float
+    ) -> QueryResult:
         """The answer; once more where something was deleted meanwhile, of which it may have seen half."""
         assert self._rollups is not None
         while True:
@@ -177,10 +181,10 @@ class Engine:
             stored = await self._rollups.stored(question.workspace_id)
 
     async def _answer(
-        self, question: Question, manifest: Manifest | None, stored: Stored | None, seconds: float
-    ) -> Found:
+        self, question: Question, manifest: Manifest | None, stored: RowCounts | None, seconds: float
+    ) -> QueryResult:
         at = time.time()
-        parts: tuple[Part, ...] = ()
+        parts: tuple[PlanPart, ...] = ()
         if manifest and stored:
             parts = parts_of(question, manifest, stored, self._small)
         rows = await self._query(select(question, parts), seconds)
@@ -189,7 +193,7 @@ class Engine:
             first = msgspec.structs.replace(question, offset=0, limit=1)
             summary = next(iter(await self._query(select(first, parts), seconds)), None)
         extra = 1 + len(EXTRA)
-        return Found(
+        return QueryResult(
             [row[:-extra] for row in rows],
             *(summary[-extra:] if summary else (0,) * extra),
             source=source_of(parts) if parts else "raw",
@@ -215,14 +219,14 @@ class _Flight:
 
     def __init__(self, state: object, answer: Any) -> None:
         self.state = state
-        self._task: asyncio.Task[Found] = asyncio.ensure_future(answer)
+        self._task: asyncio.Task[QueryResult] = asyncio.ensure_future(answer)
         self._waiting = 0
 
     @property
     def over(self) -> bool:
         return self._task.done() or not self._waiting
 
-    async def join(self) -> Found:
+    async def join(self) -> QueryResult:
         self._waiting += 1
         try:
             return await asyncio.shield(self._task)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Invalid
-from footfall.eventlog.port import WORKER, EventLog, Stored
+from footfall.eventlog.port import WORKER, EventLog, StoredRecord
 from footfall.model.record import NIL_ID, SEQ_PER_RECORD, RawEvent, Record, decode
 from footfall.state import ledger
 from footfall.state.dead_letters import rows
@@ -58,7 +58,7 @@ _HISTORY = (
 )
 
 
-class Rebuilt(NamedTuple):
+class RebuiltState(NamedTuple):
     """What the new state database says."""
 
     shards: int
@@ -73,7 +73,7 @@ class _Found(NamedTuple):
     letters: list[DeadLetter]
 
 
-async def rebuild(store: Store, log: EventLog, state: Database, committed: Mapping[int, int]) -> Rebuilt:
+async def rebuild(store: Store, log: EventLog, state: Database, committed: Mapping[int, int]) -> RebuiltState:
     """Fill the empty `state`; `committed`: by shard what the worker has released in the log.
 
     One transaction. Raises Invalid when there is what only the old one could tell, Retryable.
@@ -121,7 +121,7 @@ async def rebuild(store: Store, log: EventLog, state: Database, committed: Mappi
     await state.run(write)
     for shard in await log.shards():
         await log.commit(WORKER, shard, closed.get(shard, -1))
-    return Rebuilt(len(closed), stored, len(letters))
+    return RebuiltState(len(closed), stored, len(letters))
 
 
 async def _compare(store: Store, log: EventLog, shard: int, upto: int) -> _Found:
@@ -139,7 +139,7 @@ async def _compare(store: Store, log: EventLog, shard: int, upto: int) -> _Found
     return found
 
 
-async def _compare_chunk(store: Store, shard: int, chunk: Sequence[Stored], found: _Found) -> None:
+async def _compare_chunk(store: Store, shard: int, chunk: Sequence[StoredRecord], found: _Found) -> None:
     records = [(entry, _record(entry)) for entry in chunk]
     times = [event.occurred_at for _, record in records if record for event in record.events]
     there = await store_queries.at_positions(
@@ -205,14 +205,14 @@ def _refused(record: Record) -> list[LedgerCount]:
     ]
 
 
-def _record(entry: Stored) -> Record | None:
+def _record(entry: StoredRecord) -> Record | None:
     try:
         return None if entry.data is None else decode(entry.data)
     except ValueError:
         return None
 
 
-def _unreadable(shard: int, entry: Stored) -> DeadLetter:
+def _unreadable(shard: int, entry: StoredRecord) -> DeadLetter:
     return unreadable_letter(
         DEFAULT_WORKSPACE,
         shard,

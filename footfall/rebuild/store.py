@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from footfall.database import Database
-from footfall.eventlog.port import WORKER, EventLog, Stored
+from footfall.eventlog.port import WORKER, EventLog, StoredRecord
 from footfall.model.record import SEQ_PER_RECORD, decode
 from footfall.state import ledger
 from footfall.state.ledger import LedgerCount, Outcome, closed_positions, hour_of, is_backfilled, received
@@ -52,14 +52,14 @@ class _Present(NamedTuple):
     holes: list[Range]
 
 
-class Again(NamedTuple):
+class StoredAgain(NamedTuple):
     """Events that were stored, as far as the log has them, and those that it has no more."""
 
     waiting: int
     lost: int
 
 
-async def rebuild(log: EventLog, state: Database) -> Again:
+async def rebuild(log: EventLog, state: Database) -> StoredAgain:
     """Make `state` fit an empty store. Doing it again changes nothing. Raises Retryable."""
     closed = await state.read(closed_positions)
     counts: defaultdict[_Cell, Counter[_Line]] = defaultdict(Counter)
@@ -72,7 +72,7 @@ async def rebuild(log: EventLog, state: Database) -> Again:
         await log.commit(WORKER, shard, present[shard].begin if shard in present else -1)
     waiting = sum(lines["received", ""] for lines in counts.values())
     lost = await state.run(lambda connection: _write(connection, present, counts))
-    return Again(waiting, lost)
+    return StoredAgain(waiting, lost)
 
 
 async def _count(
@@ -100,7 +100,7 @@ async def _count(
     return _Present(begin, holes)
 
 
-def _count_record(entry: Stored, counts: defaultdict[_Cell, Counter[_Line]]) -> None:
+def _count_record(entry: StoredRecord, counts: defaultdict[_Cell, Counter[_Line]]) -> None:
     try:
         record = None if entry.data is None else decode(entry.data)
     except ValueError:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from footfall.model.calendar import month_start
 from footfall.rollups.statements import Statement
-from footfall.state.retention import Item, Retained
+from footfall.state.retention import Item, RetentionState
 from footfall.state.rollups.builds import Builds
 from footfall.state.rollups.manifest import Building
 from footfall.store.port import Store
@@ -93,7 +93,7 @@ class Ages(NamedTuple):
 class RetentionPlan:
     """The plan of one store. `kept`: the setting raw_retention."""
 
-    def __init__(self, store: Store, builds: Builds, retained: Retained, kept: float) -> None:
+    def __init__(self, store: Store, builds: Builds, retained: RetentionState, kept: float) -> None:
         self._store = store
         self._builds = builds
         self._retained = retained

@@ -24,15 +24,15 @@ from footfall.retention import session_archive
 from footfall.retention.announced import NIGHT, Decision, decide
 from footfall.retention.plan import Month, RetentionPlan, date_of, day_of
 from footfall.rollups.covered import not_covered
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.rollups.statements import Statement
 from footfall.runtime.daily import Daily
 from footfall.settings import Settings
 from footfall.state.lease import Fence
 from footfall.state.ranges import iso
-from footfall.state.retention import Deleted, Item, Retained
+from footfall.state.retention import Deleted, Item, RetentionState
 from footfall.state.rollups.builds import Builds
-from footfall.state.rollups.manifest import Going, KeptVisits, Zone
+from footfall.state.rollups.manifest import ArchivedSessions, Going, Zone
 from footfall.store.port import Store
 from footfall.units import FOREVER, spell_time
 
@@ -51,7 +51,7 @@ class Retention:
         store: Store,
         state: Database,
         settings: Settings,
-        rollups: Rollups | None = None,
+        rollups: RollupMaintainer | None = None,
         fence: Fence | None = None,
         now: Callable[[], Awaitable[float]] | None = None,
         patience: float | None = None,
@@ -60,7 +60,7 @@ class Retention:
         self._at_once = settings.store_memory // session_archive.BYTES
         self._store = store
         self._builds = Builds(state, fence)
-        self._retained = Retained(state, fence)
+        self._retained = RetentionState(state, fence)
         self._raw = settings.raw_retention
         self._kept = settings.rollup_retention
         self._plan = RetentionPlan(store, self._builds, self._retained, self._raw)
@@ -199,7 +199,7 @@ class Retention:
         for statement in session_archive.keep(build, going, zones, counts, self._at_once):
             await self._do(statement)
         [(rows,)] = await self._store.query(*session_archive.rows_of(build), lane="house")
-        kept = KeptVisits(build, going.month, rows, FIELDS, going)
+        kept = ArchivedSessions(build, going.month, rows, FIELDS, going)
         deleted = Deleted(month_end(going.month), going.received)
         await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
         log.warning("retention.due", month=going.month, sites=len(going.sites), events=sum(counts.values()))
@@ -223,7 +223,7 @@ class Retention:
         """Those whose events are the only true copy of what they say."""
         return await not_covered(self._store, self._builds, {each.item for each in months})
 
-    async def _stuck(self, kept: KeptVisits) -> set[Item]:
+    async def _stuck(self, kept: ArchivedSessions) -> set[Item]:
         """The same of events that are about to go, whose visits must be in the store, too."""
         if kept.going is None:
             return set()

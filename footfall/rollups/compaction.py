@@ -18,7 +18,7 @@ from footfall.model.calendar import month_end
 from footfall.model.cubes import CUBES
 from footfall.rollups.merge_statements import groups_of, merges, spread_of
 from footfall.rollups.slicing import Slicer
-from footfall.state.rollups.builds import Builds, Entry
+from footfall.state.rollups.builds import Builds, ManifestEntry
 from footfall.store.port import Store
 
 log = structlog.get_logger(__name__)
@@ -45,12 +45,12 @@ class Merge(NamedTuple):
     """Builds of a month that are to become one of `level`; with `if_it_pays`, only then."""
 
     month: int
-    sources: tuple[Entry, ...]
+    sources: tuple[ManifestEntry, ...]
     level: int
     if_it_pays: bool = False
 
 
-def due(entries: Iterable[Entry], now: float | None = None) -> list[Merge]:
+def due(entries: Iterable[ManifestEntry], now: float | None = None) -> list[Merge]:
     """What is to be merged. `now` (Unix seconds): whole months, too, that ended by then."""
     found: list[Merge] = []
     for month, every in groupby(
@@ -130,12 +130,12 @@ class Compactor:
         return False
 
 
-def _is_much(entries: Sequence[Entry]) -> bool:
+def _is_much(entries: Sequence[ManifestEntry]) -> bool:
     """Whether they are merged only if it pays."""
     return _rows(entries) > FEW_ROWS and len(entries) < MOST
 
 
-def _rows(entries: Sequence[Entry]) -> int:
+def _rows(entries: Sequence[ManifestEntry]) -> int:
     return sum(entry.rows for entry in entries)
 
 

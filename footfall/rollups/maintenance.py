@@ -25,7 +25,7 @@ from footfall.runtime.background import every
 from footfall.settings import Settings
 from footfall.state.batches import Batches
 from footfall.state.lease import Fence
-from footfall.state.rollups.builds import Builds, Part, Partition
+from footfall.state.rollups.builds import Builds, RollupPartition, ShardRange
 from footfall.state.rollups.manifest import takeable
 from footfall.store.port import HOUSE_SECONDS, Store
 
@@ -41,7 +41,7 @@ _A_WHILE = 3600.0  # seconds in which a process that begins makes up for what wa
 _RETIRED_MARGIN = 60.0  # seconds beyond two questions of the longest kind: one answer may ask twice
 
 
-class Rollups:
+class RollupMaintainer:
     """The rollups of one store. `clock`: Unix seconds."""
 
     def __init__(
@@ -150,7 +150,7 @@ class Rollups:
             return rows
 
     async def _slice_and_merge(self) -> None:
-        books = await self._builds.books()
+        books = await self._builds.partitions()
         self._sliced_at = books.sliced_at / 1000
         ROLLUP_TIMESTAMP.set(self._sliced_at)
         new_day = _day(self._clock()) != _day(books.sliced_at / 1000)
@@ -170,7 +170,7 @@ class Rollups:
         if new_day:
             await self._merge(self._clock())
 
-    async def _slice(self, parts: Sequence[Part], rows: int) -> int:
+    async def _slice(self, parts: Sequence[ShardRange], rows: int) -> int:
         try:
             taken = await self._slicer.slice(parts, rows, self._most)
         except StoreDown:
@@ -191,14 +191,14 @@ class Rollups:
 
     async def _clean_up(self) -> None:
         """Give open builds up, and drop what is not known."""
-        for building in (await self._builds.books()).building:
+        for building in (await self._builds.partitions()).building:
             log.warning("a build was left open; it is given up", build=building.build, kind=building.kind)
             await self._builds.abandon(building)
         await self._do(statements.unstage())
-        books = await self._builds.books()
+        books = await self._builds.partitions()
         statement = statements.partitions()
         there = {
-            Partition(month, build)
+            RollupPartition(month, build)
             for month, build in await self._store.query(statement.sql, statement.parameters, lane="house")
         }
         unknown = sorted(there - books.published - books.retired.keys())
@@ -216,13 +216,15 @@ class Rollups:
 
     async def _drop_retired(self) -> None:
         before = (self._clock() - self._keep) * 1000
-        gone = [partition for partition, at in (await self._builds.books()).retired.items() if at < before]
+        gone = [
+            partition for partition, at in (await self._builds.partitions()).retired.items() if at < before
+        ]
         if dropped := await self._drop(gone):
             await self._builds.forget(dropped)
 
-    async def _drop(self, partitions: Sequence[Partition]) -> Sequence[Partition]:
+    async def _drop(self, partitions: Sequence[RollupPartition]) -> Sequence[RollupPartition]:
         """Drop those that can be. One whose file the disk does not give up counts for nothing, and waits."""
-        dropped: list[Partition] = []
+        dropped: list[RollupPartition] = []
         for partition in partitions:
             try:
                 await self._do(statements.drop(*partition))
@@ -238,7 +240,7 @@ class Rollups:
 
 
 @asynccontextmanager
-async def kept(rollups: Rollups) -> AsyncGenerator[Rollups]:
+async def running(rollups: RollupMaintainer) -> AsyncGenerator[RollupMaintainer]:
     """Keep them current until the block ends; what is being built then is given up."""
     async with every("rollups", _LOOK_EVERY, rollups.tick, slow=_LONGEST_TICK):
         yield rollups

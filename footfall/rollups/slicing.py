@@ -13,7 +13,7 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.rollups import statements
 from footfall.rollups.statements import Span, Statement
 from footfall.state.batches import Batches
-from footfall.state.rollups.builds import Building, Builds, Entry, Part, Zone
+from footfall.state.rollups.builds import Building, Builds, ManifestEntry, ShardRange, Zone
 from footfall.state.rollups.manifest import takeable
 from footfall.store.port import Store
 
@@ -39,24 +39,25 @@ class Slicer:
         self._counted: dict[int, int] = {}  # by shard the seq up to which rows were counted,
         self._rows = 0  # and how many these were
 
-    async def waiting(self) -> tuple[Sequence[Part], int]:
+    async def waiting(self) -> tuple[Sequence[ShardRange], int]:
         """What is closed and not sliced yet, and about how many rows that is, with those that are late."""
         closed = await self._batches.positions()
         manifest = await self._builds.manifest()
         parts = [
-            Part(shard, manifest.watermarks.get(shard, -1), (offset + 1) * SEQ_PER_RECORD - 1)
+            ShardRange(shard, manifest.watermarks.get(shard, -1), (offset + 1) * SEQ_PER_RECORD - 1)
             for shard, offset in sorted(closed.items())
         ]
         parts = [part for part in parts if part.upto > part.after]
         new = [
-            Part(part.shard, max(part.after, self._counted.get(part.shard, -1)), part.upto) for part in parts
+            ShardRange(part.shard, max(part.after, self._counted.get(part.shard, -1)), part.upto)
+            for part in parts
         ]
         if new := [part for part in new if part.upto > part.after]:
             self._rows += await self._count(new)
             self._counted |= {part.shard: part.upto for part in new}
         return parts, self._rows + takeable(manifest)
 
-    async def slice(self, parts: Sequence[Part], rows: int, most: int) -> int:
+    async def slice(self, parts: Sequence[ShardRange], rows: int, most: int) -> int:
         """Build and publish one slice of `parts`, which have about `rows`, with at most about `most`.
 
         Returns how many rows it took.
@@ -116,10 +117,10 @@ class Slicer:
         log.info("rollups.rebuilt", build=building.build, month=month, rows=taken, seconds=round(seconds, 3))
         return taken
 
-    async def entries(self, building: Building, level: int = 0) -> list[Entry]:
+    async def entries(self, building: Building, level: int = 0) -> list[ManifestEntry]:
         """What the store has of the build, by month."""
         return [
-            Entry(building.build, month, level, rows, first, last, tuple(cube.name for cube in CUBES))
+            ManifestEntry(building.build, month, level, rows, first, last, tuple(cube.name for cube in CUBES))
             for month, rows, first, last in await self._ask(statements.partitions_of(building.build))
         ]
 
@@ -129,7 +130,7 @@ class Slicer:
         names = await self._zones(sites)
         return {site: _zone(names.get(site, "UTC")) for site in sites}
 
-    async def _cut(self, parts: Sequence[Part], rows: int, most: int) -> Sequence[Part]:
+    async def _cut(self, parts: Sequence[ShardRange], rows: int, most: int) -> Sequence[ShardRange]:
         """The first of `parts`: the same share of each shard, in whole records."""
         for _ in range(_HALVINGS):
             if rows <= most * 1.5:
@@ -140,7 +141,7 @@ class Slicer:
             parts, rows = shorter, await self._count(shorter)
         return parts
 
-    async def _count(self, parts: Sequence[Part]) -> int:
+    async def _count(self, parts: Sequence[ShardRange]) -> int:
         return int((await self._ask(statements.count_of(parts)))[0][0])
 
     async def _ask(self, question: Statement) -> Sequence[tuple[Any, ...]]:
@@ -154,7 +155,7 @@ def _zone(timezone: str) -> Zone:
     return Zone(timezone, step_of(timezone))
 
 
-def _shorter(part: Part, share: float) -> Part:
+def _shorter(part: ShardRange, share: float) -> ShardRange:
     first = part.after // SEQ_PER_RECORD
     records = max(1, int((part.upto // SEQ_PER_RECORD - first) * share))
-    return Part(part.shard, part.after, min(part.upto, (first + records + 1) * SEQ_PER_RECORD - 1))
+    return ShardRange(part.shard, part.after, min(part.upto, (first + records + 1) * SEQ_PER_RECORD - 1))

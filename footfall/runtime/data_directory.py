@@ -26,7 +26,7 @@ TOKEN_PREFIX = "fflocal_"  # noqa: S105 - what every local token starts with, no
 _LAST_CHILDREN = 12.0
 
 
-class Run(Struct, frozen=True):
+class RunFile(Struct, frozen=True):
     """What `run.json` says. `identity` tells the process apart from a later one of the same pid."""
 
     pid: int
@@ -93,7 +93,7 @@ def is_token(data: Path, secret: str, token: str = "") -> bool:
     return token != "" and secrets.compare_digest(secret.encode(), token.encode())
 
 
-def write(data: Path, run: Run) -> None:
+def write(data: Path, run: RunFile) -> None:
     """Put `run.json` in place at once, readable by its owner only (mkstemp makes mode 0600)."""
     handle, name = tempfile.mkstemp(prefix=".run-", dir=data)
     try:
@@ -112,10 +112,10 @@ def remove(data: Path) -> None:
     (data / "run.json").unlink(missing_ok=True)
 
 
-def running(data: Path) -> Run | None:
+def running(data: Path) -> RunFile | None:
     """The server that runs on this data directory, or None; what a killed one left counts for nothing."""
     try:
-        run = msgspec.json.decode((data / "run.json").read_bytes(), type=Run)
+        run = msgspec.json.decode((data / "run.json").read_bytes(), type=RunFile)
     except (OSError, msgspec.DecodeError):
         return None
     same_process = run.identity != "" and identity(run.pid) == run.identity
@@ -136,7 +136,7 @@ def _is_locked(data: Path) -> bool:
     return False
 
 
-class Holder(Struct, frozen=True):
+class LockHolder(Struct, frozen=True):
     """Who holds the lock, as written into it."""
 
     pid: int
@@ -149,14 +149,14 @@ class Holder(Struct, frozen=True):
         return f"`{self.command}` (process {self.pid}, since {since})"
 
 
-def holder(data: Path) -> Holder | None:
+def holder(data: Path) -> LockHolder | None:
     """Who holds the data directory now, or None when it is free or nobody can tell."""
     return _read_holder(data) if _is_locked(data) else None
 
 
-def _read_holder(data: Path) -> Holder | None:
+def _read_holder(data: Path) -> LockHolder | None:
     try:
-        return msgspec.json.decode((data / "lock").read_bytes(), type=Holder)
+        return msgspec.json.decode((data / "lock").read_bytes(), type=LockHolder)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -184,7 +184,7 @@ class DataLock:
         except BaseException:
             os.close(descriptor)
             raise
-        content = Holder(os.getpid(), identity(os.getpid()), command, time.time())
+        content = LockHolder(os.getpid(), identity(os.getpid()), command, time.time())
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, msgspec.json.encode(content), 0)
         return cls(descriptor)

@@ -23,7 +23,7 @@ from footfall.state.stored_row import StoredRow
 from footfall.state.tables import plans, positions
 
 
-class Range(Struct, frozen=True):
+class SeqRange(Struct, frozen=True):
     """A run of records of one shard; all bounds are inclusive.
 
     `shard` is an unsigned 64-bit number. Offsets count records, seqs count events
@@ -37,7 +37,7 @@ class Range(Struct, frozen=True):
     last_seq: int
 
 
-class Plan(Struct, frozen=True):
+class BatchPlan(Struct, frozen=True):
     """One insert. `id` (a UUID in hex) is also the id of the store's query.
 
     `min_occurred` and `max_occurred` bound the events' occurred_at, in ms since 1970 UTC, so
@@ -45,7 +45,7 @@ class Plan(Struct, frozen=True):
     """
 
     id: str
-    ranges: tuple[Range, ...]
+    ranges: tuple[SeqRange, ...]
     rows: int
     min_occurred: int
     max_occurred: int
@@ -78,11 +78,11 @@ class Batches:
         """For each shard the offset of its last record that is closed, for ever done with."""
         return await self._database.read(closed_positions)
 
-    async def open_plans(self) -> list[Plan]:
+    async def open_plans(self) -> list[BatchPlan]:
         """The plans that were not closed, in the order they were planned in."""
         return await self._database.read(_open_plans)
 
-    async def plan(self, plan: Plan) -> None:
+    async def plan(self, plan: BatchPlan) -> None:
         """Remember `plan`; durable on return. Doing it again changes nothing, as with `close`.
 
         Raises Conflict when the lease was taken over, or a record of the plan is closed already or
@@ -119,7 +119,7 @@ class Batches:
         """How many events were booked so at `at` (Unix seconds) or later. Raises Retryable."""
         return await self._database.read(lambda it: lost.booked_since(it, at))
 
-    async def close(self, plan: Plan, closing: Closing) -> None:
+    async def close(self, plan: BatchPlan, closing: Closing) -> None:
         """All rows of `plan` are in the store: forget it, advance the positions, keep the books.
 
         One transaction. Closing again changes nothing, so that it may be repeated when its
@@ -147,12 +147,12 @@ class Batches:
         await self._database.run(write)
 
 
-def _open_plans(connection: Connection) -> list[Plan]:
+def _open_plans(connection: Connection) -> list[BatchPlan]:
     bodies = connection.scalars(sa.select(plans.c.body).order_by(plans.c.created_at, plans.c.id))
-    return [msgspec.json.decode(body, type=Plan) for body in bodies]
+    return [msgspec.json.decode(body, type=BatchPlan) for body in bodies]
 
 
-def _check_free(plan: Plan, done: Mapping[int, int], others: Sequence[Plan]) -> None:
+def _check_free(plan: BatchPlan, done: Mapping[int, int], others: Sequence[BatchPlan]) -> None:
     for part in plan.ranges:
         if part.first_offset <= done.get(part.shard, -1):
             raise Conflict(f"shard {part.shard:016x} is closed up to record {done[part.shard]}")
@@ -161,13 +161,13 @@ def _check_free(plan: Plan, done: Mapping[int, int], others: Sequence[Plan]) -> 
                 raise Conflict(f"records of shard {part.shard:016x} are part of open batch {other.id}")
 
 
-def _overlap(one: Range, two: Range) -> bool:
+def _overlap(one: SeqRange, two: SeqRange) -> bool:
     return (
         one.shard == two.shard and one.first_offset <= two.last_offset and two.first_offset <= one.last_offset
     )
 
 
-def _advance(connection: Connection, part: Range) -> None:
+def _advance(connection: Connection, part: SeqRange) -> None:
     shard = f"{part.shard:016x}"
     moved = connection.execute(
         positions.update()

@@ -17,7 +17,7 @@ from footfall.state.tables import imported_runs, insert
 _AT_ONCE = 500  # digests in one statement
 
 
-class Run(NamedTuple):
+class LineRun(NamedTuple):
     """`lines` lines, the first of which has the digest `start`, all together `digest` (16 bytes each)."""
 
     start: bytes
@@ -33,11 +33,11 @@ class ImportedFiles:
 
     async def find(
         self, workspace_id: str, scope: str, starts: Sequence[bytes]
-    ) -> Mapping[bytes, Sequence[Run]]:
+    ) -> Mapping[bytes, Sequence[LineRun]]:
         """The runs that begin with one of `starts`, by it. Raises Retryable."""
 
-        def read(connection: Connection) -> Mapping[bytes, Sequence[Run]]:
-            found: defaultdict[bytes, list[Run]] = defaultdict(list)
+        def read(connection: Connection) -> Mapping[bytes, Sequence[LineRun]]:
+            found: defaultdict[bytes, list[LineRun]] = defaultdict(list)
             for first in range(0, len(starts), _AT_ONCE):
                 rows = connection.execute(
                     sa.select(imported_runs.c.start, imported_runs.c.lines, imported_runs.c.digest).where(
@@ -47,12 +47,12 @@ class ImportedFiles:
                     )
                 )
                 for row in rows:
-                    found[row.start].append(Run(row.start, row.lines, row.digest))
+                    found[row.start].append(LineRun(row.start, row.lines, row.digest))
             return found
 
         return await self._database.read(read) if starts else {}
 
-    async def add(self, workspace_id: str, scope: str, runs: Sequence[Run], imported_at: int) -> None:
+    async def add(self, workspace_id: str, scope: str, runs: Sequence[LineRun], imported_at: int) -> None:
         """Remember runs; durable on return. `imported_at` in ms. Raises Retryable."""
         if not runs:
             return

@@ -50,7 +50,7 @@ class LedgerCount(Struct, frozen=True):
     backfilled: bool = False
 
 
-class Line(NamedTuple):
+class LedgerLine(NamedTuple):
     """The sum of one outcome and reason in a range; by hour if it was asked so, else `hour` is 0."""
 
     hour: int
@@ -74,7 +74,7 @@ class Imbalance(NamedTuple):
     found: int
 
 
-class Books(NamedTuple):
+class LedgerRange(NamedTuple):
     """The hours from `start` to `end` (exclusive, ms) at one moment.
 
     `closed`: the position of each shard at that moment.
@@ -82,7 +82,7 @@ class Books(NamedTuple):
 
     start: int
     end: int
-    lines: Sequence[Line]
+    lines: Sequence[LedgerLine]
     imbalances: Sequence[Imbalance]
     closed: Mapping[int, int]
 
@@ -150,7 +150,7 @@ class Ledger:
 
     async def pages(
         self, workspace_id: str, start: int, end: int, site_id: str | None = None, *, by_hour: bool = False
-    ) -> AsyncGenerator[Books]:
+    ) -> AsyncGenerator[LedgerRange]:
         """As `books`, a part of the range at a time, the newest first, each at a moment of its own.
 
         Every event received stands in one hour, so what the parts count adds up. Raises Invalid
@@ -172,13 +172,13 @@ class Ledger:
 
     async def books(
         self, workspace_id: str, start: int, end: int, site_id: str | None = None, *, by_hour: bool = False
-    ) -> Books:
+    ) -> LedgerRange:
         """The hours that begin from `start` to `end` (exclusive, ms), at one moment.
 
         At most 100 imbalances are listed.
         """
 
-        def read(connection: Connection) -> Books:
+        def read(connection: Connection) -> LedgerRange:
             where = [ledger.c.workspace_id == workspace_id, ledger.c.hour >= start, ledger.c.hour < end]
             letters = [
                 dead_letters.c.workspace_id == workspace_id,
@@ -188,7 +188,7 @@ class Ledger:
             if site_id is not None:
                 where.append(ledger.c.site_id == site_id)
                 letters.append(dead_letters.c.site_id == site_id)
-            return Books(
+            return LedgerRange(
                 start,
                 end,
                 _lines(connection, where, by_hour=by_hour),
@@ -211,7 +211,7 @@ def workspaces(connection: Connection) -> list[str]:
         found.append(name)
 
 
-class Part(NamedTuple):
+class LedgerPart(NamedTuple):
     """Hours of a workspace from `start` to `end` (exclusive, ms) that are read at once."""
 
     workspace_id: str
@@ -221,7 +221,7 @@ class Part(NamedTuple):
 
 async def parts(
     database: Database, start: int, end: int, workspace_id: str | None = None
-) -> AsyncGenerator[Part]:
+) -> AsyncGenerator[LedgerPart]:
     """The hours that begin from `start` to `end` in parts of about PAGE_LINES lines, the newest first.
 
     Of a workspace, or of all. All lines of an hour are in one part. Raises Retryable.
@@ -232,11 +232,11 @@ async def parts(
         while until > start:
             page = partial(_page_before, workspace_id=each, start=start, end=until)
             first = await database.read(page)
-            yield Part(each, first, until)
+            yield LedgerPart(each, first, until)
             until = first
 
 
-def of_part(part: Part) -> Sequence[sa.ColumnElement[bool]]:
+def of_part(part: LedgerPart) -> Sequence[sa.ColumnElement[bool]]:
     """The condition on lines of the ledger."""
     return (
         ledger.c.workspace_id == part.workspace_id,
@@ -286,13 +286,13 @@ def add(connection: Connection, counts: Iterable[LedgerCount]) -> None:
     )
 
 
-def _lines(connection: Connection, where: Sequence[Any], *, by_hour: bool) -> list[Line]:
+def _lines(connection: Connection, where: Sequence[Any], *, by_hour: bool) -> list[LedgerLine]:
     keys = [ledger.c.outcome, ledger.c.reason, ledger.c.backfilled]
     keys = [ledger.c.hour, *keys] if by_hour else keys
     rows = connection.execute(
         sa.select(*keys, sa.func.sum(ledger.c["count"])).where(*where).group_by(*keys).order_by(*keys)
     )
-    lines = [Line(*row) if by_hour else Line(0, *row) for row in rows]
+    lines = [LedgerLine(*row) if by_hour else LedgerLine(0, *row) for row in rows]
     # PostgreSQL sums to a decimal.
     return [line._replace(events=int(line.events)) for line in lines if line.events]
 

@@ -12,7 +12,7 @@ from footfall.state import lease
 from footfall.state.lease import Fence
 from footfall.state.ledger import closed_positions
 from footfall.state.rollups import builds, manifest
-from footfall.state.rollups.manifest import KeptVisits
+from footfall.state.rollups.manifest import ArchivedSessions
 from footfall.state.tables import (
     deletions_announced,
     insert,
@@ -42,7 +42,7 @@ class Deleted(NamedTuple):
     received: int
 
 
-class Retained:
+class RetentionState:
     """`fence`: the worker's lease, for the methods that delete; they raise Conflict when it was taken over.
 
     All raise Retryable when the database is busy or its disk fails.
@@ -106,11 +106,11 @@ class Retained:
         rows = await self._database.read(lambda connection: connection.execute(sa.select(raw_deleted)).all())
         return {row.site_id: Deleted(row.at, row.received) for row in rows}
 
-    async def visits(self) -> list[KeptVisits]:
+    async def visits(self) -> list[ArchivedSessions]:
         """What was kept of visits whose events are deleted, or about to be."""
-        return await self._database.read(manifest.kept_visits)
+        return await self._database.read(manifest.archived_sessions)
 
-    async def delete_raw(self, sites: Mapping[str, Deleted], kept: KeptVisits) -> None:
+    async def delete_raw(self, sites: Mapping[str, Deleted], kept: ArchivedSessions) -> None:
         """These are about to be deleted: nobody takes them for complete from now on, and `kept` counts."""
 
         def write(connection: Connection) -> None:

@@ -35,7 +35,7 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 _RECORD = "INSERT INTO schema_migrations (name, checksum) SELECT {name:String}, {checksum:String}"
 
 
-class Engine(Protocol):
+class MigrationTarget(Protocol):
     """What a migration needs of a store. Both block, and raise FootfallError."""
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
@@ -69,7 +69,7 @@ def migrations(directory: Path = SQL) -> list[Migration]:
     return list(found.values())
 
 
-def migrate(engine: Engine, directory: Path = SQL) -> list[str]:
+def migrate(engine: MigrationTarget, directory: Path = SQL) -> list[str]:
     """Apply what is missing, then check the columns. Returns the names of those applied now.
 
     Raises Misconfigured, naming the file and the engine's error, when one fails; when one
@@ -99,7 +99,7 @@ def migrate(engine: Engine, directory: Path = SQL) -> list[str]:
     return done
 
 
-def check(engine: Engine) -> None:
+def check(engine: MigrationTarget) -> None:
     """Raises Misconfigured when the columns of `events` are not those of `model.columns`."""
     rows = engine.rows(
         "SELECT name, type, default_kind FROM system.columns"
@@ -109,7 +109,7 @@ def check(engine: Engine) -> None:
         raise Misconfigured("the table events is not what this version expects:\n  " + "\n  ".join(wrong))
 
 
-def _apply(engine: Engine, migration: Migration) -> None:
+def _apply(engine: MigrationTarget, migration: Migration) -> None:
     for statement in migration.statements:
         try:
             engine.command(statement)

@@ -23,7 +23,7 @@ _MAX_TIME = 253_402_300_800_000  # the year 10000, in ms
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-class Page(Struct, Generic[T], frozen=True):
+class ListPage(Struct, Generic[T], frozen=True):
     """Some of a list: `items`, out of `total`."""
 
     items: Sequence[T]

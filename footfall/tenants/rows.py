@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table
 
 from footfall.errors import NotFound
-from footfall.tenants.fields import Page, check_page
+from footfall.tenants.fields import ListPage, check_page
 
 T = TypeVar("T")
 N = TypeVar("N")
@@ -58,13 +58,13 @@ def page(
     where: Collection[ColumnElement[bool]],
     limit: int,
     offset: int,
-) -> Page[T]:
+) -> ListPage[T]:
     """Newest first. Raises Invalid for a wrong `limit` or `offset`."""
     check_page(limit, offset)
     total = connection.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
     order = (table.c.created_at.desc(), table.c.id)
     rows = connection.execute(sa.select(table).where(*where).order_by(*order).limit(limit).offset(offset))
-    return Page([make(kind, row) for row in rows.mappings()], total)
+    return ListPage([make(kind, row) for row in rows.mappings()], total)
 
 
 def insert(connection: Connection, table: Table, thing: msgspec.Struct, **further: object) -> None:

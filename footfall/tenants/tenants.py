@@ -16,7 +16,7 @@ from footfall.errors import Invalid, Misconfigured
 from footfall.model.ids import short_id
 from footfall.settings import Settings
 from footfall.tenants import keys, rows, tables, workspaces
-from footfall.tenants.fields import Page
+from footfall.tenants.fields import ListPage
 from footfall.tenants.links import links
 from footfall.tenants.links.targets import check_target, host_of, names_of, own_name, with_port
 from footfall.tenants.model import Key, Link, Site, Workspace
@@ -74,7 +74,7 @@ class Tenants:
         """Raises Invalid."""
         return await self._write(workspaces.create_site, workspace_id, name, origins, timezone)
 
-    async def sites(self, workspace_id: str, limit: int = 100, offset: int = 0) -> Page[Site]:
+    async def sites(self, workspace_id: str, limit: int = 100, offset: int = 0) -> ListPage[Site]:
         """Newest first. Raises Invalid."""
         where = [tables.sites.c.workspace_id == workspace_id]
         return await self._read(rows.page, tables.sites, Site, where, limit, offset)
@@ -146,7 +146,7 @@ class Tenants:
         *,
         domain: str | None = None,
         search: str = "",
-    ) -> Page[Link]:
+    ) -> ListPage[Link]:
         """Newest first; on `domain` only, with `search` in code, URL or title only. Raises Invalid."""
         return await self._read(links.page, workspace_id, self.own, domain, search, limit, offset)
 
@@ -204,7 +204,7 @@ class Tenants:
         """The key and its secret, which is kept nowhere and can never be shown again. Raises Invalid."""
         return await self._write(keys.create, workspace_id, name, scopes)
 
-    async def keys(self, workspace_id: str, limit: int = 100, offset: int = 0) -> Page[Key]:
+    async def keys(self, workspace_id: str, limit: int = 100, offset: int = 0) -> ListPage[Key]:
         """Newest first. Raises Invalid."""
         where = [tables.keys.c.workspace_id == workspace_id]
         return await self._read(rows.page, tables.keys, Key, where, limit, offset)

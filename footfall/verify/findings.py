@@ -75,7 +75,7 @@ class SiteFigures(Struct, kw_only=True):
     log_missing: int = 0
 
 
-class Result(Struct, kw_only=True):
+class VerifyResult(Struct, kw_only=True):
     """`start` and `end` (exclusive) in ms, whole hours. `findings` lists at most 1000 of `total`.
 
     `log_from`: the log holds everything received from here on, so that an earlier hour was only
@@ -96,11 +96,11 @@ class Result(Struct, kw_only=True):
         return sum(finding.level == "error" for finding in self.findings)
 
 
-def merge(results: Iterable[Result]) -> Result:
+def merge(results: Iterable[VerifyResult]) -> VerifyResult:
     """One result for ranges that follow each other. Raises ValueError when there is none."""
     first, *others = results
     sites = {(site.workspace_id, site.site_id): site for site in first.sites}
-    merged = Result(
+    merged = VerifyResult(
         start=first.start,
         end=first.end,
         sites=[],

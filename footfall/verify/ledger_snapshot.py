@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Row
 from footfall.database import Database
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.state.batches import Plan
+from footfall.state.batches import BatchPlan
 from footfall.state.dead_letters.letter import OF_WHOLE_RECORDS
-from footfall.state.ledger import Part, closed_positions, of_part, parts, workspaces
+from footfall.state.ledger import LedgerPart, closed_positions, of_part, parts, workspaces
 from footfall.state.tables import dead_letters, ledger, plans
 from footfall.verify.findings import Key, Position
 
@@ -38,7 +38,7 @@ class Letter(NamedTuple):
     whole: bool
 
 
-class Books(NamedTuple):
+class LedgerSnapshot(NamedTuple):
     """`counts`: events by outcome; what a tally of the log says is dropped or lost again, by its reason.
 
     `letters` by their positions. `closed`: by shard the offset of the last record done with.
@@ -47,7 +47,7 @@ class Books(NamedTuple):
     counts: dict[Key, Counter[str]]
     letters: Mapping[Position, Letter]
     closed: Mapping[int, int]
-    plans: Sequence[Plan]
+    plans: Sequence[BatchPlan]
 
     def first_open_seq(self, shard: int) -> int:
         """The first seq of the shard above what is closed."""
@@ -62,7 +62,7 @@ class Books(NamedTuple):
         )
 
 
-async def read_books(database: Database, start: int, end: int, workspace_id: str | None) -> Books:
+async def read_snapshot(database: Database, start: int, end: int, workspace_id: str | None) -> LedgerSnapshot:
     """The hours that begin from `start` to `end` (exclusive, ms) of a workspace, or of all.
 
     Raises Retryable when the database is busy.
@@ -77,7 +77,7 @@ async def read_books(database: Database, start: int, end: int, workspace_id: str
             [
                 row
                 for each in every
-                for row in connection.execute(line.where(*of_part(Part(each, start, end)))).all()
+                for row in connection.execute(line.where(*of_part(LedgerPart(each, start, end)))).all()
             ],
             connection.execute(letter.where(*_where(dead_letters, start, end, workspace_id))).all(),
             closed_positions(connection),
@@ -88,7 +88,7 @@ async def read_books(database: Database, start: int, end: int, workspace_id: str
     return await asyncio.to_thread(_books, *await database.read(read))
 
 
-def _books(lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequence[str]) -> Books:
+def _books(lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequence[str]) -> LedgerSnapshot:
     counts: dict[Key, Counter[str]] = {}
     for row in lines:
         outcomes = counts.setdefault((row.workspace_id, row.site_id, row.hour), Counter())
@@ -105,7 +105,9 @@ def _books(lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequ
         )
         for row in letters
     }
-    return Books(counts, kept, closed, [msgspec.json.decode(body, type=Plan) for body in bodies])
+    return LedgerSnapshot(
+        counts, kept, closed, [msgspec.json.decode(body, type=BatchPlan) for body in bodies]
+    )
 
 
 async def first_received(database: Database, since: int) -> int:
@@ -116,7 +118,7 @@ async def first_received(database: Database, since: int) -> int:
         firsts = (
             connection.scalar(
                 sa.select(ledger.c.hour)
-                .where(*of_part(Part(each, since, _END)), ledger.c.outcome == "received")
+                .where(*of_part(LedgerPart(each, since, _END)), ledger.c.outcome == "received")
                 .order_by(ledger.c.hour)
                 .limit(1)
             )

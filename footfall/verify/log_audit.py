@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from footfall.eventlog.port import EventLog, Gone
+from footfall.eventlog.port import EventLog, GoneRecords
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import not_compared
@@ -15,8 +15,8 @@ from footfall.store.port import Store
 from footfall.tenants.model import DEFAULT_WORKSPACE
 from footfall.verify import store_queries
 from footfall.verify.findings import EXAMPLES, Finding, Key, Position, finding, positions
-from footfall.verify.ledger_snapshot import Books
-from footfall.verify.log_records import SLACK, Group, Logged, groups, held, next_readable
+from footfall.verify.ledger_snapshot import LedgerSnapshot
+from footfall.verify.log_records import SLACK, Logged, RecordGroup, groups, held, next_readable
 
 # Ids of events that were left out as duplicates, whose first copies are looked for at once.
 _MOST_ASKED = 5000
@@ -48,7 +48,7 @@ class LogAudit:
         self,
         log: EventLog,
         store: Store,
-        books: Books,
+        books: LedgerSnapshot,
         start: int,
         end: int,
         workspace_id: str | None,
@@ -166,7 +166,7 @@ class LogAudit:
         if wrong.count > discarded:
             yield finding("not_a_duplicate", key, discarded, wrong.count, positions(wrong.first))
 
-    def _compare(self, group: Group, found: dict[int, list[int]], gone: Sequence[Gone]) -> None:
+    def _compare(self, group: RecordGroup, found: dict[int, list[int]], gone: Sequence[GoneRecords]) -> None:
         for record in group.records:
             there = set(found.pop(record.offset, ()))
             if not self._wanted(record):

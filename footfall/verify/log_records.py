@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 from footfall.errors import Retryable
-from footfall.eventlog.port import EventLog, Stored
+from footfall.eventlog.port import EventLog, StoredRecord
 from footfall.model.reasons import Reason
 from footfall.model.record import NIL_ID, SEQ_PER_RECORD, decode
 from footfall.state.ledger import hour_of, received
@@ -46,7 +46,7 @@ class Logged(NamedTuple):
     readable: bool = True
 
 
-class Group(NamedTuple):
+class RecordGroup(NamedTuple):
     """Records of one shard that follow each other."""
 
     shard: int
@@ -70,7 +70,7 @@ class Group(NamedTuple):
         return max(first, _EARLIEST), min(last, _LATEST)
 
 
-async def oldest(log: EventLog, shard: int) -> Stored | None:
+async def oldest(log: EventLog, shard: int) -> StoredRecord | None:
     """The first record that the log still holds of a shard; None if there is none. Raises Retryable."""
     return next(iter(await log.read(shard, -1, 1, 1)), None)
 
@@ -78,7 +78,7 @@ async def oldest(log: EventLog, shard: int) -> Stored | None:
 class Held(NamedTuple):
     """What the log holds of the closed records of a shard: the first one, and the offset of the last one."""
 
-    first: Stored
+    first: StoredRecord
     last: int
 
 
@@ -119,7 +119,7 @@ def cannot_be_read(shard: int, after: int, last: int) -> Retryable:
     )
 
 
-async def next_readable(log: EventLog, shard: int, after: int, upto: int) -> Stored | None:
+async def next_readable(log: EventLog, shard: int, after: int, upto: int) -> StoredRecord | None:
     """The first record above `after` that is not damaged; None if there is none up to `upto`.
 
     When a damaged one was appended is only guessed: its file may bear the time of a copy. Raises Retryable.
@@ -139,7 +139,7 @@ async def next_readable(log: EventLog, shard: int, after: int, upto: int) -> Sto
     return None
 
 
-async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> AsyncGenerator[Group]:
+async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> AsyncGenerator[RecordGroup]:
     """All records of `shard` up to offset `upto` that may have been received from `start` to `end` (ms).
 
     Raises Retryable when the log fails.
@@ -167,11 +167,11 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
         if chunk:
             after = chunk[-1].offset
         if records and (not going or events >= _GROUP_EVENTS or len(records) >= _GROUP_EVENTS):
-            yield Group(shard, records)
+            yield RecordGroup(shard, records)
             records, events = [], 0
 
 
-def _is_late(entry: Stored, until: int) -> bool:
+def _is_late(entry: StoredRecord, until: int) -> bool:
     """Whether it was appended from `until` (ms) on; when a damaged one was, nobody knows."""
     return entry.data is not None and entry.appended_at * 1000 >= until
 
@@ -192,11 +192,11 @@ async def last_before(log: EventLog, shard: int, bounds: tuple[int, int], at: in
     return low
 
 
-def _decode(entries: Sequence[Stored]) -> list[Logged]:
+def _decode(entries: Sequence[StoredRecord]) -> list[Logged]:
     return [_logged(entry) for entry in entries]
 
 
-def _logged(entry: Stored) -> Logged:
+def _logged(entry: StoredRecord) -> Logged:
     try:
         record = None if entry.data is None else decode(entry.data)
     except ValueError:

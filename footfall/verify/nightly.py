@@ -9,7 +9,7 @@ from footfall.metrics import VERIFY_FINDINGS, VERIFY_TIMESTAMP
 from footfall.runtime.daily import Daily
 from footfall.state.ledger import HOUR
 from footfall.state.ranges import iso
-from footfall.verify.findings import Result
+from footfall.verify.findings import VerifyResult
 from footfall.verify.verifier import Verifier
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ def nightly_verify(verifier: Verifier, data: Path) -> Daily:
     return Daily("verify", data / "verified.json", verify)
 
 
-def report(day: date, result: Result) -> None:
+def report(day: date, result: VerifyResult) -> None:
     """Make the result of a day known."""
     VERIFY_FINDINGS.set(result.errors)
     VERIFY_TIMESTAMP.set_to_current_time()

@@ -9,7 +9,7 @@ from footfall.errors import Retryable
 T = TypeVar("T")
 
 
-class Stopped(Retryable):
+class ServerStopping(Retryable):
     """The server is stopping; the next one can be asked."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ async def before(stop: asyncio.Event | None, work: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise Stopped
+            raise ServerStopping
         return working.result()
     finally:
         stopped.cancel()

@@ -23,7 +23,7 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import not_compared
 from footfall.state.ledger import HOUR, hour_of
 from footfall.state.ranges import iso
-from footfall.state.retention import Deleted, Retained
+from footfall.state.retention import Deleted, RetentionState
 from footfall.state.rollups.builds import Builds
 from footfall.store.port import Store
 from footfall.verify.busy import Busy, Piece, cut
@@ -34,17 +34,17 @@ from footfall.verify.findings import (
     Check,
     Finding,
     Key,
-    Result,
+    VerifyResult,
     figures,
     finding,
     merge,
     positions,
 )
-from footfall.verify.ledger_snapshot import Books, first_received, read_books
+from footfall.verify.ledger_snapshot import LedgerSnapshot, first_received, read_snapshot
 from footfall.verify.log_audit import LogAudit
 from footfall.verify.rollups import RollupVerifier
 from footfall.verify.store_queries import DoubledId, Rows
-from footfall.verify.until_stop import Stopped, before
+from footfall.verify.until_stop import ServerStopping, before
 
 # Records with rows above what is closed: those of two batches at most.
 _MOST_OPEN = 250_000
@@ -82,11 +82,11 @@ class Verifier:
         self._window = int(window * 1000)
         self._limit = limit
         self._rollups = RollupVerifier(store, Builds(database))
-        self._retained = Retained(database)
+        self._retained = RetentionState(database)
 
     async def run(
         self, start: int, end: int, workspace_id: str | None = None, stop: asyncio.Event | None = None
-    ) -> Result:
+    ) -> VerifyResult:
         """Compare the hours of receipt from `start` to `end` (ms, whole hours), of a workspace or of all.
 
         What it costs follows what there is, not how long the range is. Once `stop` is set it answers with
@@ -95,12 +95,12 @@ class Verifier:
         Raises Retryable when a part does not answer, or nothing is done at a stop, and Invalid when the range
         is no range.
         """
-        result = Result(start=start, end=start, sites=[], findings=[], total=0, log_from=0, notes=[])
+        result = VerifyResult(start=start, end=start, sites=[], findings=[], total=0, log_from=0, notes=[])
         pieces = await before(stop, self.pieces(start, end, workspace_id))
         for piece in pieces:
             try:
                 done = await before(stop, self._piece(piece.start, piece.end, workspace_id))
-            except Stopped:
+            except ServerStopping:
                 if result.end == start:
                     raise
                 break
@@ -111,7 +111,7 @@ class Verifier:
             return result
         try:
             more = await before(stop, self._whole(start, result.end, workspace_id))
-        except Stopped:
+        except ServerStopping:
             result.notes.append(
                 "ids that came twice and rollups were not compared: the comparison was stopped"
             )
@@ -121,13 +121,13 @@ class Verifier:
             result.notes.append(f"stopped: what was received from {iso(result.end)} on was not compared")
         return result
 
-    async def _whole(self, start: int, end: int, workspace_id: str | None) -> Result:
+    async def _whole(self, start: int, end: int, workspace_id: str | None) -> VerifyResult:
         """What is compared of the whole range at once."""
         found = await self._doubled_ids(start, end, workspace_id)
         found += await self._rollups.run(start, end, workspace_id)
         notes = await self._rollups.not_compared(start, end, workspace_id)
         listed = found[:MOST_FINDINGS]
-        return Result(
+        return VerifyResult(
             start=start, end=end, sites=[], findings=listed, total=len(found), log_from=0, notes=notes
         )
 
@@ -138,7 +138,7 @@ class Verifier:
         busy = Busy(self._store, self._log, self._database, workspace_id)
         return cut(await busy.hours(start, end))
 
-    async def _piece(self, start: int, end: int, workspace_id: str | None) -> Result:
+    async def _piece(self, start: int, end: int, workspace_id: str | None) -> VerifyResult:
         result, moving = await self._attempt(start, end, workspace_id)
         for _ in range(_ATTEMPTS - 1):
             if not moving or not result.total:
@@ -155,9 +155,9 @@ class Verifier:
         result.findings = result.findings[:MOST_FINDINGS]
         return result
 
-    async def _attempt(self, start: int, end: int, workspace_id: str | None) -> tuple[Result, set[Key]]:
+    async def _attempt(self, start: int, end: int, workspace_id: str | None) -> tuple[VerifyResult, set[Key]]:
         """Compare once. Also: the hours whose dead letters changed meanwhile."""
-        books = await read_books(self._database, start, end, workspace_id)
+        books = await read_snapshot(self._database, start, end, workspace_id)
         rows = Rows(self._store, start, end, workspace_id)
         open_from = {shard: books.first_open_seq(shard) for shard in books.closed}
         by_hour = await rows.by_hour(open_from)
@@ -178,11 +178,11 @@ class Verifier:
         ]
         open_records = await rows.open_records(open_from, _MOST_OPEN) if _any_open(by_hour) else {}
         # Read after the rows: whatever was inserted then is planned or closed now.
-        later = await read_books(self._database, start, end, workspace_id)
+        later = await read_snapshot(self._database, start, end, workspace_id)
         found += _out_of_plan(later, open_records)
         found, notes = _not_deleted(found, await self._retained.deleted())
         notes += [FIRSTS_UNKNOWN] if audit.firsts_unknown else []
-        result = Result(
+        result = VerifyResult(
             start=start,
             end=end,
             sites=figures(books.counts, by_hour, audit.figures),
@@ -259,7 +259,7 @@ def _pairs(doubled: DoubledId) -> Iterable[tuple[int, int]]:
     return zip(doubled.received_at, doubled.received_at[1:], strict=False)
 
 
-def _balance(books: Books) -> list[Finding]:
+def _balance(books: LedgerSnapshot) -> list[Finding]:
     found: list[Finding] = []
     letters: Counter[Key] = Counter()
     for letter in books.letters.values():
@@ -275,7 +275,7 @@ def _balance(books: Books) -> list[Finding]:
     return found
 
 
-def _stored(books: Books, by_hour: Mapping[Key, tuple[int, int]]) -> list[Finding]:
+def _stored(books: LedgerSnapshot, by_hour: Mapping[Key, tuple[int, int]]) -> list[Finding]:
     found: list[Finding] = []
     for key in sorted(books.counts.keys() | by_hour.keys()):
         expected = books.counts.get(key, Counter[str]())["stored"]
@@ -289,7 +289,7 @@ def _any_open(by_hour: Mapping[Key, tuple[int, int]]) -> bool:
     return any(above for _, above in by_hour.values())
 
 
-def _out_of_plan(books: Books, records: Mapping[tuple[int, int], Key]) -> list[Finding]:
+def _out_of_plan(books: LedgerSnapshot, records: Mapping[tuple[int, int], Key]) -> list[Finding]:
     places: dict[Key, list[tuple[int, int]]] = {}
     for (shard, offset), key in records.items():
         if not books.knows(shard, offset):
@@ -299,10 +299,10 @@ def _out_of_plan(books: Books, records: Mapping[tuple[int, int], Key]) -> list[F
     ]
 
 
-def _moving(before: Books, after: Books) -> set[Key]:
+def _moving(before: LedgerSnapshot, after: LedgerSnapshot) -> set[Key]:
     """The hours of letters that the worker has, or that came or went in between."""
 
-    def of(books: Books) -> set[tuple[tuple[int, int], Key]]:
+    def of(books: LedgerSnapshot) -> set[tuple[tuple[int, int], Key]]:
         # A letter of a batch closed since is not part of what is compared.
         return {
             (position, letter.key)

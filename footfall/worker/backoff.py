@@ -21,11 +21,11 @@ _OPENS_AT = 3  # failures in a row
 T = TypeVar("T")
 
 
-class Stopped(Exception):
+class StopRequested(Exception):
     """The worker was told to stop while it waited."""
 
 
-class Patience:
+class Backoff:
     """Waits between attempts, until `stop` is set: then it raises Stopped."""
 
     def __init__(self, stop: asyncio.Event) -> None:
@@ -36,7 +36,7 @@ class Patience:
         longest = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
         # stamina's pauses cannot be cut short by an event.
         if await set_within(self.stop, random.uniform(longest / 2, longest)):  # noqa: S311 -- jitter is no secret
-            raise Stopped
+            raise StopRequested
 
     async def until_done(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it raises no Retryable. Raises Stopped."""
@@ -57,7 +57,7 @@ class Breaker:
     breaker guards many callers of one service; here there is one, and it has to wait anyway.)
     """
 
-    def __init__(self, store: Store, patience: Patience) -> None:
+    def __init__(self, store: Store, patience: Backoff) -> None:
         self._store = store
         self._patience = patience
         self._failures = 0

@@ -7,7 +7,7 @@ Python touches each event once per column and never builds a row. All times are 
 from collections.abc import Iterable
 from typing import Any
 
-from footfall.model.record import RawEvent, Record, Visit, event_positions
+from footfall.model.record import RawEvent, Record, SenderContext, event_positions
 
 Columns = dict[str, list[Any]]
 
@@ -23,7 +23,7 @@ def columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
     `session_id` is the client's own, 0 where it has none.
     """
     events: list[RawEvent] = []
-    visits: list[Visit] = []  # of each event
+    visits: list[SenderContext] = []  # of each event
     received_at: list[int] = []
     source: list[str] = []
     workspace_id: list[str] = []

@@ -25,7 +25,7 @@ _EVENT_BYTES = 256  # of an event, where no record says how large its events are
 log = structlog.get_logger(__name__)
 
 
-class DeadShare:
+class DeadLetterRate:
     """Counts what was closed, by batch. `most` of the events of a minute; `clock` in seconds, any origin."""
 
     def __init__(self, most: float = 0.2, clock: Callable[[], float] = time.monotonic) -> None:

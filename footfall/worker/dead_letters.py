@@ -22,9 +22,9 @@ from footfall.state.dead_letters.letter import NEWER_FORMAT, UNDECODABLE, DeadLe
 from footfall.state.dead_letters.letters import DeadLetters, Settled
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
-from footfall.worker.backoff import Breaker, Patience
+from footfall.worker.backoff import Backoff, Breaker
 from footfall.worker.dedup.keys import Ids, Mask
-from footfall.worker.dedup.restore import Memory
+from footfall.worker.dedup.restore import DurableRecentIds
 from footfall.worker.insert import Allowed, insert_exactly, there
 from footfall.worker.prepare import Attempt, Preparer
 from footfall.worker.threads import in_thread
@@ -67,8 +67,8 @@ class Retries:
         store: Store,
         letters: DeadLetters,
         preparer: Preparer,
-        memory: Memory,
-        patience: Patience,
+        memory: DurableRecentIds,
+        patience: Backoff,
         breaker: Breaker,
         allowed: Allowed,
         reach: float,

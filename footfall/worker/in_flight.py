@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from footfall.eventlog.port import EventLog, Stored
+from footfall.eventlog.port import EventLog, StoredRecord
 from footfall.model.record import decode
 from footfall.state.ledger import Waiting, hour_of, received
 from footfall.tenants.model import DEFAULT_WORKSPACE
@@ -71,7 +71,7 @@ class InFlightCounter:
         self._closed, self._counts, self._complete, self._counted_at = dict(closed), counts, complete, asked
 
 
-def _events(chunk: Sequence[Stored]) -> _Counts:
+def _events(chunk: Sequence[StoredRecord]) -> _Counts:
     counts: _Counts = Counter()
     for entry in chunk:
         try:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from footfall.errors import RowRefused, StoreDown
 from footfall.metrics import INSERT_SECONDS, STORE_ERRORS
-from footfall.state.batches import Plan
+from footfall.state.batches import BatchPlan
 from footfall.store.port import Store
 from footfall.worker.backoff import Breaker
 
@@ -110,7 +110,7 @@ async def there(store: Store, rows: pa.Table) -> NDArray[np.bool_]:
     return found
 
 
-async def present(store: Store, plan: Plan) -> set[tuple[int, int]]:
+async def present(store: Store, plan: BatchPlan) -> set[tuple[int, int]]:
     """Shard and seq of what is in the store of a plan. Raises StoreDown."""
     await store.settle()
     return {

@@ -14,7 +14,7 @@ from footfall.worker.reader import Placed
 _NOBODYS = DEFAULT_WORKSPACE
 
 
-class Books:
+class BatchLedger:
     """The counts of one batch. Letters are not among them: closing a batch counts those itself."""
 
     def __init__(self, records: Iterable[Placed]) -> None:

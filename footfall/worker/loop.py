@@ -24,17 +24,17 @@ from footfall.errors import Retryable
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.runtime.background import set_within
 from footfall.settings import Settings
-from footfall.state.batches import Batches, Range
+from footfall.state.batches import Batches, SeqRange
 from footfall.state.dead_letters.letter import NEWER_FORMAT
 from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.lease import Fence, Lease
 from footfall.store.port import Store
-from footfall.worker.backoff import Breaker, Patience, Stopped
-from footfall.worker.dead_letter_rate import DeadShare, tell
+from footfall.worker.backoff import Backoff, Breaker, StopRequested
+from footfall.worker.dead_letter_rate import DeadLetterRate, tell
 from footfall.worker.dead_letters import Retries
 from footfall.worker.dedup.index import RecentIds
-from footfall.worker.dedup.restore import Memory
-from footfall.worker.dedup.sorted_run import Run, sort
+from footfall.worker.dedup.restore import DurableRecentIds
+from footfall.worker.dedup.sorted_run import SortedRun, sort
 from footfall.worker.gone import book_gone
 from footfall.worker.insert import insert_exactly, present
 from footfall.worker.marks import Marks
@@ -47,7 +47,7 @@ from footfall.worker.obstacles import (
     too_many,
 )
 from footfall.worker.prepare import Prepared, Preparer
-from footfall.worker.reader import Batch, PlannedMissing, Reader, begin, read_again
+from footfall.worker.reader import BatchReader, PlannedMissing, RecordBatch, begin, read_again
 from footfall.worker.sessions import Sessions
 from footfall.worker.threads import in_thread
 
@@ -83,13 +83,15 @@ class Worker:
         self._settings = settings
         self._sessions = Sessions(timeout=settings.session_timeout, memory=settings.session_memory)
         self._recent = RecentIds(settings.recent_ids, settings.recent_ids_window)
-        self._memory = Memory(self._recent, settings.data / "recent-ids", settings.recent_ids_window)
+        self._memory = DurableRecentIds(
+            self._recent, settings.data / "recent-ids", settings.recent_ids_window
+        )
         self._marks = Marks(settings.data / "store")
         self._preparer = Preparer(self._sessions, self._recent)
-        self._dead_share = DeadShare(settings.dead_letter_share)
+        self._dead_share = DeadLetterRate(settings.dead_letter_share)
         self._pauses = Pauses()
         self._started = False
-        self._reader: Reader | None = None
+        self._reader: BatchReader | None = None
         self._stored = 0
         self._refused = 0  # by the store, of the last batch
         self._looked = 0.0
@@ -110,16 +112,16 @@ class Worker:
 
         Raises Conflict when another worker took over.
         """
-        with contextlib.suppress(Stopped):
-            await self._work(Patience(stop), until_empty=False)
+        with contextlib.suppress(StopRequested):
+            await self._work(Backoff(stop), until_empty=False)
 
     async def drain(self) -> int:
         """Work until the log is empty, however often the store fails. Returns the events stored."""
         before = self._stored
-        await self._work(Patience(asyncio.Event()), until_empty=True)
+        await self._work(Backoff(asyncio.Event()), until_empty=True)
         return self._stored - before
 
-    async def _work(self, patience: Patience, *, until_empty: bool) -> None:
+    async def _work(self, patience: Backoff, *, until_empty: bool) -> None:
         stop = patience.stop
         self._patience = patience
         self._breaker = Breaker(self._store, patience)
@@ -136,7 +138,7 @@ class Worker:
         )
         reader = await self._start()
         inserting: asyncio.Task[None] | None = None
-        pending: list[Run] = []
+        pending: list[SortedRun] = []
         try:
             while not stop.is_set():
                 found = await reader.read_on()
@@ -174,7 +176,7 @@ class Worker:
             finally:
                 await self._memory.close(reader.done_positions)
 
-    async def _start(self) -> Reader:
+    async def _start(self) -> BatchReader:
         """Remember what is needed, finish what a crash left open, then read on behind what is closed."""
         until_done = self._patience.until_done
         self._pauses.over()
@@ -197,16 +199,16 @@ class Worker:
             await self._insert_and_close(prepared, uncertain=True)
         closed = await until_done(self._batches.positions)
         await self._release(closed)
-        self._reader = Reader(self._log, closed, self._settings)
+        self._reader = BatchReader(self._log, closed, self._settings)
         return self._reader
 
-    async def _begun(self, batch: Batch) -> Batch:
+    async def _begun(self, batch: RecordBatch) -> RecordBatch:
         """The batch as it is in the log from now on. Before it is prepared, and so before its plan."""
         if await self._patience.until_done(lambda: begin(self._log, batch.ranges)):
             return batch
         return await self._patience.until_done(lambda: self._read_again(batch.ranges))
 
-    async def _read_again(self, ranges: Sequence[Range]) -> Batch:
+    async def _read_again(self, ranges: Sequence[SeqRange]) -> RecordBatch:
         try:
             await begin(self._log, ranges)
             return await read_again(self._log, ranges)
@@ -223,7 +225,7 @@ class Worker:
                     lambda shard=shard: self._log.commit(WORKER, shard, closed[shard])
                 )
 
-    async def _prepared(self, batch: Batch, pending: Sequence[Run] = ()) -> Prepared:
+    async def _prepared(self, batch: RecordBatch, pending: Sequence[SortedRun] = ()) -> Prepared:
         return await in_thread(self._preparer.prepare, batch, pending)
 
     async def _admitted(self, prepared: Prepared) -> Prepared:
@@ -246,7 +248,7 @@ class Worker:
         full = await self._patience.until_done(lambda: self._dead_letters.full(prepared.closing.dead_letters))
         return no_room(full) if full else None
 
-    def _newer(self, batch: Batch) -> Obstacle | None:
+    def _newer(self, batch: RecordBatch) -> Obstacle | None:
         if self._settings.newer_records == "set_aside":
             return None
         found = next((placed for placed in batch.records if placed.reason == NEWER_FORMAT), None)

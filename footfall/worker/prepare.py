@@ -22,7 +22,7 @@ from footfall import metrics
 from footfall.enrich.pipeline import Pipeline
 from footfall.model.columns import NAMES
 from footfall.model.record import RawEvent, Record, event_positions
-from footfall.state.batches import Closing, Plan
+from footfall.state.batches import BatchPlan, Closing
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.ledger import is_backfilled
 from footfall.state.stored_row import StoredRow
@@ -32,9 +32,9 @@ from footfall.worker.columnar import Columns, columns
 from footfall.worker.dead_letter_rate import Weight, weigh
 from footfall.worker.dedup.index import RecentIds
 from footfall.worker.dedup.keys import ID_BYTES, Ids, Mask, payload_digests
-from footfall.worker.dedup.sorted_run import Run
-from footfall.worker.ledger_counts import Books, letter_of_record, letters_of_events
-from footfall.worker.reader import Batch, Placed
+from footfall.worker.dedup.sorted_run import SortedRun
+from footfall.worker.ledger_counts import BatchLedger, letter_of_record, letters_of_events
+from footfall.worker.reader import Placed, RecordBatch
 from footfall.worker.sessions import Sessions
 
 log = structlog.get_logger(__name__)
@@ -59,8 +59,8 @@ class FirstCopies(NamedTuple):
 class Prepared(NamedTuple):
     """A batch that only has to be inserted, and then closed."""
 
-    plan: Plan
-    batch: Batch
+    plan: BatchPlan
+    batch: RecordBatch
     rows: pa.Table
     closing: Closing
     ids: Ids  # those that clients sent with `rows`: known as soon as the batch is closed
@@ -97,9 +97,9 @@ class Preparer:
     @metrics.ENRICH_SECONDS.time()
     def prepare(
         self,
-        batch: Batch,
-        pending: Sequence[Run] = (),
-        plan: Plan | None = None,
+        batch: RecordBatch,
+        pending: Sequence[SortedRun] = (),
+        plan: BatchPlan | None = None,
         present: Container[Position] = (),
     ) -> Prepared:
         """All that a batch needs no store for.
@@ -120,9 +120,9 @@ class Preparer:
 
     def _prepare(
         self,
-        batch: Batch,
-        pending: Sequence[Run],
-        plan: Plan | None,
+        batch: RecordBatch,
+        pending: Sequence[SortedRun],
+        plan: BatchPlan | None,
         present: Container[Position],
         *,
         refused: Collection[Position] = (),
@@ -130,7 +130,7 @@ class Preparer:
     ) -> Prepared:
         now = int(time.time() * 1000)
         records = batch.records
-        books = Books(records)
+        books = BatchLedger(records)
         rows, events, dead = _unpack(records)
         copies = copies or self._first_copies(rows, events, pending, present)
         ids, keep = copies
@@ -197,7 +197,7 @@ class Preparer:
         self,
         rows: Columns,
         events: Sequence[RawEvent],
-        pending: Sequence[Run],
+        pending: Sequence[SortedRun],
         present: Container[Position],
     ) -> FirstCopies:
         """Decide which events are duplicates.
@@ -292,9 +292,9 @@ def _columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
     return rows
 
 
-def _new_plan(batch: Batch, occurred_at: Sequence[int], now: int) -> Plan:
+def _new_plan(batch: RecordBatch, occurred_at: Sequence[int], now: int) -> BatchPlan:
     """A plan for `batch`, whose rows occurred at these times (ms)."""
-    return Plan(
+    return BatchPlan(
         id=uuid.uuid4().hex,
         ranges=batch.ranges,
         rows=len(occurred_at),

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import structlog
 
 from footfall.errors import Retryable
-from footfall.eventlog.port import EventLog, Stored
+from footfall.eventlog.port import EventLog, StoredRecord
 from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record, decode, event_positions
 from footfall.settings import Settings
-from footfall.state.batches import Range
+from footfall.state.batches import SeqRange
 from footfall.state.dead_letters.letter import DAMAGED, NEWER_FORMAT, UNDECODABLE
 from footfall.worker.threads import in_thread
 
@@ -43,10 +43,10 @@ class Placed(NamedTuple):
     data: bytes | None = None
 
 
-class Batch(NamedTuple):
+class RecordBatch(NamedTuple):
     """What is stored together: a range of each shard it has records of."""
 
-    ranges: tuple[Range, ...]
+    ranges: tuple[SeqRange, ...]
     records: Sequence[Placed]
 
 
@@ -57,7 +57,7 @@ class _Trouble(NamedTuple):
     due: float
 
 
-class Reader:
+class BatchReader:
     """Reads every shard on from its position, and knows how far all of it is done.
 
     A shard that cannot be read now does not keep the others from being read.
@@ -164,7 +164,7 @@ class Reader:
         self._troubles[key] = _Trouble(failures, time.monotonic() + pause)
         log.warning("the log cannot be read now", problem=str(error), failures=failures)
 
-    def cut(self) -> Batch:
+    def cut(self) -> RecordBatch:
         """Take the next batch from what waits: at least one record, else within the limits."""
         rows = size = count = 0
         for placed in self._waiting:
@@ -177,9 +177,9 @@ class Reader:
         self._rows -= sum(map(_rows, taken))
         self._bytes -= sum(placed.size for placed in taken)
         self._waiting_since = time.monotonic()
-        return Batch(_ranges(taken), taken)
+        return RecordBatch(_ranges(taken), taken)
 
-    def done(self, batch: Batch) -> None:
+    def done(self, batch: RecordBatch) -> None:
         """`batch` is stored and closed."""
         for part in batch.ranges:
             self._done[part.shard] = part.last_offset
@@ -205,7 +205,7 @@ class PlannedMissing(Retryable):
         self.shard = shard
 
 
-async def begin(eventlog: EventLog, ranges: Sequence[Range]) -> bool:
+async def begin(eventlog: EventLog, ranges: Sequence[SeqRange]) -> bool:
     """Nothing of these ranges is changed in the log any more. False: something may have been already.
 
     Raises Retryable.
@@ -213,7 +213,7 @@ async def begin(eventlog: EventLog, ranges: Sequence[Range]) -> bool:
     return all([await eventlog.begin(part.shard, part.first_offset, part.last_offset) for part in ranges])
 
 
-async def read_again(eventlog: EventLog, ranges: Sequence[Range]) -> Batch:
+async def read_again(eventlog: EventLog, ranges: Sequence[SeqRange]) -> RecordBatch:
     """The records of a batch that was planned before, from the first to the last of each range.
 
     What is between them and left out was no record then. Raises Retryable when the log cannot
@@ -231,10 +231,10 @@ async def read_again(eventlog: EventLog, ranges: Sequence[Range]) -> Batch:
             records += await in_thread(_decode, part.shard, wanted)
             after = stored[-1].offset
         await _prove_complete(eventlog, part, records)
-    return Batch(tuple(ranges), records)
+    return RecordBatch(tuple(ranges), records)
 
 
-async def _prove_complete(eventlog: EventLog, part: Range, records: Sequence[Placed]) -> None:
+async def _prove_complete(eventlog: EventLog, part: SeqRange, records: Sequence[Placed]) -> None:
     """Raises Retryable unless both ends of `part` were read, or are gone for good."""
     there = {placed.offset for placed in records if placed.shard == part.shard}
     absent = {part.first_offset, part.last_offset} - there
@@ -253,11 +253,11 @@ async def _prove_complete(eventlog: EventLog, part: Range, records: Sequence[Pla
     log.error("a batch that was left open lacks records that are gone from the log", lacking=which)
 
 
-def _decode(shard: int, stored: Iterable[Stored]) -> list[Placed]:
+def _decode(shard: int, stored: Iterable[StoredRecord]) -> list[Placed]:
     return [_placed(shard, entry) for entry in stored]
 
 
-def _placed(shard: int, entry: Stored) -> Placed:
+def _placed(shard: int, entry: StoredRecord) -> Placed:
     offset, appended_at, data = entry
     if data is None:
         return Placed(shard, offset, appended_at, 0, None, DAMAGED)
@@ -274,12 +274,12 @@ def _rows(placed: Placed) -> int:
     return max(1, len(placed.record.events)) if placed.record else 1
 
 
-def _ranges(records: Iterable[Placed]) -> tuple[Range, ...]:
+def _ranges(records: Iterable[Placed]) -> tuple[SeqRange, ...]:
     bounds: dict[int, tuple[int, int]] = {}
     for placed in records:
         first, _ = bounds.get(placed.shard, (placed.offset, placed.offset))
         bounds[placed.shard] = (first, placed.offset)
     return tuple(
-        Range(shard, first, last, event_positions(first, 1)[0], event_positions(last, SEQ_PER_RECORD)[-1])
+        SeqRange(shard, first, last, event_positions(first, 1)[0], event_positions(last, SEQ_PER_RECORD)[-1])
         for shard, (first, last) in bounds.items()
     )

@@ -14,10 +14,10 @@ from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.http.server import serve_http
 from footfall.model.ids import uuid7
-from footfall.model.record import RawEvent, Record, Tally, Visit, encode
+from footfall.model.record import RawEvent, Record, SenderContext, Tally, encode
 from footfall.runtime.tcp_ports import free_port
 from footfall.settings import load
-from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.dead_letters.letter import event_letter
 from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.ledger import HOUR, Ledger, LedgerCount
@@ -57,8 +57,8 @@ class Books:
         """Close one batch, of the next record of SHARD."""
         offset = self._offset
         self._offset += 1
-        plan = Plan(
-            uuid.uuid4().hex, (Range(SHARD, offset, offset, offset * 4096, offset * 4096),), 1, 0, 0, 1
+        plan = BatchPlan(
+            uuid.uuid4().hex, (SeqRange(SHARD, offset, offset, offset * 4096, offset * 4096),), 1, 0, 0, 1
         )
         await self.batches.plan(plan)
         await self.batches.close(plan, Closing(counts, letters))
@@ -129,7 +129,7 @@ def record(workspace, *events, received_at=NINE + 5, tallies=(), source="api", v
         workspace,
         source,
         list(events),
-        visits or [Visit("Firefox", country_code="DE", city="Ulm", latitude=48.4, longitude=10.0)],
+        visits or [SenderContext("Firefox", country_code="DE", city="Ulm", latitude=48.4, longitude=10.0)],
         [Tally(*tally) for tally in tallies],
         "key_1",
     )

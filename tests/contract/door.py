@@ -7,10 +7,10 @@ import time
 import httpx
 
 from footfall.collect.app import create_app
-from footfall.collect.clicks import Clicks
+from footfall.collect.clicks import ClickBuffer
 from footfall.collect.client import Proxies
 from footfall.collect.door import Door
-from footfall.collect.sender_context import Visitors
+from footfall.collect.sender_context import SenderContexts
 from footfall.collect.tally import Tallies
 from footfall.components import with_losses
 from footfall.enrich.geo import GeoReader
@@ -81,13 +81,13 @@ async def open_door(tmp_path, *, eventlog=None, client=ADDRESS, **settings):
         async with (
             with_losses(settings) as reserve,
             Tallies(log, DEFAULT_WORKSPACE, reserve) as tallies,
-            Clicks(log, settings.redirect_cap, tallies, settings.click_memory) as clicks,
+            ClickBuffer(log, settings.redirect_cap, tallies, settings.click_memory) as clicks,
         ):
             door = Door(
                 settings=settings,
                 log=log,
                 directory=directory,
-                visitors=Visitors(GeoReader(None), salts, settings.session_timeout),
+                visitors=SenderContexts(GeoReader(None), salts, settings.session_timeout),
                 proxies=Proxies(settings.trusted_proxies),
                 clicks=clicks,
                 tallies=tallies,

@@ -13,7 +13,7 @@ from footfall.errors import RowRefused
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry
 from footfall.model.ids import uuid7
-from footfall.model.record import RawEvent, Record, Visit, encode
+from footfall.model.record import RawEvent, Record, SenderContext, encode
 from footfall.settings import Settings
 from footfall.state.batches import Batches
 from footfall.state.dead_letters.letters import DeadLetters
@@ -179,8 +179,8 @@ def event(**fields):
 
 
 def record(events, workspace="acme", source="api", **fields):
-    visit = Visit(user_agent=CHROME, country_code="DE", **fields)
-    return encode(Record(1, NOW, workspace, source, events, [visit, Visit()]))
+    visit = SenderContext(user_agent=CHROME, country_code="DE", **fields)
+    return encode(Record(1, NOW, workspace, source, events, [visit, SenderContext()]))
 
 
 def broken_record():

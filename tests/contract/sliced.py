@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from footfall.model.cubes import CUBES, HOUR_MS, PROPERTY_FIELDS, QUARTER_MS, columns_of, money
 from footfall.model.record import SEQ_PER_RECORD
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.settings import Settings
-from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.dead_letters.letters import DeadLetters, Settled
 from footfall.state.rollups.builds import Builds
@@ -75,7 +75,7 @@ class World:
             return {site: self.zones[site] for site in sites if site in self.zones}
 
         settings = self.settings.model_copy(update={"slice_rows": most // 2})
-        self.rollups = Rollups(self.store, self.database, None, zones, settings, self.clock)
+        self.rollups = RollupMaintainer(self.store, self.database, None, zones, settings, self.clock)
         self.rollups._due = self.due
         return self.rollups
 
@@ -141,7 +141,7 @@ class World:
             placed.append(event)
         self.offsets[shard] = last = first + (len(events) - 1) // PER_RECORD
         dead = self.rng.sample(placed, letters)
-        plan = Plan(uuid.uuid4().hex, (Range(shard, first, last, 0, 0),), len(events), 0, 0, 0)
+        plan = BatchPlan(uuid.uuid4().hex, (SeqRange(shard, first, last, 0, 0),), len(events), 0, 0, 0)
         await self.batches.plan(plan)
         await self.insert([event for event in placed if event not in dead])
         await self.batches.close(plan, Closing((), [letter(event) for event in dead]))

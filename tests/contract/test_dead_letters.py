@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from footfall.cli import dead_letters
 from footfall.errors import Conflict, FootfallError, Invalid, NotFound
-from footfall.model.record import Visit, encode
+from footfall.model.record import SenderContext, encode
 from footfall.state.dead_letters.letter import event_letter, parse_position, unreadable_letter
 from footfall.state.dead_letters.letters import DeadLetters, Settled, Size
 from tests.contract.acme import assert_problem
@@ -41,7 +41,7 @@ async def keep(books, *letters):
 
 
 async def test_a_letter_holds_its_event_alone_and_gives_it_back(acme):
-    visits = [Visit("Firefox"), Visit("Chrome", country_code="FR")]
+    visits = [SenderContext("Firefox"), SenderContext("Chrome", country_code="FR")]
     made = record(
         acme, event(page_url="https://a/"), event("site_b", visit=1), visits=visits, source="import:bitly"
     )

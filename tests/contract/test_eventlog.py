@@ -10,7 +10,7 @@ import pytest
 
 from footfall.errors import Invalid, LogFull, Misconfigured
 from footfall.eventlog import BACKENDS, open_log
-from footfall.eventlog.port import Entry, EventLog, Stored
+from footfall.eventlog.port import Entry, EventLog, StoredRecord
 from footfall.settings import Settings, load
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ async def append(log: EventLog, *bodies: bytes) -> None:
     await asyncio.gather(*(log.append(Entry("key", body)) for body in bodies))
 
 
-async def everything(log: EventLog) -> list[tuple[int, Stored]]:
+async def everything(log: EventLog) -> list[tuple[int, StoredRecord]]:
     return [(shard, stored) for shard in await log.shards() for stored in await log.read(shard, -1, ALL, ALL)]
 
 
@@ -187,7 +187,7 @@ async def test_a_log_opened_to_read_does_not_write(settings):
 
 @outliving
 async def test_positions_stay_and_go_on_when_the_log_is_opened_again(settings):
-    known: list[tuple[int, Stored]] = []
+    known: list[tuple[int, StoredRecord]] = []
     for start in range(5):
         async with opened(settings) as log:
             assert await everything(log) == known
@@ -244,7 +244,7 @@ async def test_backlog_outlives_a_restart(settings):
         assert (await log.backlog("worker")).records == 151
 
 
-async def fill(log: EventLog, count: int = 600) -> tuple[int, list[Stored]]:
+async def fill(log: EventLog, count: int = 600) -> tuple[int, list[StoredRecord]]:
     for start in range(0, count, 20):
         await append(log, *(body(start + number) for number in range(20)))
     shard = await only_shard(log)

@@ -15,11 +15,11 @@ import pytest
 
 from footfall.errors import Retryable
 from footfall.eventlog import open_log
-from footfall.eventlog.port import WORKER, Entry, EventLog, Stored
+from footfall.eventlog.port import WORKER, Entry, EventLog, StoredRecord
 from footfall.eventlog.sqlite.files import PAGE
 from footfall.settings import Settings, load
-from footfall.state.batches import Range
-from footfall.worker.reader import Reader, read_again
+from footfall.state.batches import SeqRange
+from footfall.worker.reader import BatchReader, read_again
 
 pytestmark = pytest.mark.anyio
 
@@ -116,8 +116,8 @@ async def log(settings, filled):
     await log.close()
 
 
-async def read_all(log: EventLog, shard: int) -> list[Stored]:
-    stored: list[Stored] = []
+async def read_all(log: EventLog, shard: int) -> list[StoredRecord]:
+    stored: list[StoredRecord] = []
     while piece := await log.read(shard, stored[-1].offset if stored else -1, ALL, ALL):
         stored += piece
     return stored
@@ -284,7 +284,7 @@ class TestWorkersReader:
     async def test_a_held_shard_keeps_no_other_from_being_read_and_nothing_is_complete(
         self, log, settings, filled, other
     ):
-        reader = Reader(log, {}, settings)
+        reader = BatchReader(log, {}, settings)
         with ExitStack() as holds:
             for segment in settings.data.glob(f"log/{filled:016x}/*.db"):
                 holder = holds.enter_context(closing(sqlite3.connect(segment, isolation_level=None)))
@@ -302,7 +302,7 @@ class TestWorkersReader:
         assert not reader.held
 
     async def test_without_descriptors_nothing_is_complete(self, log, settings, filled, other):
-        reader = Reader(log, {filled: COUNT - 1, other: 2}, settings)
+        reader = BatchReader(log, {filled: COUNT - 1, other: 2}, settings)
         with no_more_files():
             assert await reader.read_on() == 0
             assert reader.held
@@ -312,7 +312,7 @@ class TestWorkersReader:
         assert reader.complete_through > 0
 
     async def test_a_plan_is_read_to_its_end_or_not_at_all(self, log, filled, breaker):
-        planned = Range(filled, 0, COUNT - 1, 0, 0)
+        planned = SeqRange(filled, 0, COUNT - 1, 0, 0)
         with ExitStack() as holds:
             for piece in range(breaker.pieces):
                 holds.enter_context(breaker.hold(piece))
@@ -320,16 +320,16 @@ class TestWorkersReader:
                 await read_again(log, [planned])
         assert len((await read_again(log, [planned])).records) == COUNT
         with pytest.raises(Retryable, match="not in the log"):
-            await read_again(log, [Range(filled, 0, COUNT, 0, 0)])
+            await read_again(log, [SeqRange(filled, 0, COUNT, 0, 0)])
 
     async def test_a_plan_of_what_is_known_to_be_gone_does_not_wait_for_ever(self, log, settings, filled):
         segments = sorted(settings.data.glob(f"log/{filled:016x}/*.db"))
         segments[-1].unlink()
-        batch = await read_again(log, [Range(filled, 0, COUNT - 1, 0, 0)])
+        batch = await read_again(log, [SeqRange(filled, 0, COUNT - 1, 0, 0)])
         assert len(batch.records) == int(segments[-1].name[:16], 16)
 
     async def test_a_hole_where_records_were_is_noticed(self, log, settings, filled):
-        reader = Reader(log, {filled: 3}, settings)
+        reader = BatchReader(log, {filled: 3}, settings)
         min(settings.data.glob(f"log/{filled:016x}/*.db")).unlink()
         await reader.read_on()
         assert reader.hole

@@ -13,8 +13,8 @@ from footfall.model.columns import COLUMNS
 from footfall.model.record import decode
 from footfall.settings import load
 from footfall.state.import_salts import LIFETIME_MS, ImportSalts
-from footfall.state.retention import Deleted, Retained
-from footfall.state.rollups.manifest import KeptVisits
+from footfall.state.retention import Deleted, RetentionState
+from footfall.state.rollups.manifest import ArchivedSessions
 from footfall.state.tables import open_state
 from tests.contract.access_log import (
     ADDRESSES,
@@ -45,8 +45,8 @@ async def delete_events(data):
     async with opened(load(data=data)) as store:
         await asyncio.to_thread(store._handles.commands.command, "TRUNCATE TABLE events")
     state = open_state(data / "state.db")
-    kept = KeptVisits(build=9, month=201505, rows=0, fields=())
-    await Retained(state).delete_raw({"another": Deleted(NOW * 1000, 0)}, kept)
+    kept = ArchivedSessions(build=9, month=201505, rows=0, fields=())
+    await RetentionState(state).delete_raw({"another": Deleted(NOW * 1000, 0)}, kept)
     await state.close()
 
 
@@ -129,8 +129,8 @@ async def test_an_edited_line_adds_nothing_twice_where_events_were_deleted_by_ag
         await send(http, LINES)
     await delete_events(tmp_path)
     state = open_state(tmp_path / "state.db")
-    kept = KeptVisits(build=1, month=201505, rows=0, fields=())
-    await Retained(state).delete_raw({site_id: Deleted(NOW * 1000, 0)}, kept)
+    kept = ArchivedSessions(build=1, month=201505, rows=0, fields=())
+    await RetentionState(state).delete_raw({site_id: Deleted(NOW * 1000, 0)}, kept)
     await state.close()
     edited = [*LINES[:5000], line(1_431_900_000, "/edited"), *LINES[5001:]]
     async with console(tmp_path) as http:

@@ -9,7 +9,7 @@ from footfall.enrich.visitor import device_hash
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.model.ids import uuid7
-from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Visit, encode
+from footfall.model.record import FORMAT_VERSION, RawEvent, Record, SenderContext, encode
 from footfall.settings import load
 from footfall.state.salts import Salts
 from footfall.state.tables import open_state
@@ -25,7 +25,7 @@ async def received_live(data, events, source):
     log = await open_log(settings)
     for event, agent in events:
         record = Record(
-            FORMAT_VERSION, event.occurred_at, "default", source, [event], [Visit(user_agent=agent)]
+            FORMAT_VERSION, event.occurred_at, "default", source, [event], [SenderContext(user_agent=agent)]
         )
         await log.append(Entry("", encode(record)))
     await log.close()

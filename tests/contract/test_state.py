@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from footfall.database import Database
 from footfall.errors import Conflict, Misconfigured, Retryable
-from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.ledger import HOUR, Ledger, LedgerCount
 from footfall.state.salts import Salts
@@ -40,10 +40,12 @@ async def database(tmp_path: Path):
     await database.close()
 
 
-def plan(*parts: tuple[int, int, int], created_at: int = 1) -> Plan:
+def plan(*parts: tuple[int, int, int], created_at: int = 1) -> BatchPlan:
     """A plan of (shard, first offset, last offset)."""
-    ranges = tuple(Range(shard, first, last, first * 4096, last * 4096 + 19) for shard, first, last in parts)
-    return Plan(uuid.uuid4().hex, ranges, 20, 1_700_000_000_000, 1_700_000_060_000, created_at)
+    ranges = tuple(
+        SeqRange(shard, first, last, first * 4096, last * 4096 + 19) for shard, first, last in parts
+    )
+    return BatchPlan(uuid.uuid4().hex, ranges, 20, 1_700_000_000_000, 1_700_000_060_000, created_at)
 
 
 async def test_a_plan_survives_the_process_and_reads_back_whole(tmp_path: Path):

@@ -13,9 +13,9 @@ from footfall.eventlog.port import Entry
 from footfall.eventlog.sqlite import writer
 from footfall.model.columns import NAMES
 from footfall.model.ids import uuid7
-from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Visit, decode, encode
+from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, SenderContext, decode, encode
 from footfall.settings import Settings
-from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.dead_letters.letter import event_letter
 from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.ledger import HOUR, LedgerCount, add, hour_of, received
@@ -46,7 +46,7 @@ class World:
 
     async def append(self, *events, tallies=(), workspace="acme", at=NOW):
         """A record with these events; its offset."""
-        record = Record(1, at, workspace, "api", list(events), [Visit()], list(tallies))
+        record = Record(1, at, workspace, "api", list(events), [SenderContext()], list(tallies))
         self.clock.time = lambda: at / 1000
         await self.log.append(Entry("key", encode(record)))
         return (await self.log.read(self.shard, -1, 100_000, 1 << 30))[-1].offset
@@ -76,8 +76,8 @@ class World:
                 for (site, outcome, reason), count in keyed.items()
             ]
         left_out = {*duplicates, *letters, *unstored}
-        part = Range(self.shard, records[0][0], records[-1][0], 0, 0)
-        batch = Plan(uuid.uuid4().hex, (part,), 1, 0, 0, NOW)
+        part = SeqRange(self.shard, records[0][0], records[-1][0], 0, 0)
+        batch = BatchPlan(uuid.uuid4().hex, (part,), 1, 0, 0, NOW)
         if plan:
             await self.batches.plan(batch)
         await self.insert(

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from footfall.cli.demo import directory, sample
-from footfall.cli.demo.figures import Figure
+from footfall.cli.demo.figures import CheckedTable
 from footfall.cli.demo.truth import count
 from footfall.errors import Conflict, Misconfigured
 from footfall.runtime import data_directory
@@ -96,10 +96,10 @@ def test_moving_the_hour_moves_nothing_else(tmp_path):
 
 def test_a_difference_is_found_wherever_it_is():
     same = Counter({f"row {n}": n for n in range(50)})
-    assert Figure("x", same, same).wrong == []
-    assert Figure("x", same | Counter({"more": 1}), same).wrong == ["more"]
-    assert Figure("x", same, same | Counter({"more": 1})).wrong == ["more"]
-    assert Figure("x", same - Counter({"row 7": 1}), same).wrong == ["row 7"]
+    assert CheckedTable("x", same, same).wrong == []
+    assert CheckedTable("x", same | Counter({"more": 1}), same).wrong == ["more"]
+    assert CheckedTable("x", same, same | Counter({"more": 1})).wrong == ["more"]
+    assert CheckedTable("x", same - Counter({"row 7": 1}), same).wrong == ["row 7"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from footfall.eventlog import open_log
-from footfall.eventlog.port import Entry, EventLog, Stored
+from footfall.eventlog.port import Entry, EventLog, StoredRecord
 from footfall.settings import Settings, load
 
 pytestmark = pytest.mark.anyio
@@ -60,12 +60,12 @@ def flip(path: Path, position: int, bit: int) -> None:
     path.write_bytes(damaged)
 
 
-async def delivered(data: Path, mode="none") -> list[Stored]:
+async def delivered(data: Path, mode="none") -> list[StoredRecord]:
     """All records, read in pieces as a worker does; the reader must come to an end."""
     log = await open_log(at(data), shard=mode)
     try:
         (shard,) = await log.shards()
-        stored: list[Stored] = []
+        stored: list[StoredRecord] = []
         deadline = time.monotonic() + 30
         while piece := await log.read(shard, stored[-1].offset if stored else -1, 50, ALL):
             stored += piece
@@ -75,7 +75,7 @@ async def delivered(data: Path, mode="none") -> list[Stored]:
         await log.close()
 
 
-def check(stored: list[Stored], count: int, most_damaged: int) -> None:
+def check(stored: list[StoredRecord], count: int, most_damaged: int) -> None:
     """Every offset once and in order, intact or named as damaged."""
     assert [record.offset for record in stored] == list(range(count))
     intact = [record for record in stored if record.data is not None]

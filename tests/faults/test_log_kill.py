@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from footfall.eventlog import open_log
-from footfall.eventlog.port import EventLog, Stored
+from footfall.eventlog.port import EventLog, StoredRecord
 from footfall.settings import load
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -40,7 +40,7 @@ def run_and_kill(data: Path, first: int, after: float) -> list[int]:
     return [int(line) for line in said.split(b"\n")[:-1]]
 
 
-async def everything(log: EventLog) -> list[tuple[int, Stored]]:
+async def everything(log: EventLog) -> list[tuple[int, StoredRecord]]:
     return [(shard, stored) for shard in await log.shards() for stored in await log.read(shard, -1, ALL, ALL)]
 
 
@@ -48,7 +48,7 @@ async def test_what_a_killed_writer_acknowledged_is_in_the_log_once(tmp_path):
     chance = random.Random(SEED)
     settings = load(data=tmp_path)
     acknowledged: set[int] = set()
-    known: list[tuple[int, Stored]] = []
+    known: list[tuple[int, StoredRecord]] = []
     for round_ in range(ROUNDS):
         said = await asyncio.to_thread(run_and_kill, tmp_path, round_ * 1_000_000, chance.uniform(0, 0.4))
         assert said

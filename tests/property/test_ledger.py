@@ -16,9 +16,9 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from footfall.errors import Conflict
-from footfall.model.record import RawEvent, Record, Visit
+from footfall.model.record import RawEvent, Record, SenderContext
 from footfall.state import ledger
-from footfall.state.batches import Batches, Closing, Plan, Range
+from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.dead_letters import rows
 from footfall.state.dead_letters.letter import event_letter
 from footfall.state.dead_letters.letters import DeadLetters, Settled
@@ -73,15 +73,15 @@ class BooksMachine(RuleBasedStateMachine):
     def close(self, events, crash, repeat):
         offset = self.next
         self.next += 1
-        part = Range(1, offset, offset, offset * 4096, offset * 4096 + 4095)
-        plan = Plan(uuid.uuid4().hex, (part,), len(events), 0, 0, 1)
+        part = SeqRange(1, offset, offset, offset * 4096, offset * 4096 + 4095)
+        plan = BatchPlan(uuid.uuid4().hex, (part,), len(events), 0, 0, 1)
         counts, letters = [], []
         for index, (workspace, site, hour, outcome, backfilled) in enumerate(events):
             counts.append(LedgerCount(workspace, site, hour, "received", 1, "", backfilled))
             if outcome == "dead_lettered":
                 made = RawEvent(b"i" * 16, "click", hour, site_id=site)
                 source = "import:x" if backfilled else "api"
-                record = Record(1, hour + 7, workspace, source, [made], [Visit()])
+                record = Record(1, hour + 7, workspace, source, [made], [SenderContext()])
                 letters.append(event_letter(record, 0, 1, offset * 4096 + index, reason="r", failed_at=1))
             else:
                 reason = "why" if outcome in ("rejected", "dropped") else ""

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from footfall.model.cubes import CUBES
-from footfall.query.answers import Asker
+from footfall.query.answers import QueryRunner
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, compared_period, period_of, understand
+from footfall.query.language.body import Query, compared_period, period_of, resolve_query
 from footfall.state.ledger import LedgerCount, add
-from footfall.state.rollups.row_counts import StateOfRollups
+from footfall.state.rollups.row_counts import RollupState
 from tests.contract.installation import one_store
 from tests.contract.sliced import DAY, END, SITES, START, ZONES, new_world
 from tests.query_events import make_visits
@@ -83,12 +83,12 @@ class Asking:
 
     async def answer(self, body, *, rollups):
         query = msgspec.convert(body, Query)
-        state = StateOfRollups(self.world.database) if rollups else None
+        state = RollupState(self.world.database) if rollups else None
         period = period_of(query, NOW)
-        asked = understand(query, "acme", period, TAGS)
+        asked = resolve_query(query, "acme", period, TAGS)
         other = compared_period(query, period, NOW)
-        before = understand(query, "acme", other, TAGS) if other else None
-        return await Asker(Engine(self.world.store, state, small=0), asked, before, 10.0).table()
+        before = resolve_query(query, "acme", other, TAGS) if other else None
+        return await QueryRunner(Engine(self.world.store, state, small=0), asked, before, 10.0).table()
 
 
 async def happens(asking, steps):

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from footfall.errors import StoreDown
 from footfall.model.cubes import CUBES
-from footfall.query.answers import Asker
+from footfall.query.answers import QueryRunner
 from footfall.query.catalog.metrics import METRICS
-from footfall.query.caveats import explain
+from footfall.query.caveats import caveats_of
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, compared_period, period_of, understand
+from footfall.query.language.body import Query, compared_period, period_of, resolve_query
 from footfall.query.plan.planner import SMALL
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add
-from footfall.state.rollups.row_counts import StateOfRollups
+from footfall.state.rollups.row_counts import RollupState
 from footfall.units import FOREVER
 from tests import query_cases
 from tests.contract.installation import one_store
@@ -119,12 +119,12 @@ class Kept:
     async def answer(self, body, small):
         query = msgspec.convert(body, Query)
         period = period_of(query, NOW)
-        asked = understand(query, "acme", period, TAGS)
+        asked = resolve_query(query, "acme", period, TAGS)
         other = compared_period(query, period, NOW)
-        before = understand(query, "acme", other, TAGS) if other else None
-        engine = Engine(self.world.store, StateOfRollups(self.world.database), small=small)
-        table = await Asker(engine, asked, before, 10.0).table()
-        return table, explain(period, table.found, table.uniques)
+        before = resolve_query(query, "acme", other, TAGS) if other else None
+        engine = Engine(self.world.store, RollupState(self.world.database), small=small)
+        table = await QueryRunner(engine, asked, before, 10.0).table()
+        return table, caveats_of(period, table.found, table.uniques)
 
 
 _borders = st.sampled_from(BORDERS)

@@ -20,16 +20,16 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from footfall.collect.body.read import Limits, decode_in_steps, decode_small, inflate_in_steps
+from footfall.collect.body.read import BodyLimits, decode_in_steps, decode_small, inflate_in_steps
 from footfall.collect.client import Proxies, header_text
 from footfall.enrich.bots import classify
 from footfall.enrich.page import parse_page
 from footfall.enrich.referrer import parse_referrer
 from footfall.enrich.user_agent import parse_user_agent
 from footfall.errors import FootfallError
-from footfall.http.requests import Enough, Refused, Requests
+from footfall.http.requests import Enough, RefusedRequest, Requests
 from footfall.problems import status_of
-from footfall.query.language.body import Query, compared_period, period_of, understand
+from footfall.query.language.body import Query, compared_period, period_of, resolve_query
 from footfall.query.language.params import parse
 from footfall.query.reports import REPORTS
 from footfall.tenants.links.targets import check_target
@@ -55,13 +55,13 @@ def head(data):
     requests = Requests(_Connection(), ("192.0.2.1", 1), ("127.0.0.1", 2))
     try:
         requests.take(memoryview(data))
-    except (Refused, Enough):
+    except (RefusedRequest, Enough):
         pass
     finally:
         requests.close()
 
 
-_LIMITS = Limits(1000)
+_LIMITS = BodyLimits(1000)
 
 
 def body(data):
@@ -101,7 +101,7 @@ def question(data):
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return
     period = period_of(query, NOW, 0)
-    understand(query, "acme", period, {})
+    resolve_query(query, "acme", period, {})
     compared_period(query, period, NOW)
 
 

@@ -8,7 +8,7 @@ import pytest
 from footfall import main
 from footfall.eventlog.port import Entry
 from footfall.model.ids import uuid7
-from footfall.model.record import RawEvent, Record, Visit, encode
+from footfall.model.record import RawEvent, Record, SenderContext, encode
 from footfall.settings import load
 from tests.contract.access_log import console
 from tests.contract.door import KEY, open_door
@@ -63,7 +63,7 @@ async def test_sums_do_not_wrap(tmp_path, value):
                 RawEvent(uuid7(received), "conversion", received, properties=each)
                 for each in [text] * (count // 3) + [small] * (part == 0)
             ]
-            record = Record(1, received, "default", "api", events, [Visit()])
+            record = Record(1, received, "default", "api", events, [SenderContext()])
             await rig.door.log.append(Entry("k", encode(record)))
     expected = {"EUR": count * value, "USD": 7}
     await revenue(tmp_path)

@@ -22,7 +22,7 @@ async def _unread(_scope, _receive, _send):
 async def _held_after_each_turn():
     """The bytes that are held of `COUNT` clients, who have all sent before the loop looks at them."""
     loop = asyncio.get_running_loop()
-    service = Service(_unread, limits.Room(limits.Limits()))
+    service = Service(_unread, limits.ConnectionRoom(limits.ConnectionLimits()))
     with ExitStack() as stack:
         clients, transports = [], []
         for _ in range(COUNT):

@@ -13,7 +13,7 @@ from footfall.api.guard import allowed, key_of, parameters
 from footfall.api.problems import refusals
 from footfall.api.views import Listed, listed
 from footfall.model.ids import format_event_id
-from footfall.model.record import JsonObject, Visit
+from footfall.model.record import JsonObject, SenderContext
 from footfall.state.dead_letters.letter import DeadLetter, Status, parse_position
 from footfall.state.dead_letters.letters import DeadLetters
 from footfall.tenants.directory import Directory
@@ -220,7 +220,7 @@ def _event(letter: DeadLetter) -> EventView | None:
         return None
     # Something is wrong with this event: whatever can be shown of it is.
     event = record.events[0]
-    visit = record.visits[0] if record.visits else Visit()
+    visit = record.visits[0] if record.visits else SenderContext()
     return EventView(
         event_id=format_event_id(event.event_id) if len(event.event_id) == _ID else event.event_id.hex(),
         event_type=event.event_type,

@@ -16,8 +16,8 @@ from footfall.api.download import Download
 from footfall.api.openapi import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
 from footfall.api.routes.query import MAX_BODY, Allowed, Queries, read_question
 from footfall.model.calendar import local
-from footfall.query.caveats import explain
-from footfall.query.engine import Engine, Found
+from footfall.query.caveats import caveats_of
+from footfall.query.engine import Engine, QueryResult
 from footfall.query.export.answers import MAX_EXPORT_ROWS, QueryExport, as_arrow, check_whole, question_of
 from footfall.query.export.events import EventExport
 from footfall.query.export.formats import Format
@@ -98,7 +98,9 @@ def export_routes(
         question = context.question()
         export = EventExport(engine, question, timeout)
         plan = await export.plan(asked.cursor, asked.limit)
-        told = explain(context.period, [Found([], 0, 0, 0, 0, "raw", 0.0, await engine.gone(question))], ())
+        told = caveats_of(
+            context.period, [QueryResult([], 0, 0, 0, 0, "raw", 0.0, await engine.gone(question))], ()
+        )
         return Download(
             export.pages(plan),
             SCHEMA,
@@ -137,7 +139,7 @@ def export_routes(
             name=_name("answer", period),
             rows=table.num_rows,
             accept=_accepted(request),
-            headers=_headers(explain(period, answered.table.found, answered.table.uniques).warnings),
+            headers=_headers(caveats_of(period, answered.table.found, answered.table.uniques).warnings),
         )
 
     return Router(path="/", route_handlers=[events, answer])

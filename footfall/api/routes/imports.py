@@ -11,10 +11,10 @@ from footfall.api.guard import allowed, key_of, parameters
 from footfall.api.problems import refusals
 from footfall.errors import Denied, Invalid
 from footfall.imports.access_log import importer as access_log
-from footfall.imports.access_log.importer import AccessLogs
+from footfall.imports.access_log.importer import AccessLogImporter
 from footfall.imports.clicks import importer as clicks
 from footfall.imports.clicks.chunk import FORMATS, MAX_LINES
-from footfall.imports.clicks.importer import Importer
+from footfall.imports.clicks.importer import ClickImporter
 from footfall.tenants.directory import Directory
 from footfall.tenants.model import Workspace
 
@@ -78,7 +78,7 @@ class ChunkOfAccessLog(Struct, frozen=True, forbid_unknown_fields=True):
     again: _Again = False
 
 
-def import_routes(importer: Importer, access_logs: AccessLogs, directory: Directory) -> Router:
+def import_routes(importer: ClickImporter, access_logs: AccessLogImporter, directory: Directory) -> Router:
     """The routes of imports."""
     return Router(
         "/api/v1/imports",
@@ -90,7 +90,7 @@ def import_routes(importer: Importer, access_logs: AccessLogs, directory: Direct
     )
 
 
-def _clicks(importer: Importer, directory: Directory) -> HTTPRouteHandler:
+def _clicks(importer: ClickImporter, directory: Directory) -> HTTPRouteHandler:
     @post(
         "/clicks",
         status_code=202,
@@ -100,14 +100,16 @@ def _clicks(importer: Importer, directory: Directory) -> HTTPRouteHandler:
         "imported before is not added again. Answered when the clicks are durable.",
         responses=refusals(_REFUSALS),
     )
-    async def import_clicks(request: Request[Any, Any, Any], data: JSONBody[ChunkOfLines]) -> clicks.Outcome:
+    async def import_clicks(
+        request: Request[Any, Any, Any], data: JSONBody[ChunkOfLines]
+    ) -> clicks.ClicksOutcome:
         workspace = await _workspace(directory, request)
         return await importer.add(workspace, data.format, data.lines, data.occurrences, again=data.again)
 
     return import_clicks
 
 
-def _access_log(access_logs: AccessLogs, directory: Directory) -> HTTPRouteHandler:
+def _access_log(access_logs: AccessLogImporter, directory: Directory) -> HTTPRouteHandler:
     @post(
         "/access-log",
         status_code=202,
@@ -120,7 +122,7 @@ def _access_log(access_logs: AccessLogs, directory: Directory) -> HTTPRouteHandl
     )
     async def import_access_log(
         request: Request[Any, Any, Any], data: JSONBody[ChunkOfAccessLog]
-    ) -> access_log.Outcome:
+    ) -> access_log.AccessLogOutcome:
         workspace = await _workspace(directory, request)
         site = await directory.site(data.site_id)
         if site is None or site.workspace_id != workspace.id:

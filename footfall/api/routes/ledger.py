@@ -16,7 +16,7 @@ from footfall.api.problems import refusals
 from footfall.errors import Invalid
 from footfall.query.language.periods import DEFAULT_DAYS, MAX_BUCKETS, Period, resolve
 from footfall.query.reporting.report import Resolved
-from footfall.state.ledger import HOUR, MOST_IMBALANCES, Books, InFlight, Ledger, Line, Waiting
+from footfall.state.ledger import HOUR, MOST_IMBALANCES, InFlight, Ledger, LedgerLine, LedgerRange, Waiting
 from footfall.tenants.directory import Directory
 
 _START = f"First day, or time. [{DEFAULT_DAYS} days up to the end]"
@@ -166,8 +166,8 @@ def ledger_routes(
 
 
 async def _read(
-    pages: AsyncIterable[Books], in_flight: Callable[[int, int, Mapping[int, int]], Awaitable[Waiting]]
-) -> tuple[list[Books], Waiting]:
+    pages: AsyncIterable[LedgerRange], in_flight: Callable[[int, int, Mapping[int, int]], Awaitable[Waiting]]
+) -> tuple[list[LedgerRange], Waiting]:
     """All pages, and what is in flight: of each hour above the positions of the moment when it was read.
 
     So no event is counted twice or left out. What was in flight when the first page was read, the newest,
@@ -191,8 +191,8 @@ def _whole_hours(period: Period) -> Period:
     return Period(period.start // HOUR * HOUR, -(-period.end // HOUR) * HOUR, period.timezone)
 
 
-def _hours(period: Period, lines: Sequence[Line], waiting: Mapping[int, int]) -> list[Hour]:
-    by_hour: dict[int, list[Line]] = {}
+def _hours(period: Period, lines: Sequence[LedgerLine], waiting: Mapping[int, int]) -> list[Hour]:
+    by_hour: dict[int, list[LedgerLine]] = {}
     for line in lines:
         by_hour.setdefault(line.hour, []).append(line)
     return [
@@ -201,7 +201,7 @@ def _hours(period: Period, lines: Sequence[Line], waiting: Mapping[int, int]) ->
     ]
 
 
-def _counts(lines: Iterable[Line], in_flight: int) -> dict[str, Any]:
+def _counts(lines: Iterable[LedgerLine], in_flight: int) -> dict[str, Any]:
     total: Counter[str] = Counter()
     reasons: dict[str, Counter[str]] = {"rejected": Counter(), "dropped": Counter()}
     backfilled = 0

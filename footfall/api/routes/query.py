@@ -16,11 +16,11 @@ from footfall.api.openapi import QUESTION, SECURITY, operation_asking
 from footfall.api.problems import refusals, strict_body
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
-from footfall.query.answers import Asker, Row, Table
+from footfall.query.answers import QueryRunner, Row, Table
 from footfall.query.catalog.fields import TAG
-from footfall.query.caveats import complete_through, explain
+from footfall.query.caveats import caveats_of, complete_through
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, Understood, compared_period, period_of, understand
+from footfall.query.language.body import Query, ResolvedQuery, compared_period, period_of, resolve_query
 from footfall.query.language.periods import Interval
 from footfall.query.plan.parts import Source
 from footfall.query.reporting.partial import partial_buckets
@@ -92,8 +92,8 @@ class QueryAnswer(Struct, frozen=True):
 class Answered(NamedTuple):
     """A query, what it was understood as, and what was found. `at`: what `Now` said before it was asked."""
 
-    asked: Understood
-    before: Understood | None
+    asked: ResolvedQuery
+    before: ResolvedQuery | None
     table: Table
     at: int | None
     now: datetime
@@ -118,11 +118,11 @@ class Queries:
             wanted = _tags(query)
             tags = _NO_TAGS if wanted == set() else await self._tags_of(workspace_id, wanted)
             # Both in a thread: a question may be long, and its patterns are compiled.
-            asked = await asyncio.to_thread(understand, query, workspace_id, period, tags)
+            asked = await asyncio.to_thread(resolve_query, query, workspace_id, period, tags)
             before = None
             if other := compared_period(query, period, now):
-                before = await asyncio.to_thread(understand, query, workspace_id, other, tags)
-            table = await Asker(self._engine, asked, before, self._timeout).table()
+                before = await asyncio.to_thread(resolve_query, query, workspace_id, other, tags)
+            table = await QueryRunner(self._engine, asked, before, self._timeout).table()
         return Answered(asked, before, table, at, now)
 
 
@@ -194,7 +194,7 @@ def _tags(query: Query) -> set[str] | None:
 def _meta(query: Query, answered: Answered) -> QueryMeta:
     asked, before, table, at, now = answered
     period = asked.question.period
-    told = explain(period, table.found, table.uniques)
+    told = caveats_of(period, table.found, table.uniques)
     through = complete_through(at, table.found)
     other = before.question.period if before else None
     return QueryMeta(
@@ -213,14 +213,14 @@ def _meta(query: Query, answered: Answered) -> QueryMeta:
     )
 
 
-def _partial(asked: Understood, interval: Interval, now: datetime) -> list[str]:
+def _partial(asked: ResolvedQuery, interval: Interval, now: datetime) -> list[str]:
     """The buckets that are not whole, in order."""
     buckets, period = asked.question.buckets, asked.question.period
     found = partial_buckets(period, buckets, interval, asked.week_start, instant(now))
     return [period.iso(bucket) for bucket in sorted(found)]
 
 
-def _resolved(query: Query, asked: Understood) -> dict[str, Any]:
+def _resolved(query: Query, asked: ResolvedQuery) -> dict[str, Any]:
     """The question as it was understood, to be asked again."""
     period = asked.question.period
     return msgspec.to_builtins(query) | {

@@ -13,7 +13,7 @@ from footfall.api.problems import refusals
 from footfall.errors import Conflict, Denied, Invalid
 from footfall.retention.plan import Month
 from footfall.retention.policy import Retention
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.state.ranges import iso
 from footfall.tenants.directory import LOCAL_KEY, Directory
 from footfall.units import DAY, FOREVER, spell_time
@@ -73,7 +73,7 @@ class Rebuilt(Struct, frozen=True):
     events: int
 
 
-def retention_routes(retention: Retention, rollups: Rollups | None, directory: Directory) -> Router:
+def retention_routes(retention: Retention, rollups: RollupMaintainer | None, directory: Directory) -> Router:
     """The routes. `rollups`: None where another process keeps them."""
     refused = {
         401: "There is no key, or nobody knows it.",

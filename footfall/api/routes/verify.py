@@ -13,7 +13,7 @@ from footfall.api.problems import refusals
 from footfall.errors import Invalid
 from footfall.state.ranges import DAY, iso, resolve
 from footfall.tenants.directory import Directory
-from footfall.verify.findings import Check, Finding, Level, Result, SiteFigures
+from footfall.verify.findings import Check, Finding, Level, SiteFigures, VerifyResult
 from footfall.verify.verifier import Verifier
 
 _MOST_DAYS = 31
@@ -166,7 +166,7 @@ def verify_routes(verifier: Verifier, directory: Directory, stop: asyncio.Event 
     return Router("/", route_handlers=[verify, pieces])
 
 
-def _answer(result: Result) -> VerifyAnswer:
+def _answer(result: VerifyResult) -> VerifyAnswer:
     return VerifyAnswer(
         Verdict(
             ok=not result.errors,

@@ -91,7 +91,7 @@ async def _wait_for(api: Console, truth: Truth, imported: int) -> float:
         await asyncio.sleep(0.05)
 
 
-def _show(found: list[figures.Figure]) -> int:
+def _show(found: list[figures.CheckedTable]) -> int:
     """Print the tables; returns how many rows differ, also of those that are not shown."""
     terminal = Terminal()
     terminal.print(

@@ -11,7 +11,7 @@ _PAGE = 1000
 TOP = 10
 
 
-class Figure(NamedTuple):
+class CheckedTable(NamedTuple):
     """One table: what Footfall says and what is true, by label. `rest`: rows that are not shown."""
 
     title: str
@@ -33,7 +33,7 @@ class Figure(NamedTuple):
         return [label for label in self.labels if self.says[label] != self.truth[label]]
 
 
-class Range(NamedTuple):
+class UnixRange(NamedTuple):
     """From `start` to before `end`, Unix seconds."""
 
     start: int
@@ -44,25 +44,27 @@ class Range(NamedTuple):
         return {"start_date": _iso(self.start), "end_date": _iso(self.end), "include_bots": "true"}
 
 
-def range_of(truth: Truth) -> Range:
+def range_of(truth: Truth) -> UnixRange:
     """The whole ten-minute slices that hold the file's clicks."""
-    return Range(min(truth.slices), max(truth.slices) + SLICE)
+    return UnixRange(min(truth.slices), max(truth.slices) + SLICE)
 
 
-async def compare(server: Console, truth: Truth) -> list[Figure]:
+async def compare(server: Console, truth: Truth) -> list[CheckedTable]:
     """Ask for every figure of the demo."""
     asked = range_of(truth).parameters()
     overview = (await server.get("/api/v1/analytics/overview", **asked))["data"]
     totals = Counter({"clicks": overview["clicks"], "links": overview["links"]})
     return [
-        Figure("Totals", totals, Counter(clicks=truth.clicks, links=len(truth.links))),
-        Figure("Top links", await _links(server, asked), truth.links),
-        Figure("Countries", await _list(server, "countries", "country_code", asked), truth.countries),
-        Figure("Referrers", await _list(server, "referers", "referer_host", asked), truth.referrers),
-        Figure(
+        CheckedTable("Totals", totals, Counter(clicks=truth.clicks, links=len(truth.links))),
+        CheckedTable("Top links", await _links(server, asked), truth.links),
+        CheckedTable("Countries", await _list(server, "countries", "country_code", asked), truth.countries),
+        CheckedTable("Referrers", await _list(server, "referers", "referer_host", asked), truth.referrers),
+        CheckedTable(
             "Browsers", await _list(server, "devices", "browser", asked | {"by": "browser"}), truth.browsers
         ),
-        Figure("Clicks per 10 minutes", await _slices(server, truth), _named(truth.slices), by_time=True),
+        CheckedTable(
+            "Clicks per 10 minutes", await _slices(server, truth), _named(truth.slices), by_time=True
+        ),
     ]
 
 
@@ -103,7 +105,7 @@ async def _list(server: Console, path: str, name: str, asked: dict[str, str]) ->
 async def _slices(server: Console, truth: Truth) -> Counter[str]:
     says: Counter[int] = Counter()
     for start in sorted(truth.slices):
-        asked = Range(start, start + SLICE).parameters()
+        asked = UnixRange(start, start + SLICE).parameters()
         says[start] = (await server.get("/api/v1/analytics/overview", **asked))["data"]["clicks"]
     return _named(says)
 

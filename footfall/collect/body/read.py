@@ -28,7 +28,7 @@ from footfall.errors import Invalid, TooLarge
 T = TypeVar("T")
 
 
-class Batch(Struct):
+class DecodedEvents(Struct):
     """The events of one request, in order: each decoded, or why not."""
 
     events: Sequence[Incoming | Invalid]
@@ -36,7 +36,7 @@ class Batch(Struct):
     queue_id: str = ""
 
 
-class Limits(Struct, frozen=True):
+class BodyLimits(Struct, frozen=True):
     """What one request may hold: so many events, each of `event` bytes once it is encoded again."""
 
     events: int
@@ -119,13 +119,13 @@ def inflate_in_steps(body: bytes, encoding: str, limit: int) -> Steps[bytes]:
     return b"".join(parts)
 
 
-def decode(body: bytes, content_type: str, max_events: int) -> Batch:
+def decode(body: bytes, content_type: str, max_events: int) -> DecodedEvents:
     """Decode a body of any shape. Raises Invalid when it has none of them, TooLarge for too many events."""
-    limits = Limits(max_events)
+    limits = BodyLimits(max_events)
     return decode_small(body, content_type, limits) or at_once(decode_in_steps(body, content_type, limits))
 
 
-def decode_small(body: bytes, content_type: str, limits: Limits) -> Batch | None:
+def decode_small(body: bytes, content_type: str, limits: BodyLimits) -> DecodedEvents | None:
     """A small body whose events are all in our own spelling, in one go; None if it is another.
 
     Raises TooLarge for too many events.
@@ -135,16 +135,18 @@ def decode_small(body: bytes, content_type: str, limits: Limits) -> Batch | None
     start = body[:_START].lstrip()[:1]
     try:
         if start == b"[":
-            return _limited(Batch(_array.decode(body)), limits)
+            return _limited(DecodedEvents(_array.decode(body)), limits)
         if start == b"{":
             envelope = _envelope.decode(body)
-            return _limited(Batch(envelope.events, envelope.site_id or "", envelope.queue_id or ""), limits)
+            return _limited(
+                DecodedEvents(envelope.events, envelope.site_id or "", envelope.queue_id or ""), limits
+            )
     except _BROKEN:
         pass  # not all in our own spelling, or broken: the slow way says which
     return None
 
 
-def decode_in_steps(body: bytes, content_type: str, limits: Limits) -> Steps[Batch]:
+def decode_in_steps(body: bytes, content_type: str, limits: BodyLimits) -> Steps[DecodedEvents]:
     """Any body. Raises Invalid when it is none, TooLarge for too many events."""
     if _says_lines(content_type):
         return (yield from _lines(body, limits))
@@ -152,13 +154,13 @@ def decode_in_steps(body: bytes, content_type: str, limits: Limits) -> Steps[Bat
     yield
     start = body[:_START].lstrip()[:1]
     if start == b"[":
-        return Batch((yield from _array_of(body, limits)))
+        return DecodedEvents((yield from _array_of(body, limits)))
     if start == b"{":
         return (yield from _object(body, limits))
     raise Invalid('the body must be JSON: {"events": [...]}, an array of events, or one event a line')
 
 
-def _check_amount(body: bytes, limits: Limits) -> Steps[None]:
+def _check_amount(body: bytes, limits: BodyLimits) -> Steps[None]:
     if len(body) > _LARGE:
         many = limits.events * _VALUES
         too_many = body.count(b",") > many
@@ -175,34 +177,36 @@ def _says_lines(content_type: str) -> bool:
     return any(word in content_type for word in _LINES)
 
 
-def _limited(batch: Batch, limits: Limits) -> Batch:
+def _limited(batch: DecodedEvents, limits: BodyLimits) -> DecodedEvents:
     if len(batch.events) > limits.events:
         raise _too_many(len(batch.events), limits)
     return batch
 
 
-def _too_many(count: int, limits: Limits) -> TooLarge:
+def _too_many(count: int, limits: BodyLimits) -> TooLarge:
     return TooLarge(f"{count} events in one request; at most {limits.events} are allowed")
 
 
-def _array_of(body: bytes, limits: Limits) -> Steps[list[Incoming | Invalid]]:
+def _array_of(body: bytes, limits: BodyLimits) -> Steps[list[Incoming | Invalid]]:
     raws = _take_apart(_raw_array, body)
     if raws is None:
         return (yield from _split_events(body, body.index(b"["), limits))
     return (yield from _each(raws, limits))
 
 
-def _object(body: bytes, limits: Limits) -> Steps[Batch]:
+def _object(body: bytes, limits: BodyLimits) -> Steps[DecodedEvents]:
     if (yield from _is_lines(body)):
         return (yield from _lines(body, limits))
     try:
         envelope = _take_apart(_raw_envelope, body)
     except msgspec.ValidationError:
-        return Batch([(yield from _one(body, limits))])  # an object without a list of events: a single event
+        return DecodedEvents(
+            [(yield from _one(body, limits))]
+        )  # an object without a list of events: a single event
     if envelope is None:
         return (yield from _split_envelope(body, limits))
     events = yield from _each(envelope.events, limits)
-    return Batch(events, envelope.site_id or envelope.site or "", envelope.queue_id or "")
+    return DecodedEvents(events, envelope.site_id or envelope.site or "", envelope.queue_id or "")
 
 
 def _take_apart(decoder: msgspec.json.Decoder[T], text: bytes) -> T | None:
@@ -226,7 +230,7 @@ def _take_apart(decoder: msgspec.json.Decoder[T], text: bytes) -> T | None:
 
 
 def _split_events(
-    body: bytes, start: int, limits: Limits, *, last: bool = True
+    body: bytes, start: int, limits: BodyLimits, *, last: bool = True
 ) -> Steps[list[Incoming | Invalid]]:
     """The events of the array that begins at `start`; `last`: nothing may follow it."""
     members, end = yield from split(body, start, limits.events)
@@ -235,7 +239,7 @@ def _split_events(
     return (yield from _each([body[begin:stop] for begin, stop in members], limits))
 
 
-def _split_envelope(body: bytes, limits: Limits) -> Steps[Batch]:
+def _split_envelope(body: bytes, limits: BodyLimits) -> Steps[DecodedEvents]:
     members, end = yield from split(body, body.index(b"{"), _MEMBERS)
     if body[end:].strip():
         raise _not_json("something follows its end")
@@ -246,7 +250,7 @@ def _split_envelope(body: bytes, limits: Limits) -> Steps[Batch]:
     }
     start, _ = values.get(b"events", (0, 0))
     if not body.startswith(b"[", start):
-        return Batch([(yield from _one(body, limits))])
+        return DecodedEvents([(yield from _one(body, limits))])
     beside = b",".join(
         b'"%s":%s' % (name, body[begin:stop])
         for name, (begin, stop) in values.items()
@@ -257,7 +261,7 @@ def _split_envelope(body: bytes, limits: Limits) -> Steps[Batch]:
     except _BROKEN as error:
         raise _not_json(error) from None
     events = yield from _split_events(body, start, limits, last=False)
-    return Batch(events, envelope.site_id or envelope.site or "", envelope.queue_id or "")
+    return DecodedEvents(events, envelope.site_id or envelope.site or "", envelope.queue_id or "")
 
 
 def _not_json(why: object) -> Invalid:
@@ -278,7 +282,7 @@ def _is_lines(body: bytes) -> Steps[bool]:
     return not first[end:].strip()
 
 
-def _lines(body: bytes, limits: Limits) -> Steps[Batch]:
+def _lines(body: bytes, limits: BodyLimits) -> Steps[DecodedEvents]:
     if b"\r" in body:
         body = body.replace(b"\r", b"\n")
         yield
@@ -289,10 +293,10 @@ def _lines(body: bytes, limits: Limits) -> Steps[Batch]:
         if text := line.strip():
             lines.append(text)
         yield
-    return Batch((yield from _each(lines, limits)))
+    return DecodedEvents((yield from _each(lines, limits)))
 
 
-def _each(texts: Sequence[bytes | msgspec.Raw], limits: Limits) -> Steps[list[Incoming | Invalid]]:
+def _each(texts: Sequence[bytes | msgspec.Raw], limits: BodyLimits) -> Steps[list[Incoming | Invalid]]:
     if len(texts) > limits.events:
         raise _too_many(len(texts), limits)
     events: list[Incoming | Invalid] = []
@@ -308,7 +312,7 @@ def _each(texts: Sequence[bytes | msgspec.Raw], limits: Limits) -> Steps[list[In
     return events
 
 
-def _one(text: bytes, limits: Limits) -> Steps[Incoming | Invalid]:
+def _one(text: bytes, limits: BodyLimits) -> Steps[Incoming | Invalid]:
     """One event, or why it is none."""
     if _containers(text) > _CONTAINERS_OF_ONE or (
         len(text) > _SHORT and (yield from _is_too_much(text, limits))
@@ -326,7 +330,7 @@ def _one(text: bytes, limits: Limits) -> Steps[Incoming | Invalid]:
         return error
 
 
-def _is_too_much(text: bytes, limits: Limits) -> Steps[bool]:
+def _is_too_much(text: bytes, limits: BodyLimits) -> Steps[bool]:
     """Whether it cannot become an event that is small enough, or would take long to decode."""
     # What separates values is kept with them.
     if len(text) > _ESCAPED * limits.event or text.count(b",") > limits.event:

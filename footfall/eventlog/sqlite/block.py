@@ -24,7 +24,7 @@ MAX_RECORD = 16 << 20  # bytes
 MAX_BLOCK = 64 << 20  # more than any block written; what claims to be larger is damaged
 
 
-class Damaged(Exception):
+class DamagedBlock(Exception):
     """These bytes are not the block they should be."""
 
 
@@ -58,7 +58,7 @@ def size_of(magic: bytes, start: bytes) -> int:
     """The size of the block that starts with `start` (at least a header). Raises Damaged."""
     found, _, _, _, count, size = HEADER.unpack_from(start)
     if found != magic or not 0 < count <= MAX_RECORDS or not HEADER.size + 8 * count <= size <= MAX_BLOCK:
-        raise Damaged
+        raise DamagedBlock
     return size
 
 
@@ -69,14 +69,14 @@ def decode(magic: bytes, data: object) -> Block:
     damaged row); damage in a body costs only that record.
     """
     if not isinstance(data, bytes) or len(data) < HEADER.size or size_of(magic, data) != len(data):
-        raise Damaged
+        raise DamagedBlock
     _, checksum, last, appended_at, count, size = HEADER.unpack_from(data)
     position = HEADER.size + 8 * count
     if crc32(data[_COVERED : HEADER.size] + data[HEADER.size : position]) != checksum:
-        raise Damaged
+        raise DamagedBlock
     numbers = unpack_from(f"<{2 * count}I", data, HEADER.size)
     if position + sum(numbers[:count]) != size:
-        raise Damaged
+        raise DamagedBlock
     records: list[bytes | None] = []
     for length, expected in zip(numbers[:count], numbers[count:], strict=True):
         body = data[position : position + length]

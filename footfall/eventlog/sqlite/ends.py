@@ -16,9 +16,9 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
-from footfall.eventlog.port import Gone
+from footfall.eventlog.port import GoneRecords
 from footfall.eventlog.sqlite.files import list_shards
-from footfall.eventlog.sqlite.reader import MOST_MISSING, Reader
+from footfall.eventlog.sqlite.reader import MOST_MISSING, SegmentReader
 
 _ENTRY = Struct("<QQdII")  # first offset, last offset, time, events, checksum of what precedes
 _SLOTS = 16_384
@@ -100,17 +100,17 @@ def forget_ends(root: Path, shard: int, released: int) -> None:
             _path(root, shard).unlink()
 
 
-def gone(root: Path, reader: Reader, after: Mapping[int, int]) -> list[Gone]:
+def gone(root: Path, reader: SegmentReader, after: Mapping[int, int]) -> list[GoneRecords]:
     """See `EventLog.gone`. Raises Retryable when a segment cannot be read now, OSError."""
     return [
-        Gone(shard, commit.first, commit.last, commit.events, commit.at)
+        GoneRecords(shard, commit.first, commit.last, commit.events, commit.at)
         # The ring first: what it knows was in the log by then.
         for shard in sorted({*list_shards(root.parent / "log-ends"), *after})
         for commit in _gone(reader, shard, [each for _, each in read_commits(root, shard)], after.get(shard))
     ]
 
 
-def _gone(reader: Reader, shard: int, commits: list[Commit], known: int | None) -> list[Commit]:
+def _gone(reader: SegmentReader, shard: int, commits: list[Commit], known: int | None) -> list[Commit]:
     """Parts of commits; and what is older than the ring, of which only the number of records is known."""
     found: list[Commit] = []
     for begin, end in _absent(reader, shard, -1 if known is None else known):
@@ -129,7 +129,7 @@ def _gone(reader: Reader, shard: int, commits: list[Commit], known: int | None) 
     return found
 
 
-def _absent(reader: Reader, shard: int, after: int) -> Iterator[tuple[int, int]]:
+def _absent(reader: SegmentReader, shard: int, after: int) -> Iterator[tuple[int, int]]:
     """The first and the last of offsets above `after` that `read` passes over; the last range has no end."""
     segments = reader.segments(shard)
     begin = after + 1

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Literal, TypeVar, TypeVarTuple, Unpack
 
 from footfall.errors import LogFull, Misconfigured, Retryable
-from footfall.eventlog.port import Backlog, Entry, Gone, Stored
+from footfall.eventlog.port import Backlog, Entry, GoneRecords, StoredRecord
 from footfall.eventlog.sqlite.begun import begin
 from footfall.eventlog.sqlite.ends import Ends, gone, recorded_end
 from footfall.eventlog.sqlite.files import GAP, Claim, Segment, claim, read_mark, shard_directory, write_mark
 from footfall.eventlog.sqlite.group_commit import GroupCommit
 from footfall.eventlog.sqlite.overflow import Overflow
-from footfall.eventlog.sqlite.reader import Reader
+from footfall.eventlog.sqlite.reader import SegmentReader
 from footfall.eventlog.sqlite.recovery import heal_shard
-from footfall.eventlog.sqlite.retention import Retention, Room
+from footfall.eventlog.sqlite.retention import SegmentRetention, SpaceGuard
 from footfall.eventlog.sqlite.writer import Shard
 from footfall.runtime.consumer_offsets import Consumers
 from footfall.settings import Settings
@@ -47,8 +47,8 @@ class SqliteLog:
         self._root = root
         self._writer = writer
         self._consumers = Consumers(root)
-        self._reader = Reader(root)
-        self._retention = Retention(root, self._consumers, self._reader)
+        self._reader = SegmentReader(root)
+        self._retention = SegmentRetention(root, self._consumers, self._reader)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="footfall-log-read")
         self._closed = False
 
@@ -62,7 +62,7 @@ class SqliteLog:
         """See the port."""
         return await self._do(self._reader.shards)
 
-    async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[Stored]:
+    async def read(self, shard: int, after: int, limit: int, max_bytes: int) -> Sequence[StoredRecord]:
         """See the port."""
         return await self._do(self._reader.read, shard, after, limit, max_bytes)
 
@@ -74,7 +74,7 @@ class SqliteLog:
         """See the port. Raises Invalid for a name that cannot be a file's."""
         await self._do(self._consumers.commit, consumer, shard, upto)
 
-    async def gone(self, after: Mapping[int, int]) -> Sequence[Gone]:
+    async def gone(self, after: Mapping[int, int]) -> Sequence[GoneRecords]:
         """See the port."""
         return await self._do(gone, self._root, self._reader, after)
 
@@ -143,7 +143,7 @@ def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:
     """Take a shard and find out where it goes on. Raises OSError."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     consumers = Consumers(root)
-    reader = Reader(root)
+    reader = SegmentReader(root)
     claimed = claim(root)
     try:
         unsealed = heal_shard(claimed.directory)
@@ -156,7 +156,9 @@ def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:
     overflow = None
     if settings.overflow == "drop_oldest":
         overflow = Overflow(consumers, batch_bytes=settings.batch_bytes)
-    room = Room(root, claimed.shard, settings.log_max, Retention(root, consumers, reader), overflow)
+    room = SpaceGuard(
+        root, claimed.shard, settings.log_max, SegmentRetention(root, consumers, reader), overflow
+    )
     # The segment being written cannot be deleted; it must not be most of what is allowed.
     segment_bytes = min(settings.log_segment, settings.log_max // 8)
     ends = Ends(root, claimed.shard)
@@ -167,7 +169,7 @@ def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:
 
 
 def _next_offset(
-    claimed: Claim, reader: Reader, consumers: Consumers, recorded: int
+    claimed: Claim, reader: SegmentReader, consumers: Consumers, recorded: int
 ) -> tuple[int, Segment | None]:
     """The first offset of the next segment, and the last segment if that is empty and bears this name."""
     segments = reader.segments(claimed.shard)

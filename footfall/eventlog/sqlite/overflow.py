@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from footfall.eventlog.sqlite.begun import begun, replacing
-from footfall.eventlog.sqlite.block import Damaged, decode, encode
+from footfall.eventlog.sqlite.block import DamagedBlock, decode, encode
 from footfall.eventlog.sqlite.files import (
     INSERT,
     PAGE,
@@ -74,7 +74,7 @@ class Overflow:
                 elif is_sealed(segment) and not _was_dropped(segment):
                     size = segment.path.stat().st_size
                     freed += size - _drop_events(segment, following.first)
-            except (sqlite3.Error, OSError, Damaged) as error:
+            except (sqlite3.Error, OSError, DamagedBlock) as error:
                 # The reader of pages can still save something of a damaged one. One whose bytes
                 # cannot be counted counts for none: then more of what follows it is left.
                 _log.warning("log segment %s stays as it is: %s", segment.path.name, error)

@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from footfall.errors import Retryable
-from footfall.eventlog.port import Stored
-from footfall.eventlog.sqlite.block import MAX_RECORDS, Block, Damaged, decode
+from footfall.eventlog.port import StoredRecord
+from footfall.eventlog.sqlite.block import MAX_RECORDS, Block, DamagedBlock, decode
 from footfall.eventlog.sqlite.files import (
     GAP,
     Segment,
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 _End = tuple[int, float]  # offset and time (Unix seconds) of the last readable record
 
 
-class Reader:
+class SegmentReader:
     """Reads records and the ends of segments. Blocking; to be used by one thread at a time.
 
     Within a shard offsets are dense (see sqlite_files), so whatever is missing between two
@@ -75,9 +75,9 @@ class Reader:
         """All shards that have a segment, or whose directory cannot be listed now. Raises OSError."""
         return [shard for shard in list_shards(self._root) if self._may_hold(shard)]
 
-    def read(self, shard: int, after: int, limit: int, max_bytes: int) -> list[Stored]:
+    def read(self, shard: int, after: int, limit: int, max_bytes: int) -> list[StoredRecord]:
         """See the port. Raises Retryable, OSError."""
-        taken: list[Stored] = []
+        taken: list[StoredRecord] = []
         try:
             self._take(taken, shard, after, limit, max_bytes)
         except (Retryable, OSError):
@@ -122,13 +122,13 @@ class Reader:
             for last, data in rows:
                 block = decode(segment.magic, data)
                 if block.last != last:
-                    raise Damaged
+                    raise DamagedBlock
                 found = (last, block.appended_at)
             if 0 < below - 1 - (found[0] if found else segment.first - 1) < MOST_MISSING:
                 # SQLite may have been misled by a flipped bit: its pages know.
                 newest = self._salvaged(segment).newest(below)
                 whole = newest is None or (found is not None and newest.last <= found[0])
-        except (sqlite3.Error, Damaged, OSError, MemoryError) as error:
+        except (sqlite3.Error, DamagedBlock, OSError, MemoryError) as error:
             if not self._give_up(shard, segment, error):
                 return None, True
             whole = False
@@ -162,7 +162,7 @@ class Reader:
         except OSError:
             return True
 
-    def _take(self, taken: list[Stored], shard: int, after: int, limit: int, max_bytes: int) -> None:
+    def _take(self, taken: list[StoredRecord], shard: int, after: int, limit: int, max_bytes: int) -> None:
         size = 0
         for block in self._blocks(shard, after):
             at = block.appended_at
@@ -171,7 +171,7 @@ class Reader:
                     continue
                 if len(taken) >= limit or (size >= max_bytes and taken):
                     return
-                taken.append(Stored(offset, at, data))
+                taken.append(StoredRecord(offset, at, data))
                 size += len(data or b"")
 
     def _blocks(self, shard: int, after: int) -> Iterator[Block]:
@@ -193,12 +193,12 @@ class Reader:
                 for last, data in rows:
                     block = decode(segment.magic, data)
                     if block.last != last or block.first > after + 1 or block.damaged:
-                        raise Damaged
+                        raise DamagedBlock
                     yield block
                     after = last
             if following is not None and after < below - 1 and after < self.upto(shard, segment, following):
-                raise Damaged
-        except (sqlite3.Error, Damaged, OSError, MemoryError) as error:
+                raise DamagedBlock
+        except (sqlite3.Error, DamagedBlock, OSError, MemoryError) as error:
             if not self._give_up(shard, segment, error):
                 return
             times = self._modified(segment)

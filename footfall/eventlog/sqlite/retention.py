@@ -19,7 +19,7 @@ from footfall.eventlog.sqlite.files import (
     try_lock,
 )
 from footfall.eventlog.sqlite.overflow import Overflow
-from footfall.eventlog.sqlite.reader import MOST_MISSING, Reader
+from footfall.eventlog.sqlite.reader import MOST_MISSING, SegmentReader
 from footfall.eventlog.sqlite.recovery import heal_shard
 from footfall.runtime.consumer_offsets import Consumers
 
@@ -28,10 +28,10 @@ _RESERVE = 16 << 20
 _LOOK_EVERY = 0.25  # seconds between looks at the disk
 
 
-class Retention:
+class SegmentRetention:
     """Deletes whole segments. Blocking; to be used by one thread at a time, with its reader."""
 
-    def __init__(self, root: Path, consumers: Consumers, reader: Reader) -> None:
+    def __init__(self, root: Path, consumers: Consumers, reader: SegmentReader) -> None:
         self._root = root
         self._consumers = consumers
         self._reader = reader
@@ -120,11 +120,16 @@ class Retention:
         return records, freed
 
 
-class Room:
+class SpaceGuard:
     """Says whether the log may grow: below `log_max`, and not into the last bytes of the disk."""
 
     def __init__(
-        self, root: Path, shard: int, limit: int, retention: Retention, overflow: Overflow | None = None
+        self,
+        root: Path,
+        shard: int,
+        limit: int,
+        retention: SegmentRetention,
+        overflow: Overflow | None = None,
     ) -> None:
         """`overflow`: drops events at the limit instead of refusing new ones."""
         self._root = root

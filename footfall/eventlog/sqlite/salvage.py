@@ -17,7 +17,7 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from footfall.eventlog.sqlite.block import HEADER, Block, Damaged, decode, size_of
+from footfall.eventlog.sqlite.block import HEADER, Block, DamagedBlock, decode, size_of
 from footfall.eventlog.sqlite.files import PAGE, Segment, log_path
 
 _MAX_LOCAL = PAGE - 35
@@ -125,7 +125,7 @@ class Salvage:
             for pointers in (True, False):
                 try:
                     block = decode(self._magic, self._collect(number, position, pointers=pointers))
-                except Damaged:
+                except DamagedBlock:
                     continue
                 yield _Found(block.last, block.first, number, position, pointers, block.damaged)
                 if not block.damaged:
@@ -136,7 +136,7 @@ class Salvage:
         """The bytes of the block at `position` of page `number`. Raises Damaged if it cannot be one."""
         page = self._page(number)
         if len(page) < PAGE or position + HEADER.size > PAGE:
-            raise Damaged
+            raise DamagedBlock
         size = size_of(self._magic, page[position:])
         local = _local(size)
         parts = [page[position : position + local]]
@@ -144,7 +144,7 @@ class Salvage:
         following = int.from_bytes(page[position + local : position + local + 4], "big")
         while rest > 0:
             if not 0 < following <= self._pages:
-                raise Damaged
+                raise DamagedBlock
             page = self._page(following)
             parts.append(page[4 : 4 + rest])
             rest -= PAGE - 4

@@ -21,7 +21,7 @@ from footfall.eventlog.sqlite.files import (
     seal,
     write_mark,
 )
-from footfall.eventlog.sqlite.retention import Room
+from footfall.eventlog.sqlite.retention import SpaceGuard
 from footfall.metrics import LOG_BYTES, LOG_COMMIT_SECONDS, LOG_RECORDS
 from footfall.model.record import count_events
 
@@ -40,7 +40,7 @@ class Shard:
         unsealed: Sequence[Segment] = (),
         empty: Segment | None = None,
         segment_bytes: int,
-        room: Room,
+        room: SpaceGuard,
         ends: Ends,
     ) -> None:
         """`first` is the next offset, `unsealed` are older segments still to be sealed.

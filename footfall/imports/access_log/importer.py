@@ -15,9 +15,9 @@ from footfall.errors import Invalid, Retryable
 from footfall.imports.access_log import requests as reading
 from footfall.imports.access_log.matching import Matcher
 from footfall.imports.access_log.requests import Hits, Place, Target
-from footfall.imports.access_log.visitors import Visitors
-from footfall.imports.clicks.chunk import Problem, check_measures
-from footfall.imports.intake import Found, Intake
+from footfall.imports.access_log.visitors import LoggedVisitors
+from footfall.imports.clicks.chunk import LineProblem, check_measures
+from footfall.imports.intake import ImportedEvent, Intake
 from footfall.imports.runs import Lines, Owner
 from footfall.tenants.directory import Directory
 from footfall.tenants.links.targets import check_target
@@ -29,7 +29,7 @@ SOURCE = "import:access-log"
 _SETTLED_MS = 60_000
 
 
-class Outcome(Struct, frozen=True):
+class AccessLogOutcome(Struct, frozen=True):
     """What became of a chunk's lines.
 
     `added`: events by type (with `dry_run`: that would be). `received`: events that were received
@@ -43,13 +43,13 @@ class Outcome(Struct, frozen=True):
     present: int
     repeated: int
     rejected: dict[str, int]
-    problems: list[Problem]
+    problems: list[LineProblem]
 
 
-class AccessLogs:
+class AccessLogImporter:
     """Takes chunks of lines; they are read at once, and appended one after the other."""
 
-    def __init__(self, intake: Intake, directory: Directory, visitors: Visitors) -> None:
+    def __init__(self, intake: Intake, directory: Directory, visitors: LoggedVisitors) -> None:
         self._intake = intake
         self._directory = directory
         self._visitors = visitors
@@ -65,7 +65,7 @@ class AccessLogs:
         origin: str = "",
         dry_run: bool = False,
         again: bool = False,
-    ) -> Outcome:
+    ) -> AccessLogOutcome:
         """Append the events of `lines` that are missing; returns when they are safe in the log.
 
         `occurrences[i]` is the number of lines up to and including `lines[i]` that are like it
@@ -91,7 +91,7 @@ class AccessLogs:
             refusals = hits.refusals.without(known)
             there = sum(known[each.line] for each in found)
             found = [each for each in found if not known[each.line]]
-            fresh: list[Found] = []
+            fresh: list[ImportedEvent] = []
             present: set[bytes] = set()
             received: set[bytes] = set()
             if not dry_run and not all(known):
@@ -109,7 +109,7 @@ class AccessLogs:
                 now = int(time.time() * 1000)
                 await intake.registry.add(*owner[:2], runs.runs(workspace.secret, before), now)
                 await intake.tell(workspace.id, SOURCE, refusals.without(before).tallies(site.id))
-        return Outcome(
+        return AccessLogOutcome(
             added=dict(Counter(each.event.event_type for each in fresh)),
             received=len(received),
             present=there + len(present),
@@ -135,7 +135,7 @@ class AccessLogs:
         return self._directory.short_domain(host or origin.partition("://")[2])
 
     async def _there(
-        self, workspace_id: str, site_id: str, found: Sequence[Found], live_days: frozenset[int]
+        self, workspace_id: str, site_id: str, found: Sequence[ImportedEvent], live_days: frozenset[int]
     ) -> tuple[set[bytes], set[bytes]]:
         """The ids among these that an import has brought, and those that were received live."""
         times = [each.event.occurred_at for each in found]

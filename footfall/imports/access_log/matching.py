@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from footfall.enrich.page import parse_page
-from footfall.imports.intake import Found
+from footfall.imports.intake import ImportedEvent
 from footfall.store.port import Store
 
 WINDOW = {"click": (-1, 1), "page_view": (-1, 10)}
@@ -54,7 +54,7 @@ class Matcher:
         self._taken: dict[bytes, bytes] = {}  # live event -> imported one
 
     async def received(
-        self, workspace_id: str, site_id: str, found: Sequence[Found], devices_known: frozenset[int]
+        self, workspace_id: str, site_id: str, found: Sequence[ImportedEvent], devices_known: frozenset[int]
     ) -> set[bytes]:
         """The ids among `found`'s whose occurrence was received live.
 
@@ -74,7 +74,7 @@ class Matcher:
             del self._taken[old]
         return matched
 
-    def _first(self, each: Found, candidates: Sequence[_Live], device: int) -> _Live | None:
+    def _first(self, each: ImportedEvent, candidates: Sequence[_Live], device: int) -> _Live | None:
         """The first candidate in the window of the same device; else the first that may be."""
         before, after = WINDOW[each.event.event_type]
         second = each.event.occurred_at // 1000
@@ -91,7 +91,7 @@ class Matcher:
         return possible
 
     async def _live(
-        self, workspace_id: str, site_id: str, found: Sequence[Found]
+        self, workspace_id: str, site_id: str, found: Sequence[ImportedEvent]
     ) -> Mapping[_Key, Sequence[_Live]]:
         if not found:
             return {}
@@ -123,7 +123,7 @@ class Matcher:
         return live
 
 
-def _key(each: Found) -> _Key:
+def _key(each: ImportedEvent) -> _Key:
     event = each.event
     what = event.link_id if event.event_type == "click" else _path(event.page_url)
     return event.event_type, what, each.visit.user_agent

@@ -14,8 +14,8 @@ from footfall.imports.access_log.request import LONG, Request, identity, identit
 from footfall.imports.access_log.rules import REDIRECT_STATUS, judge
 from footfall.imports.access_log.visitors import ChunkVisitors
 from footfall.imports.clicks.chunk import LONGEST_LINE, Refusals, event_id
-from footfall.imports.clicks.line import Refused
-from footfall.imports.intake import Found
+from footfall.imports.clicks.line import RefusedLine
+from footfall.imports.intake import ImportedEvent
 from footfall.model.reasons import Reason
 from footfall.model.record import RawEvent
 from footfall.tenants.model import Link
@@ -84,12 +84,12 @@ def read(lines: Sequence[str]) -> Hits:
             request = _parser(line)(line)
         except ValueError as error:
             hits.identities.append(identity_of_text(line))
-            hits.refusals.add(index, Refused(Reason.BAD_LINE, str(error)))
+            hits.refusals.add(index, RefusedLine(Reason.BAD_LINE, str(error)))
             continue
         name = identity(request)
         hits.identities.append(name)
         if request.at > latest:
-            hits.refusals.add(index, Refused(Reason.BAD_LINE, "the time is in the future"))
+            hits.refusals.add(index, RefusedLine(Reason.BAD_LINE, "the time is in the future"))
         else:
             hits.hits.append(_hit(index, request, name))
     return hits
@@ -101,15 +101,15 @@ def events(
     target: Target,
     links: Mapping[Place, Link],
     visitors: ChunkVisitors,
-) -> list[Found]:
+) -> list[ImportedEvent]:
     """The clicks and page views among the hits; what is neither is added to the refusals."""
-    found: list[Found] = []
+    found: list[ImportedEvent] = []
     for hit in hits.hits:
         link = links.get(hit.place) if hit.place else None
         request = hit.request
         outcome = judge(request.method, hit.path, request.status, link is not None)
         if isinstance(outcome, Reason):
-            hits.refusals.add(hit.line, Refused(outcome, ""))
+            hits.refusals.add(hit.line, RefusedLine(outcome, ""))
             continue
         device = visitors.device(request.address, request.user_agent, request.at)
         origin = target.origin or (f"https://{hit.host}" if hit.host else target.fallback)
@@ -129,7 +129,7 @@ def events(
         else:
             event.site_id = target.site_id
             event.page_url = text(f"{origin}{hit.path}{'?' if hit.query else ''}{hit.query}", LONG)
-        found.append(Found(hit.line, event, visitors.visit(request.address, request.user_agent)))
+        found.append(ImportedEvent(hit.line, event, visitors.visit(request.address, request.user_agent)))
     return found
 
 

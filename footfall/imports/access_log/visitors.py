@@ -8,12 +8,12 @@ import time
 
 from footfall.enrich.geo import GeoReader
 from footfall.enrich.visitor import DAY_MS, device_hash
-from footfall.model.record import Visit
+from footfall.model.record import SenderContext
 from footfall.state.import_salts import ImportSalts, of_day
 from footfall.state.salts import Salts
 
 
-class Visitors:
+class LoggedVisitors:
     """Geo data and salts. Keeps no address but in the geo reader's memory.
 
     `session_timeout`: in seconds, as at the door.
@@ -45,16 +45,16 @@ class ChunkVisitors:
         self._import_salt = import_salt
         self._workspace_id = workspace_id
         self._of_day: dict[int, tuple[bytes, bool]] = {}
-        self._visits: dict[tuple[str, str], Visit] = {}
+        self._visits: dict[tuple[str, str], SenderContext] = {}
         self._devices: dict[tuple[int, str, str], int] = {}
 
-    def visit(self, address: str, user_agent: str) -> Visit:
+    def visit(self, address: str, user_agent: str) -> SenderContext:
         """What is kept of a request's sender."""
         key = address, user_agent
         visit = self._visits.get(key)
         if visit is None:
             geo = self._geo.lookup(address)
-            visit = self._visits[key] = Visit(
+            visit = self._visits[key] = SenderContext(
                 user_agent=user_agent,
                 country_code=geo.country_code,
                 region=geo.region,

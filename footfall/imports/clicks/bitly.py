@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from footfall.enrich.text import preferred_language
-from footfall.imports.clicks.line import Click, Refused
+from footfall.imports.clicks.line import ImportedClick, RefusedLine
 from footfall.model.reasons import Reason
-from footfall.model.record import Visit
+from footfall.model.record import SenderContext
 
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -51,7 +51,7 @@ _heartbeats = msgspec.json.Decoder(_Heartbeat)
 _encode = msgspec.json.Encoder().encode
 
 
-def parse(text: str) -> Click | Refused:
+def parse(text: str) -> ImportedClick | RefusedLine:
     """The click that a line tells of, or why it tells of none."""
     try:
         line = _lines.decode(text)
@@ -63,14 +63,14 @@ def parse(text: str) -> Click | Refused:
         properties["nk"] = line.returning
     if line.destination_hash:
         properties["g"] = line.destination_hash
-    return Click(
+    return ImportedClick(
         domain=(line.domain or "").lower(),
         code=line.code,
         url=line.url,
         occurred_at=int(line.time * 1000),
         referrer="" if line.referrer in {None, "direct"} else line.referrer or "",
         properties=_encode(properties).decode() if properties else "",
-        visit=Visit(
+        visit=SenderContext(
             user_agent=line.user_agent or "",
             language=preferred_language(line.language or ""),
             country_code=(line.country or "").upper(),
@@ -83,10 +83,10 @@ def parse(text: str) -> Click | Refused:
     )
 
 
-def _explain(text: str, error: Exception) -> Refused:
+def _explain(text: str, error: Exception) -> RefusedLine:
     try:
         if _heartbeats.decode(text).heartbeat is not None:
-            return Refused(Reason.HEARTBEAT, "a heartbeat, no click")
+            return RefusedLine(Reason.HEARTBEAT, "a heartbeat, no click")
     except (ValueError, RecursionError):
         pass
-    return Refused(Reason.BAD_LINE, str(error))
+    return RefusedLine(Reason.BAD_LINE, str(error))

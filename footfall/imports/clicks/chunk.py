@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from footfall.errors import Invalid
 from footfall.imports.clicks import bitly
-from footfall.imports.clicks.line import Click, Refused
+from footfall.imports.clicks.line import ImportedClick, RefusedLine
 from footfall.model.reasons import Reason
 from footfall.model.record import Tally
 from footfall.tenants.links.targets import check_code, check_domain, check_target
 
-FORMATS: dict[str, Callable[[str], Click | Refused]] = {"bitly": bitly.parse}
+FORMATS: dict[str, Callable[[str], ImportedClick | RefusedLine]] = {"bitly": bitly.parse}
 
 MAX_LINES = 20_000
 """Lines in one chunk."""
@@ -27,7 +27,7 @@ _EXPLAINED = 20  # refused lines whose reason is told in words
 _AHEAD_MS = 86_400_000  # a click may not be later than this: the file's clock and zone are not ours
 
 
-class Problem(Struct, frozen=True):
+class LineProblem(Struct, frozen=True):
     """A refused line: its index in the chunk, and why."""
 
     index: int
@@ -39,7 +39,7 @@ class Numbered(NamedTuple):
     """A click, the id of its event, and the index of its line in the chunk."""
 
     key: bytes
-    click: Click
+    click: ImportedClick
     line: int
 
 
@@ -47,9 +47,9 @@ class Refusals:
     """The refused lines of a chunk."""
 
     def __init__(self) -> None:
-        self._refused: dict[int, Refused] = {}
+        self._refused: dict[int, RefusedLine] = {}
 
-    def add(self, index: int, refused: Refused) -> None:
+    def add(self, index: int, refused: RefusedLine) -> None:
         """The line at `index` is refused."""
         self._refused[index] = refused
 
@@ -66,11 +66,11 @@ class Refusals:
         return {reason.value: count for reason, count in sorted(counts.items())}
 
     @property
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[LineProblem]:
         """The first ones of lines that should have been understood."""
         bad = [index for index, refused in self._refused.items() if refused.reason is Reason.BAD_LINE]
         return [
-            Problem(index, Reason.BAD_LINE.value, self._refused[index].detail)
+            LineProblem(index, Reason.BAD_LINE.value, self._refused[index].detail)
             for index in sorted(bad)[:_EXPLAINED]
         ]
 
@@ -92,7 +92,7 @@ def event_id(secret: bytes, line: bytes, occurrence: int) -> bytes:
 
 def checked_format(
     format_name: str, lines: Sequence[str], occurrences: Sequence[int]
-) -> Callable[[str], Click | Refused]:
+) -> Callable[[str], ImportedClick | RefusedLine]:
     """The parser of a format. Raises Invalid when that or the chunk's measures are wrong."""
     if format_name not in FORMATS:
         raise Invalid(f"format must be one of: {', '.join(FORMATS)}", field="format")
@@ -111,7 +111,7 @@ def check_measures(lines: Sequence[str], occurrences: Sequence[int]) -> None:
 
 
 def read(
-    parse: Callable[[str], Click | Refused],
+    parse: Callable[[str], ImportedClick | RefusedLine],
     secret: bytes,
     lines: Sequence[str],
     occurrences: Sequence[int],
@@ -122,25 +122,27 @@ def read(
     latest = int(time.time() * 1000) + _AHEAD_MS
     for index, (line, occurrence) in enumerate(zip(lines, occurrences, strict=True)):
         click = _click(parse, line, latest)
-        if isinstance(click, Refused):
+        if isinstance(click, RefusedLine):
             refusals.add(index, click)
         else:
             clicks.append(Numbered(event_id(secret, line.encode(), occurrence), click, index))
     return clicks, refusals
 
 
-def _click(parse: Callable[[str], Click | Refused], line: str, latest: int) -> Click | Refused:
+def _click(
+    parse: Callable[[str], ImportedClick | RefusedLine], line: str, latest: int
+) -> ImportedClick | RefusedLine:
     if len(line) > LONGEST_LINE:
-        return Refused(Reason.BAD_LINE, f"longer than {LONGEST_LINE} characters")
+        return RefusedLine(Reason.BAD_LINE, f"longer than {LONGEST_LINE} characters")
     click = parse(line)
-    if isinstance(click, Refused):
+    if isinstance(click, RefusedLine):
         return click
     if click.occurred_at > latest:
-        return Refused(Reason.BAD_LINE, "the time is in the future")
+        return RefusedLine(Reason.BAD_LINE, "the time is in the future")
     try:
         return click._replace(url=_target(click.url))
     except Invalid as error:
-        return Refused(Reason.BAD_LINE, str(error))
+        return RefusedLine(Reason.BAD_LINE, str(error))
 
 
 @lru_cache(maxsize=10_000)
@@ -157,11 +159,11 @@ def with_links(
         if (each.click.domain, each.click.code) in links:
             kept.append(each)
         else:
-            refusals.add(each.line, Refused(Reason.BAD_LINE, _why_no_link(each.click)))
+            refusals.add(each.line, RefusedLine(Reason.BAD_LINE, _why_no_link(each.click)))
     return kept
 
 
-def _why_no_link(click: Click) -> str:
+def _why_no_link(click: ImportedClick) -> str:
     try:
         check_code(click.code)
         if click.domain:

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from footfall.imports.clicks.chunk import Numbered, Problem, checked_format, read, with_links
-from footfall.imports.intake import Found, Intake
+from footfall.imports.clicks.chunk import LineProblem, Numbered, checked_format, read, with_links
+from footfall.imports.intake import ImportedEvent, Intake
 from footfall.imports.runs import Lines, Owner
 from footfall.model.reasons import Reason
 from footfall.model.record import RawEvent
@@ -32,7 +32,7 @@ class Links(Protocol):
         ...
 
 
-class Outcome(Struct, frozen=True):
+class ClicksOutcome(Struct, frozen=True):
     """What became of a chunk's lines.
 
     `present`: clicks that an import had brought already. `repeated`: lines that were imported
@@ -45,10 +45,10 @@ class Outcome(Struct, frozen=True):
     repeated: int
     rejected: dict[str, int]
     links_created: int
-    problems: list[Problem]
+    problems: list[LineProblem]
 
 
-class Importer:
+class ClickImporter:
     """Takes chunks of lines, one chunk at a time."""
 
     def __init__(self, intake: Intake, links: Links) -> None:
@@ -63,7 +63,7 @@ class Importer:
         occurrences: Sequence[int],
         *,
         again: bool = False,
-    ) -> Outcome:
+    ) -> ClicksOutcome:
         """Append the clicks of `lines` that are missing; returns when they are safe in the log.
 
         `occurrences[i]` is the number of lines identical to `lines[i]` in the file up to and
@@ -85,7 +85,7 @@ class Importer:
             refusals = refusals.without(known)
             links, created = await self._ensure_links(workspace.id, found)
             clicks = with_links(found, links, refusals)
-            fresh: dict[bytes, Found] = {}
+            fresh: dict[bytes, ImportedEvent] = {}
             if not all(known):
                 await intake.make_room()
                 events = _events(clicks, links)
@@ -99,7 +99,7 @@ class Importer:
                 now = int(time.time() * 1000)
                 await intake.registry.add(*owner[:2], runs.runs(workspace.secret, before), now)
                 await intake.tell(workspace.id, source, refusals.without(before).tallies())
-        return Outcome(
+        return ClicksOutcome(
             accepted=len(fresh),
             present=there + len(clicks) - len(fresh) - refusals.counts.get(Reason.PERHAPS_IMPORTED, 0),
             repeated=sum(known),
@@ -121,9 +121,9 @@ class Importer:
         )
 
 
-def _events(clicks: Sequence[Numbered], links: Mapping[tuple[str, str], Link]) -> list[Found]:
+def _events(clicks: Sequence[Numbered], links: Mapping[tuple[str, str], Link]) -> list[ImportedEvent]:
     return [
-        Found(
+        ImportedEvent(
             line,
             RawEvent(
                 event_id=key,

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from footfall.model.reasons import Reason
-from footfall.model.record import Visit
+from footfall.model.record import SenderContext
 
 
-class Click(NamedTuple):
+class ImportedClick(NamedTuple):
     """One click of an imported file. Times in ms since 1970 UTC; `domain` "" when the file names none."""
 
     domain: str
@@ -15,10 +15,10 @@ class Click(NamedTuple):
     occurred_at: int
     referrer: str
     properties: str  # a JSON object, or ""
-    visit: Visit
+    visit: SenderContext
 
 
-class Refused(NamedTuple):
+class RefusedLine(NamedTuple):
     """A line that is no click, and why, in words."""
 
     reason: Reason

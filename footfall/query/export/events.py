@@ -18,7 +18,7 @@ from footfall.model.calendar import instant
 from footfall.query.engine import Engine
 from footfall.query.language.question import Question
 from footfall.query.sql import export
-from footfall.query.sql.export import SCHEMA, Part, Place
+from footfall.query.sql.export import SCHEMA, ExportCursor, Place
 from footfall.query.sql.select import Statement
 
 PAGE_ROWS = 50_000
@@ -31,13 +31,13 @@ _HOUR = 3_600_000
 _CHANGED = Retryable("the events changed while they were exported; ask again")
 
 
-class Plan(NamedTuple):
+class ExportPlan(NamedTuple):
     """What an export will send. `sites`: in order, with their numbers of events; `rows`: at most so many.
 
     `next_cursor`: where to go on when there is more than `rows`.
     """
 
-    part: Part
+    part: ExportCursor
     sites: tuple[tuple[str, int], ...]
     rows: int
     next_cursor: str | None
@@ -51,21 +51,21 @@ class EventExport:
         self._question = question
         self._timeout = timeout
 
-    async def plan(self, cursor: str | None, limit: int | None) -> Plan:
+    async def plan(self, cursor: str | None, limit: int | None) -> ExportPlan:
         """Find out how much there is after `cursor`. Raises Invalid, StoreDown."""
         after = await self._place(cursor) if cursor is not None else None
         newest: dict[int, int] = {}
         sites: dict[str, int] = {}
-        for row in await self._rows(export.totals(self._question, Part(after))):
+        for row in await self._rows(export.totals(self._question, ExportCursor(after))):
             sites[row["site_id"]] = sites.get(row["site_id"], 0) + row["events"]
             newest[row["shard"]] = max(newest.get(row["shard"], 0), row["newest"])
-        part, total = Part(after, newest), sum(sites.values())
-        plan = Plan(part, tuple(sites.items()), total, None)
+        part, total = ExportCursor(after, newest), sum(sites.values())
+        plan = ExportPlan(part, tuple(sites.items()), total, None)
         if limit is None or limit >= total:
             return plan
         return plan._replace(rows=limit, next_cursor=await self._cursor_at(plan, limit - 1))
 
-    async def pages(self, plan: Plan) -> AsyncGenerator[pa.Table]:
+    async def pages(self, plan: ExportPlan) -> AsyncGenerator[pa.Table]:
         """The events, at least one page. Raises Invalid, StoreDown.
 
         Raises Retryable when, at the end, it was not what the plan said: events were deleted meanwhile.
@@ -95,11 +95,11 @@ class EventExport:
         if sent != plan.rows or (limited and _cursor_of(last_event) != plan.next_cursor):
             raise _CHANGED
 
-    async def _page(self, part: Part, limit: int) -> tuple[pa.Table, Place | None]:
+    async def _page(self, part: ExportCursor, limit: int) -> tuple[pa.Table, Place | None]:
         statement = export.page(self._question, part, limit)
         return export.with_names(await self._engine.arrow(statement, self._timeout))
 
-    async def _windows(self, plan: Plan) -> AsyncIterator[Part]:
+    async def _windows(self, plan: ExportPlan) -> AsyncIterator[ExportCursor]:
         """The parts to read one after the other: several small sites, or some hours of a large one."""
         first, together = "", 0
         last = ""
@@ -116,7 +116,7 @@ class EventExport:
         if together:
             yield plan.part._replace(sites=(first, last))
 
-    async def _hours(self, part: Part) -> AsyncIterator[Part]:
+    async def _hours(self, part: ExportCursor) -> AsyncIterator[ExportCursor]:
         start = end = together = 0
         for row in await self._rows(export.hours(self._question, part)):
             if together and together + row["events"] > PAGE_ROWS:
@@ -127,7 +127,7 @@ class EventExport:
         if together:
             yield part._replace(hours=(start, end))
 
-    async def _cursor_at(self, plan: Plan, number: int) -> str:
+    async def _cursor_at(self, plan: ExportPlan, number: int) -> str:
         """The cursor of an event by its number."""
         for site, events in plan.sites:
             if number < events:
@@ -135,7 +135,7 @@ class EventExport:
             number -= events
         raise AssertionError("beyond the last event")
 
-    async def _cursor_in(self, part: Part, number: int) -> str:
+    async def _cursor_in(self, part: ExportCursor, number: int) -> str:
         for row in await self._rows(export.hours(self._question, part)):
             if number < row["events"]:
                 hour = part._replace(hours=(row["hour"], row["hour"] + _HOUR))

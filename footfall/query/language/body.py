@@ -15,7 +15,7 @@ from footfall.query.catalog.metrics import METRICS
 from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint, hint
 from footfall.query.language.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
 from footfall.query.language.presets import PRESETS, preset
-from footfall.query.language.question import TIME, All, Question, admits_bots, is_
+from footfall.query.language.question import TIME, And, Question, admits_bots, is_
 
 MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6
@@ -83,7 +83,7 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
 
-class Understood(NamedTuple):
+class ResolvedQuery(NamedTuple):
     """A query that was read. `interval`: of the time dimension; None without one."""
 
     question: Question
@@ -93,12 +93,12 @@ class Understood(NamedTuple):
     dimensions: tuple[str, ...]
 
 
-def understand(
+def resolve_query(
     query: Query,
     workspace_id: str,
     period: Period,
     tags: Mapping[str, Sequence[str]],
-) -> Understood:
+) -> ResolvedQuery:
     """Read a query about `period`. `tags`: the links that carry each tag. Raises Invalid.
 
     Call it in a thread: it may take a while, see `Filters`.
@@ -120,7 +120,7 @@ def understand(
         wanted = tuple(dict.fromkeys((*(name for name in metrics if name != "percentage"), "visitors")))
     else:
         wanted = metrics
-    where = All(tuple(conditions))
+    where = And(tuple(conditions))
     question = Question(
         workspace_id=workspace_id,
         period=period,
@@ -134,7 +134,7 @@ def understand(
         limit=query.pagination.limit,
         offset=query.pagination.offset,
     )
-    return Understood(question, interval, week_start, metrics, tuple(query.dimensions))
+    return ResolvedQuery(question, interval, week_start, metrics, tuple(query.dimensions))
 
 
 def period_of(query: Query, now: datetime, first_event: int | None = None) -> Period:
@@ -258,4 +258,4 @@ def _order(query: Query, metrics: tuple[str, ...], names: tuple[str, ...]) -> tu
 KNOWN_DIMENSIONS: tuple[str, ...] = (*KINDS, *SAID_OF_FIELDS, TAG)
 """For the documentation; beside them time, time:INTERVAL and property:NAME."""
 
-__all__ = ["KNOWN_DIMENSIONS", "Query", "Understood", "compared_period", "period_of", "understand"]
+__all__ = ["KNOWN_DIMENSIONS", "Query", "ResolvedQuery", "compared_period", "period_of", "resolve_query"]

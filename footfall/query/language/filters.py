@@ -14,13 +14,13 @@ from footfall.errors import Invalid
 from footfall.query.catalog.fields import SAID_OF_FIELDS, SESSION_FIELDS, TAG, find_field
 from footfall.query.language.patterns import check_pattern
 from footfall.query.language.question import (
-    All,
-    Any,
+    And,
+    Comparison,
     Condition,
     HasDone,
     Not,
     Operator,
-    Where,
+    Or,
     fields_in,
     has_behaviour,
     is_,
@@ -58,7 +58,7 @@ class Filters:
 
     def read(self, filters: list[AnyValue]) -> Condition:
         """All of these. Raises Invalid, naming the filter or the limit."""
-        return All(tuple(self._filter(each, f"filters[{number}]", 1) for number, each in enumerate(filters)))
+        return And(tuple(self._filter(each, f"filters[{number}]", 1) for number, each in enumerate(filters)))
 
     def _filter(self, given: AnyValue, where: str, depth: int) -> Condition:
         self._filters += 1
@@ -92,7 +92,7 @@ class Filters:
             self._filter(each, f"{where}[1][{number}]", depth + 1)
             for number, each in enumerate(cast("list[AnyValue]", inner))
         )
-        return All(read) if operator == "and" else Any(read)
+        return And(read) if operator == "and" else Or(read)
 
     def _where(self, operator: Operator, parts: list[AnyValue], where: str) -> Condition:
         if len(parts) not in (3, 4) or not isinstance(parts[1], str):
@@ -105,7 +105,7 @@ class Filters:
             fields = ", ".join(SAID_OF_FIELDS[parts[1]].fields)
             raise Invalid(f"{where}: {parts[1]} cannot be filtered on; filter on {fields}", field=where)
         kind = find_field_with_hint(parts[1], where)
-        condition = Where(parts[1], operator, _of_kind(operator, kind, values, where), exact)
+        condition = Comparison(parts[1], operator, _of_kind(operator, kind, values, where), exact)
         for pattern in patterns_of(condition):
             check_pattern(pattern, where)
         return condition

@@ -19,7 +19,7 @@ from footfall.model.calendar import instant
 from footfall.query.language.filters import hint
 from footfall.query.language.periods import DEFAULT_DAYS, MAX_BUCKETS, Interval, Period, Weekday, resolve
 from footfall.query.language.presets import PRESETS, RangeName, preset
-from footfall.query.language.question import Where
+from footfall.query.language.question import Comparison
 from footfall.query.language.url_filters import MAX_FILTERS, field_of, filters_documented, read_filter
 
 MAX_LIMIT = 1000
@@ -115,7 +115,7 @@ _DAY = 86_400_000
 _FITTING: tuple[tuple[int, Interval], ...] = ((2, "hour"), (180, "day"))
 
 
-class Asked(NamedTuple, Generic[P]):
+class ParsedParams(NamedTuple, Generic[P]):
     """A question as it was understood.
 
     `written`: the text of each filter by its field. `interval`: the length of buckets, None for
@@ -124,7 +124,7 @@ class Asked(NamedTuple, Generic[P]):
 
     params: P
     period: Period
-    filters: tuple[Where, ...]
+    filters: tuple[Comparison, ...]
     written: Mapping[str, str]
     interval: Interval | None
     now: int
@@ -169,7 +169,7 @@ def parse(
     *,
     defaults: Mapping[str, str] | None = None,
     first: int | None = None,
-) -> Asked[P]:
+) -> ParsedParams[P]:
     """Read the parameters of a query string. Raises Invalid, naming the field as it was written.
 
     `defaults`: filters that hold where the caller names none. `first`: when the first event
@@ -205,7 +205,7 @@ def parse(
         if parameter.required and parameter.name not in values:
             raise Invalid(f"{parameter.name} is required", field=parameter.name)
     params = msgspec.convert(values, kind)
-    return Asked(
+    return ParsedParams(
         params=params,
         period=period,
         filters=wheres,

@@ -12,7 +12,7 @@ Operator = Literal[
 ]
 
 
-class Where(Struct, frozen=True, tag=True):
+class Comparison(Struct, frozen=True, tag=True):
     """The field is (contains, matches, ...) one of `values`; a number is compared with the only value."""
 
     field: str
@@ -21,13 +21,13 @@ class Where(Struct, frozen=True, tag=True):
     case_sensitive: bool = True
 
 
-class All(Struct, frozen=True, tag=True):
+class And(Struct, frozen=True, tag=True):
     """All of these hold; without any, always."""
 
     parts: "tuple[Condition, ...]" = ()
 
 
-class Any(Struct, frozen=True, tag=True):
+class Or(Struct, frozen=True, tag=True):
     """One of these holds."""
 
     parts: "tuple[Condition, ...]"
@@ -45,20 +45,20 @@ class HasDone(Struct, frozen=True, tag=True):
     part: "Condition"
 
 
-Condition = Where | All | Any | Not | HasDone
+Condition = Comparison | And | Or | Not | HasDone
 
 
-def is_(field: str, *values: str) -> Where:
+def is_(field: str, *values: str) -> Comparison:
     """The field is one of these."""
-    return Where(field, "is", values)
+    return Comparison(field, "is", values)
 
 
-def is_not(field: str, *values: str) -> Where:
+def is_not(field: str, *values: str) -> Comparison:
     """The field is none of these."""
-    return Where(field, "is_not", values)
+    return Comparison(field, "is_not", values)
 
 
-def patterns_of(where: Where) -> list[str]:
+def patterns_of(where: Comparison) -> list[str]:
     """The patterns of a filter, as the store is given them."""
     if where.operator not in ("matches", "matches_not"):
         return []
@@ -69,9 +69,9 @@ def patterns_of(where: Where) -> list[str]:
 def fields_in(condition: Condition) -> Iterator[str]:
     """Every field that a condition is about."""
     match condition:
-        case Where():
+        case Comparison():
             yield condition.field
-        case All() | Any():
+        case And() | Or():
             for part in condition.parts:
                 yield from fields_in(part)
         case Not() | HasDone():
@@ -81,9 +81,9 @@ def fields_in(condition: Condition) -> Iterator[str]:
 def has_behaviour(condition: Condition) -> bool:
     """Whether it is about what else a visitor has done."""
     match condition:
-        case Where():
+        case Comparison():
             return False
-        case All() | Any():
+        case And() | Or():
             return any(has_behaviour(part) for part in condition.parts)
         case Not():
             return has_behaviour(condition.part)
@@ -91,11 +91,11 @@ def has_behaviour(condition: Condition) -> bool:
             return True
 
 
-def always(condition: Condition) -> Iterator[Where]:
+def always(condition: Condition) -> Iterator[Comparison]:
     """The parts that hold of every event for which the condition does."""
-    if isinstance(condition, Where):
+    if isinstance(condition, Comparison):
         yield condition
-    elif isinstance(condition, All):
+    elif isinstance(condition, And):
         for part in condition.parts:
             yield from always(part)
 
@@ -121,7 +121,7 @@ class Question(Struct, frozen=True, kw_only=True):
     period: Period
     metrics: tuple[str, ...]
     dimensions: tuple[str, ...] = ()
-    where: Condition = All()
+    where: Condition = And()
     bots: bool | None = False
     buckets: Sequence[int] = ()
     tags: Mapping[str, tuple[str, ...]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 from footfall.errors import Invalid
 from footfall.query.catalog.fields import KINDS, PROPERTY, find_field
-from footfall.query.language.question import Where
+from footfall.query.language.question import Comparison
 
 MAX_FILTERS = 20
 MAX_VALUES = 50
@@ -76,7 +76,7 @@ def field_of(name: str) -> str | None:
     return field if field in KINDS and name not in _HIDDEN else None
 
 
-def read_filter(name: str, text: str) -> Where:
+def read_filter(name: str, text: str) -> Comparison:
     """The filter that the parameter `name`, which has a field, makes of `text`. Raises Invalid."""
     field = field_of(name) or name
     kind = find_field(field, name)
@@ -89,7 +89,7 @@ def read_filter(name: str, text: str) -> Where:
             field=name,
         )
     operator = "is_not" if negated else "is"
-    return Where(field, operator, tuple(_value(name, field, kind, value) for _, value in parts))
+    return Comparison(field, operator, tuple(_value(name, field, kind, value) for _, value in parts))
 
 
 def _split(name: str, text: str) -> list[tuple[bool, str]]:

@@ -9,15 +9,15 @@ from footfall.model.session_fields import FIELDS, PAGE_OF
 from footfall.query.catalog.fields import SESSION_FIELDS, fields_of
 from footfall.query.catalog.metrics import METRICS, measures_of, tells_events_apart
 from footfall.query.language.periods import Period
-from footfall.query.language.question import TIME, Question, Where, always, fields_in, has_behaviour
-from footfall.query.plan.planner import Cover, Rollup, deleted_sites, made_of_days
-from footfall.state.rollups.manifest import Going, KeptVisits, Manifest
-from footfall.state.rollups.row_counts import Stored
+from footfall.query.language.question import TIME, Comparison, Question, always, fields_in, has_behaviour
+from footfall.query.plan.planner import Cover, RollupSource, deleted_sites, made_of_days
+from footfall.state.rollups.manifest import ArchivedSessions, Going, Manifest
+from footfall.state.rollups.row_counts import RowCounts
 
 _KEYS = frozenset({"site_id", "is_bot"})
 
 
-class Kept(Struct, frozen=True):
+class ArchiveSource(Struct, frozen=True):
     """Rows of `visits` of these builds and this field ("" for none) are part of the answer.
 
     `covers`: the days that are theirs; `whole`: whether all that was kept of these has the field;
@@ -43,7 +43,9 @@ def about_pages_of_visits(question: Question) -> bool:
     return bool(SESSION_FIELDS & _fields(question))
 
 
-def kept_visits(question: Question, manifest: Manifest, stored: Stored, rollup: Rollup | None) -> Kept | None:
+def archive_source(
+    question: Question, manifest: Manifest, stored: RowCounts, rollup: RollupSource | None
+) -> ArchiveSource | None:
     """What is to be added to the visits of the events; None when nothing is, or nothing can be.
 
     `stored`: of the question's workspace; `rollup`: what the rest of the answer comes from.
@@ -65,7 +67,7 @@ def kept_visits(question: Question, manifest: Manifest, stored: Stored, rollup: 
         return None
     touched = [kept for kept in manifest.visits if _touches(kept, question.period)]
     held = [kept for kept in touched if field in kept.fields]
-    return Kept(
+    return ArchiveSource(
         field,
         tuple(kept.build for kept in held),
         covers,
@@ -86,7 +88,7 @@ def _is_kept(name: str, field: str) -> bool:
     return set(measures_of(metric)) <= kept and not tells_events_apart(metric)
 
 
-def _touches(kept: KeptVisits, period: Period) -> bool:
+def _touches(kept: ArchivedSessions, period: Period) -> bool:
     """Whether days on which its visits began lie within the period: the first began before the month."""
     return month_start(kept.month) - LONGEST_DAY < period.end and month_end(kept.month) > period.start
 
@@ -98,11 +100,11 @@ def _once(question: Question, field: str) -> bool:
     return any(_is_one(where, field) for where in always(question.where))
 
 
-def _is_one(where: Where, field: str) -> bool:
+def _is_one(where: Comparison, field: str) -> bool:
     return where.field == field and where.operator == "is" and len(where.values) == 1 and where.case_sensitive
 
 
-def _covers(question: Question, manifest: Manifest, stored: Stored) -> tuple[Cover, ...]:
+def _covers(question: Question, manifest: Manifest, stored: RowCounts) -> tuple[Cover, ...]:
     """The whole days of sites within the range; without those whose days do not make its buckets."""
     alike: dict[tuple[str, int], list[str]] = {}
     for site in deleted_sites(question, manifest, stored):

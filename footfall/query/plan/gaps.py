@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 from footfall.query.language.question import Question
-from footfall.query.plan.archived_sessions import Kept, about_visits
-from footfall.query.plan.planner import Cover, Rollup, deleted_sites
+from footfall.query.plan.archived_sessions import ArchiveSource, about_visits
+from footfall.query.plan.planner import Cover, RollupSource, deleted_sites
 from footfall.state.rollups.manifest import Manifest
-from footfall.state.rollups.row_counts import Stored
+from footfall.state.rollups.row_counts import RowCounts
 
 
 def missing_before(
     question: Question,
     manifest: Manifest,
-    stored: Stored,
-    rollup: Rollup | None = None,
-    kept: Kept | None = None,
+    stored: RowCounts,
+    rollup: RollupSource | None = None,
+    kept: ArchiveSource | None = None,
 ) -> int | None:
     """Before this time (ms) something is missing in the answer; None: nothing is.
 

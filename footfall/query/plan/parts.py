@@ -13,16 +13,21 @@ from msgspec import Struct
 
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.language.question import Question
-from footfall.query.plan.archived_sessions import Kept, about_pages_of_visits, about_visits, kept_visits
+from footfall.query.plan.archived_sessions import (
+    ArchiveSource,
+    about_pages_of_visits,
+    about_visits,
+    archive_source,
+)
 from footfall.query.plan.gaps import missing_before
-from footfall.query.plan.planner import Rollup, deleted_sites, plan
+from footfall.query.plan.planner import RollupSource, deleted_sites, plan
 from footfall.state.rollups.manifest import Manifest
-from footfall.state.rollups.row_counts import Stored
+from footfall.state.rollups.row_counts import RowCounts
 
 Source = Literal["raw", "rollup", "both"]
 
 
-class Part(Struct, frozen=True):
+class PlanPart(Struct, frozen=True):
     """Some metrics of a question, and what they come from beside the events.
 
     `missing`: before this time (ms) they lack something; `visits`: they are about visits of which those
@@ -30,8 +35,8 @@ class Part(Struct, frozen=True):
     """
 
     metrics: tuple[str, ...]
-    rollup: Rollup | None = None
-    kept: Kept | None = None
+    rollup: RollupSource | None = None
+    kept: ArchiveSource | None = None
     missing: int | None = None
     visits: int | None = None
 
@@ -43,12 +48,12 @@ class Said(NamedTuple):
     metrics: tuple[str, ...] = ()
 
 
-def parts_of(question: Question, manifest: Manifest, stored: Stored, small: int) -> tuple[Part, ...]:
+def parts_of(question: Question, manifest: Manifest, stored: RowCounts, small: int) -> tuple[PlanPart, ...]:
     """One part where that lacks nothing; else as many as needed. `small`: see the planner."""
     whole = _part(question, manifest, stored, small)
     if whole.missing is None:
         return (whole,)
-    parts: list[Part] = []
+    parts: list[PlanPart] = []
     for name in question.metrics:
         alone = msgspec.structs.replace(question, metrics=(name,))
         part = _part(alone, manifest, stored, small)
@@ -61,18 +66,18 @@ def parts_of(question: Question, manifest: Manifest, stored: Stored, small: int)
     return tuple(parts)
 
 
-def source_of(parts: Sequence[Part]) -> Source:
+def source_of(parts: Sequence[PlanPart]) -> Source:
     """Where an answer of these parts comes from."""
     found: set[Source] = {_source(part) for part in parts}
     return found.pop() if len(found) == 1 else "both"
 
 
-def missing_in(parts: Sequence[Part]) -> tuple[Said, ...]:
+def missing_in(parts: Sequence[PlanPart]) -> tuple[Said, ...]:
     """What the answer lacks."""
     return _said([(part.missing, part.metrics) for part in parts])
 
 
-def visits_in(question: Question, parts: Sequence[Part]) -> tuple[Said, ...]:
+def visits_in(question: Question, parts: Sequence[PlanPart]) -> tuple[Said, ...]:
     """Of what the answer knows visits by what was kept of them only."""
     every = about_pages_of_visits(question)
     found: list[tuple[int | None, tuple[str, ...]]] = []
@@ -94,10 +99,10 @@ def _said(found: Sequence[tuple[int | None, tuple[str, ...]]]) -> tuple[Said, ..
     return tuple(Said(before, tuple(metrics)) for before, metrics in sorted(names.items()))
 
 
-def _part(question: Question, manifest: Manifest, stored: Stored, small: int) -> Part:
+def _part(question: Question, manifest: Manifest, stored: RowCounts, small: int) -> PlanPart:
     rollup = plan(question, manifest, stored, small)
-    kept = kept_visits(question, manifest, stored, rollup)
-    return Part(
+    kept = archive_source(question, manifest, stored, rollup)
+    return PlanPart(
         question.metrics,
         rollup,
         kept,
@@ -106,7 +111,9 @@ def _part(question: Question, manifest: Manifest, stored: Stored, small: int) ->
     )
 
 
-def _visits_before(question: Question, manifest: Manifest, stored: Stored, kept: Kept | None) -> int | None:
+def _visits_before(
+    question: Question, manifest: Manifest, stored: RowCounts, kept: ArchiveSource | None
+) -> int | None:
     """A visit is one over all sites, whichever are asked about: one that lost events at another is cut."""
     if not about_visits(question) and not (kept and kept.alone):
         return None
@@ -114,7 +121,7 @@ def _visits_before(question: Question, manifest: Manifest, stored: Stored, kept:
     return max((manifest.raw_from[site] for site in sites), default=None)
 
 
-def _source(part: Part) -> Source:
+def _source(part: PlanPart) -> Source:
     if part.kept:
         return "both"
     if part.rollup is None:

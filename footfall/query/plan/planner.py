@@ -17,9 +17,9 @@ from footfall.model.calendar import first_day_start, is_day_start, last_day_star
 from footfall.model.cubes import CUBES, HOUR_MS, KEYS, Cube
 from footfall.query.catalog.fields import fields_of
 from footfall.query.catalog.metrics import METRICS, measures_of
-from footfall.query.language.question import TIME, Question, Where, always, fields_in, has_behaviour
-from footfall.state.rollups.manifest import Entry, Manifest, Zone
-from footfall.state.rollups.row_counts import Stored
+from footfall.query.language.question import TIME, Comparison, Question, always, fields_in, has_behaviour
+from footfall.state.rollups.manifest import Manifest, ManifestEntry, Zone
+from footfall.state.rollups.row_counts import RowCounts
 
 SMALL = 200_000
 """Events of the sites asked about up to which reading them beats reading rollups."""
@@ -37,7 +37,7 @@ class Cover(Struct, frozen=True):
     end: int
 
 
-class Rollup(Struct, frozen=True):
+class RollupSource(Struct, frozen=True):
     """A part of the answer comes from this cube of these builds, each with a month it stands for.
 
     `watermarks`: for each shard the last seq that is sliced, -1 for none; `late`: positions below
@@ -52,7 +52,9 @@ class Rollup(Struct, frozen=True):
     edges: bool
 
 
-def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SMALL) -> Rollup | None:
+def plan(
+    question: Question, manifest: Manifest, stored: RowCounts, small: int = SMALL
+) -> RollupSource | None:
     """The rollup to be used for a question; None when the events answer better or alone can.
 
     `stored`: of the question's workspace; `small`: see SMALL.
@@ -68,7 +70,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
     zones = {site: manifest.zones[site] for site in sites if site in manifest.zones}
     if "" in sites:  # events without a site
         zones[""] = _NO_SITE
-    found: list[Rollup] = []
+    found: list[RollupSource] = []
     for cube in _cubes(question):
         covers = tuple(_covers(question, cube, zones, manifest.rollups_from))
         if not covers:
@@ -76,7 +78,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
         start, end = min(cover.start for cover in covers), max(cover.end for cover in covers)
         entries = [entry for entry in manifest.entries if entry.first < end and entry.last >= start]
         if all(cube.name in entry.cubes for entry in entries):
-            rollup = Rollup(
+            rollup = RollupSource(
                 cube=cube,
                 builds=tuple((entry.month, entry.build) for entry in entries),
                 covers=covers,
@@ -91,7 +93,7 @@ def plan(question: Question, manifest: Manifest, stored: Stored, small: int = SM
     return next((rollup for rollup in found if rollup.cube.grain == "hour"), found[0] if found else None)
 
 
-def deleted_before(question: Question, manifest: Manifest, stored: Stored) -> int:
+def deleted_before(question: Question, manifest: Manifest, stored: RowCounts) -> int:
     """Up to when (ms) retention deleted events that a question is about; 0 if it did not.
 
     The manifest knows of all workspaces; the question's own sites are those of `stored`.
@@ -100,7 +102,7 @@ def deleted_before(question: Question, manifest: Manifest, stored: Stored) -> in
 
 
 def deleted_sites(
-    question: Question, manifest: Manifest, stored: Stored, *, everywhere: bool = False
+    question: Question, manifest: Manifest, stored: RowCounts, *, everywhere: bool = False
 ) -> list[str]:
     """The sites asked about of which events within the range, or before its end, were deleted.
 
@@ -147,7 +149,7 @@ def _implies(question: Question, only: str) -> bool:
     return any(_names(where, only) for where in always(question.where) if where.case_sensitive)
 
 
-def _names(where: Where, only: str) -> bool:
+def _names(where: Comparison, only: str) -> bool:
     if only == "bot":
         return where.field == "is_bot" and set(where.values) == {where.operator == "is"}
     if only == "widget":
@@ -193,7 +195,7 @@ def made_of_days(question: Question, start: int, end: int, zone: ZoneInfo) -> bo
     return all(is_day_start(at, zone) for at in question.buckets if start < at < end)
 
 
-def _edges(question: Question, covers: Sequence[Cover], entries: Sequence[Entry]) -> bool:
+def _edges(question: Question, covers: Sequence[Cover], entries: Sequence[ManifestEntry]) -> bool:
     """Whether events outside of the covers may be asked for."""
     if not entries:
         return True

@@ -22,7 +22,7 @@ _TYPES: Mapping[Unit, Any] = {
 }
 
 
-class Figure(NamedTuple):
+class ReportColumn(NamedTuple):
     """A metric as a column. `about` replaces its meaning in the documentation."""
 
     name: str
@@ -53,16 +53,16 @@ class By(NamedTuple):
         return self.dimension or self.name
 
 
-def figures(*names: str) -> tuple[Figure, ...]:
+def figures(*names: str) -> tuple[ReportColumn, ...]:
     """Metrics as columns of the same names."""
-    return tuple(Figure(name, name) for name in names)
+    return tuple(ReportColumn(name, name) for name in names)
 
 
 def row_type(
     name: str,
     about: str,
     by: Sequence[By],
-    figures: Sequence[Figure],
+    figures: Sequence[ReportColumn],
     derived: Sequence[Derived] = (),
     *,
     chosen: bool = False,
@@ -80,7 +80,7 @@ def row_type(
     return defstruct(name, fields, namespace={"__doc__": about}, frozen=True, kw_only=True)
 
 
-def told(figures: Sequence[Figure], values: Sequence[Any], period: Period) -> Values:
+def to_row(figures: Sequence[ReportColumn], values: Sequence[Any], period: Period) -> Values:
     """The figures of a row as they are answered: times in ISO 8601."""
     shown: Values = {}
     for figure, value in zip(figures, values, strict=True):
@@ -89,13 +89,13 @@ def told(figures: Sequence[Figure], values: Sequence[Any], period: Period) -> Va
     return shown
 
 
-def nothing(figures: Sequence[Figure]) -> list[Any]:
+def zero_values(figures: Sequence[ReportColumn]) -> list[Any]:
     """What metrics are of no events."""
     units = [METRICS[figure.metric].unit for figure in figures]
     return [0 if unit in ("count", "uniques") else {} if unit == "money" else None for unit in units]
 
 
-def uniques(figures: Sequence[Figure], rows: Sequence[Values]) -> list[int]:
+def distinct_counts(figures: Sequence[ReportColumn], rows: Sequence[Values]) -> list[int]:
     """All counts of different things in these rows."""
     names = [figure.name for figure in figures if METRICS[figure.metric].unit == "uniques"]
     return [row[name] for row in rows for name in names]
@@ -106,5 +106,5 @@ def with_derived(values: Values, derived: Sequence[Derived]) -> Values:
     return values | {each.name: each.value(values) for each in derived}
 
 
-def _meaning(figure: Figure) -> str:
+def _meaning(figure: ReportColumn) -> str:
     return figure.about or METRICS[figure.metric].meaning

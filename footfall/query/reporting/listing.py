@@ -8,19 +8,19 @@ from typing import Any
 from msgspec import Struct
 
 from footfall.query.language.params import ListParams, P
-from footfall.query.language.question import Condition, Where, is_
+from footfall.query.language.question import Comparison, Condition, is_
 from footfall.query.reporting.columns import (
     By,
     Derived,
-    Figure,
+    ReportColumn,
     Values,
+    distinct_counts,
     figures,
     row_type,
-    told,
-    uniques,
+    to_row,
     with_derived,
 )
-from footfall.query.reporting.report import Answer, Context, Found, Report
+from footfall.query.reporting.report import Answer, Context, QueryResult, Report
 
 EVERYTHING = figures("visitors", "events", "clicks", "pageviews")
 """The figures of a list about all events."""
@@ -45,7 +45,7 @@ class Listing:
     row: str
     about: str
     by: tuple[By, ...]
-    figures: tuple[Figure, ...] = EVERYTHING
+    figures: tuple[ReportColumn, ...] = EVERYTHING
     derived: tuple[Derived, ...] = ()
     order_by: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class Listing:
 
     async def find(
         self, ctx: Context[P], limit: int, offset: int = 0, chosen: Sequence[str] = ()
-    ) -> tuple[Found, list[Values]]:
+    ) -> tuple[QueryResult, list[Values]]:
         """One page of the list. `chosen`: of `by`, in this order; all of them by default."""
         named = {each.name: each for each in self.by}
         by = [named[name] for name in chosen] if chosen else list(self.by)
@@ -82,7 +82,7 @@ class Listing:
         rows = [
             with_derived(
                 dict(zip((each.name for each in by), row, strict=False))
-                | told(self.figures, row[len(by) :], ctx.period),
+                | to_row(self.figures, row[len(by) :], ctx.period),
                 self.derived,
             )
             for row in found.rows
@@ -128,7 +128,7 @@ async def answer(listing: Listing, ctx: Context[Any]) -> Answer[list[Any]]:
     return ctx.answer(
         listing.made(rows),
         found,
-        uniques=uniques(listing.figures, rows),
+        uniques=distinct_counts(listing.figures, rows),
         total=found.total,
         warnings=only_of(listing.types, ctx),
         bots="only" if listing.bots else None,
@@ -143,5 +143,5 @@ def only_of(types: Sequence[str], ctx: Context[Any]) -> list[str]:
     return []
 
 
-def _passes(where: Where, value: str) -> bool:
+def _passes(where: Comparison, value: str) -> bool:
     return (value in where.values) == (where.operator == "is")

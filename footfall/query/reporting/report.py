@@ -12,11 +12,11 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec import Meta as Words
 
 from footfall.query.catalog.networks import Networks
-from footfall.query.caveats import complete_through, explain
-from footfall.query.engine import Engine, Found
-from footfall.query.language.params import Asked, BucketParams, P
+from footfall.query.caveats import caveats_of, complete_through
+from footfall.query.engine import Engine, QueryResult
+from footfall.query.language.params import BucketParams, P, ParsedParams
 from footfall.query.language.periods import Interval, Period, Weekday
-from footfall.query.language.question import All, Condition, Question, admits_bots
+from footfall.query.language.question import And, Condition, Question, admits_bots
 from footfall.query.plan.parts import Source
 from footfall.query.reporting.partial import partial_buckets
 from footfall.tenants.model import Link
@@ -99,7 +99,7 @@ class Context(Generic[P]):
     """One request: what was asked, by whom, and how to find out."""
 
     workspace_id: str
-    asked: Asked[P]
+    asked: ParsedParams[P]
     complete_through: int | None
     engine: Engine
     find_link: FindLink
@@ -162,7 +162,7 @@ class Context(Generic[P]):
             period=self.period,
             metrics=metrics,
             dimensions=tuple(by),
-            where=All((*self.asked.filters, *self.only, *filters)),
+            where=And((*self.asked.filters, *self.only, *filters)),
             bots=self.bots if bots is None else bots,
             buckets=buckets,
             order_by=tuple(order_by),
@@ -170,14 +170,14 @@ class Context(Generic[P]):
             offset=offset,
         )
 
-    async def ask(self, question: Question) -> Found:
+    async def ask(self, question: Question) -> QueryResult:
         """Answer one question. Raises Invalid when it takes too long, StoreDown."""
         return await self.engine.find(question, self.timeout)
 
     def answer(
         self,
         data: T,
-        *found: Found,
+        *found: QueryResult,
         uniques: Iterable[int] = (),
         total: int | UnsetType = UNSET,
         warnings: Sequence[str] = (),
@@ -188,7 +188,7 @@ class Context(Generic[P]):
 
         `found`: all that was asked for it; `uniques`: all counts of different things in it.
         """
-        told = explain(self.period, found, uniques)
+        told = caveats_of(self.period, found, uniques)
         through = complete_through(self.complete_through, found)
         return Answer(
             data,

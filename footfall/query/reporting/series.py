@@ -13,16 +13,16 @@ from footfall.query.language.question import TIME, Condition, is_
 from footfall.query.reporting.columns import (
     By,
     Derived,
-    Figure,
+    ReportColumn,
     Values,
-    nothing,
+    distinct_counts,
     row_type,
-    told,
-    uniques,
+    to_row,
     with_derived,
+    zero_values,
 )
 from footfall.query.reporting.listing import only_of
-from footfall.query.reporting.report import Answer, Context, Found, Report
+from footfall.query.reporting.report import Answer, Context, QueryResult, Report
 
 _BUCKET = By("bucket", "When it begins, with the offset of the zone asked for.")
 
@@ -44,7 +44,7 @@ class Series:
 
     row: str
     about: str
-    figures: tuple[Figure, ...]
+    figures: tuple[ReportColumn, ...]
     derived: tuple[Derived, ...] = ()
     types: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
@@ -54,7 +54,7 @@ class Series:
         made = row_type(self.row, self.about, [_BUCKET], self.figures, [*self.derived, _PARTIAL])
         object.__setattr__(self, "struct", made)
 
-    async def find(self, ctx: Context[P]) -> tuple[Found, list[Values]]:
+    async def find(self, ctx: Context[P]) -> tuple[QueryResult, list[Values]]:
         """Every bucket of the range. There may be ten thousand: what each costs, a thread does."""
         buckets = await asyncio.to_thread(ctx.buckets)
         found = await ctx.ask(
@@ -68,14 +68,14 @@ class Series:
         )
         return found, await asyncio.to_thread(self._rows, ctx, buckets, found)
 
-    def _rows(self, ctx: Context[P], buckets: Sequence[int], found: Found) -> list[Values]:
+    def _rows(self, ctx: Context[P], buckets: Sequence[int], found: QueryResult) -> list[Values]:
         by_start = {row[0]: row[1:] for row in found.rows}
-        empty = nothing(self.figures)
+        empty = zero_values(self.figures)
         cut = ctx.partial(buckets)
         return [
             with_derived(
                 {"bucket": ctx.period.iso(start)}
-                | told(self.figures, by_start.get(start, empty), ctx.period),
+                | to_row(self.figures, by_start.get(start, empty), ctx.period),
                 self.derived,
             )
             | {"partial": start in cut}
@@ -106,10 +106,10 @@ async def _answer(series: Series, ctx: Context[Any]) -> Answer[list[Any]]:
     return await asyncio.to_thread(_made, series, ctx, found, rows)
 
 
-def _made(series: Series, ctx: Context[Any], found: Found, rows: Sequence[Values]) -> Answer[list[Any]]:
+def _made(series: Series, ctx: Context[Any], found: QueryResult, rows: Sequence[Values]) -> Answer[list[Any]]:
     return ctx.answer(
         series.made(rows),
         found,
-        uniques=uniques(series.figures, rows),
+        uniques=distinct_counts(series.figures, rows),
         warnings=only_of(series.types, ctx),
     )

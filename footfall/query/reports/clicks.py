@@ -15,7 +15,7 @@ from msgspec import Meta as Words
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.model.columns import COLUMNS
-from footfall.query.engine import Found
+from footfall.query.engine import QueryResult
 from footfall.query.language.params import ListParams
 from footfall.query.language.question import Question
 from footfall.query.reporting.report import Answer, Context, Report
@@ -146,13 +146,13 @@ async def _run(ctx: Context[ClicksParams]) -> Answer[list[Any]]:
 
 async def _extent(
     ctx: Context[ClicksParams], everything: Question, after: Cursor | None
-) -> tuple[Found, int]:
+) -> tuple[QueryResult, int]:
     """How many events there are, and up to when they were received (ms): what the first page says of all."""
     if after is None:
         return await ctx.engine.extent(everything, None, ctx.timeout)
     until = after.received_until
     if after.question == digest_of(everything):
-        found = Found([], after.total, 0, 0, after.sampled, "raw", time.time())
+        found = QueryResult([], after.total, 0, 0, after.sampled, "raw", time.time())
     else:  # another question, or a range that moved with the time
         found, _ = await ctx.engine.extent(everything, until, ctx.timeout)
     # What was received since is not on the pages that follow.

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from footfall.query.language.params import StatsListParams
-from footfall.query.reporting.columns import By, Figure
+from footfall.query.reporting.columns import By, ReportColumn
 from footfall.query.reporting.listing import Listing
 
 Part = Literal["device_slug", "brand", "device_id", "view_source", "referrer_mapping_id"]
@@ -31,8 +31,8 @@ REPORT = Listing(
         By("referrer_mapping_id", "The widget that led here.", "property:referrer_mapping_id"),
     ),
     figures=(
-        Figure("views", "events", "Events of type `device_page_view`."),
-        Figure("unique_visitors", "visitors"),
+        ReportColumn("views", "events", "Events of type `device_page_view`."),
+        ReportColumn("unique_visitors", "visitors"),
     ),
     types=("device_page_view",),
     choose=True,

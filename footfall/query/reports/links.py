@@ -1,6 +1,6 @@
 """Clicks by link."""
 
-from footfall.query.language.question import Where
+from footfall.query.language.question import Comparison
 from footfall.query.reporting.columns import By
 from footfall.query.reporting.listing import CLICKS, Listing
 
@@ -10,7 +10,7 @@ REPORT = Listing(
     by=(By("link_id", "Its id."), By("short_code", "Its code.")),
     figures=CLICKS,
     types=("click",),
-    where=(Where("link_id", "is_not", ("",)),),
+    where=(Comparison("link_id", "is_not", ("",)),),
 ).report(
     name="links",
     path="/api/v1/analytics/links",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from footfall.query.language.params import ListParams
-from footfall.query.reporting.columns import By, uniques
+from footfall.query.reporting.columns import By, distinct_counts
 from footfall.query.reporting.listing import MOST_VISITORS, Listing
 from footfall.query.reporting.report import Answer, Context, Report
 
@@ -39,7 +39,7 @@ async def _run(ctx: Context[ListParams]) -> Answer[list[Any]]:
     return ctx.answer(
         [Network(organisation=ctx.networks.name(row["asn"]), **row) for row in rows],
         found,
-        uniques=uniques(_NETWORKS.figures, rows),
+        uniques=distinct_counts(_NETWORKS.figures, rows),
         total=found.total,
         warnings=missing,
     )

@@ -1,6 +1,6 @@
 """Visits to short codes that do not exist."""
 
-from footfall.query.reporting.columns import By, Figure
+from footfall.query.reporting.columns import By, ReportColumn
 from footfall.query.reporting.listing import Listing
 
 REPORT = Listing(
@@ -11,9 +11,9 @@ REPORT = Listing(
         By("short_code", "The code that no link has, or had then."),
     ),
     figures=(
-        Figure("clicks", "events", "Visits to this code."),
-        Figure("visitors", "visitors"),
-        Figure("last_at", "last_at", "The last visit in the range."),
+        ReportColumn("clicks", "events", "Visits to this code."),
+        ReportColumn("visitors", "visitors"),
+        ReportColumn("last_at", "last_at", "The last visit in the range."),
     ),
     types=("orphan_click",),
 ).report(

@@ -6,14 +6,14 @@ from msgspec import Meta
 
 from footfall.query.language.params import StatsListParams
 from footfall.query.language.question import is_not
-from footfall.query.reporting.columns import Figure
+from footfall.query.reporting.columns import ReportColumn
 from footfall.query.reporting.listing import Listing
 from footfall.query.reports.widgets import BY, TYPES, VIEWABLE, VISITORS, Part, rates
 
 FIGURES = (
-    Figure("widget_impressions", "impressions"),
+    ReportColumn("widget_impressions", "impressions"),
     VIEWABLE,
-    Figure("widget_clicks", "widget_clicks"),
+    ReportColumn("widget_clicks", "widget_clicks"),
     VISITORS,
 )
 RATES = rates("widget_clicks", "widget_impressions")

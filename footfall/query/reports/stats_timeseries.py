@@ -1,15 +1,15 @@
 """Events of one type, or of all, over time."""
 
 from footfall.query.language.params import StatsBucketParams
-from footfall.query.reporting.columns import Figure
+from footfall.query.reporting.columns import ReportColumn
 from footfall.query.reporting.series import Series
 
 REPORT = Series(
     row="Count",
     about="One bucket.",
     figures=(
-        Figure("count", "events", "Events, of the type asked for or of all."),
-        Figure("unique_visitors", "visitors", "Different visitors; buckets do not add up."),
+        ReportColumn("count", "events", "Events, of the type asked for or of all."),
+        ReportColumn("unique_visitors", "visitors", "Different visitors; buckets do not add up."),
     ),
 ).report(
     name="stats_timeseries",

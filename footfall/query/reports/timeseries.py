@@ -1,16 +1,16 @@
 """Clicks, events and visitors over time."""
 
 from footfall.query.language.params import BucketParams
-from footfall.query.reporting.columns import Figure
+from footfall.query.reporting.columns import ReportColumn
 from footfall.query.reporting.series import Series
 
 POINTS = Series(
     row="Point",
     about="One bucket.",
     figures=(
-        Figure("clicks", "clicks"),
-        Figure("events", "events"),
-        Figure("visitors", "visitors", "Different visitors of these events; buckets do not add up."),
+        ReportColumn("clicks", "clicks"),
+        ReportColumn("events", "events"),
+        ReportColumn("visitors", "visitors", "Different visitors of these events; buckets do not add up."),
     ),
 )
 

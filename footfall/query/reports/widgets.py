@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from footfall.query.language.params import StatsListParams
 from footfall.query.language.question import is_not
-from footfall.query.reporting.columns import By, Derived, Figure, Values
+from footfall.query.reporting.columns import By, Derived, ReportColumn, Values
 from footfall.query.reporting.listing import Listing
 from footfall.query.reporting.wilson import wilson
 
@@ -47,9 +47,14 @@ def rates(clicks: str, impressions: str) -> tuple[Derived, ...]:
     )
 
 
-VIEWABLE = Figure("viewable_impressions", "viewable_impressions")
-VISITORS = Figure("unique_visitors", "visitors", "Different visitors who saw or clicked it.")
-FIGURES = (Figure("impressions", "impressions"), VIEWABLE, Figure("clicks", "widget_clicks"), VISITORS)
+VIEWABLE = ReportColumn("viewable_impressions", "viewable_impressions")
+VISITORS = ReportColumn("unique_visitors", "visitors", "Different visitors who saw or clicked it.")
+FIGURES = (
+    ReportColumn("impressions", "impressions"),
+    VIEWABLE,
+    ReportColumn("clicks", "widget_clicks"),
+    VISITORS,
+)
 RATES = rates("clicks", "impressions")
 NAMED = (is_not("mapping_id", ""),)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from footfall.query.catalog.fields import KINDS, PROPERTY, Values
-from footfall.query.language.question import All, Any, Condition, HasDone, Not, Where, patterns_of
+from footfall.query.language.question import And, Comparison, Condition, HasDone, Not, Or, patterns_of
 
 _COMPARED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
@@ -28,11 +28,11 @@ class Conditions:
     def sql(self, condition: Condition) -> str:
         """In parentheses where that is needed to be joined with AND."""
         match condition:
-            case Where():
+            case Comparison():
                 return self._where(condition)
-            case All():
+            case And():
                 return " AND ".join(self.sql(part) for part in condition.parts) or "1"
-            case Any():
+            case Or():
                 return f"({' OR '.join(f'({self.sql(part)})' for part in condition.parts) or '0'})"
             case Not():
                 return f"NOT ({self.sql(condition.part)})"
@@ -41,7 +41,7 @@ class Conditions:
             case _:
                 assert_never(condition)
 
-    def _where(self, where: Where) -> str:
+    def _where(self, where: Comparison) -> str:
         field, kind = self._field(where.field), KINDS.get(where.field, "text")
         if where.operator in _COMPARED:
             number = f"toFloat64OrNull({field})" if kind == "text" else f"toFloat64({field})"
@@ -50,7 +50,7 @@ class Conditions:
         positive = self._one_of(where, field, kind)
         return f"NOT ({positive})" if where.operator.endswith("_not") else f"({positive})"
 
-    def _one_of(self, where: Where, field: str, kind: str) -> str:
+    def _one_of(self, where: Comparison, field: str, kind: str) -> str:
         add = self._values.add
         values = list(where.values)
         if where.operator in ("contains", "contains_not"):

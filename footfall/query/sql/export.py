@@ -56,7 +56,7 @@ class Place(NamedTuple):
     seq: int
 
 
-class Part(NamedTuple):
+class ExportCursor(NamedTuple):
     """Events of a question: those after `after`, and of each shard those up to `newest`.
 
     `sites`: from the first to the last of these, None for all; `hours`: from (inclusive) and until
@@ -69,25 +69,25 @@ class Part(NamedTuple):
     hours: tuple[int, int] | None = None
 
 
-def totals(question: Question, part: Part) -> Statement:
+def totals(question: Question, part: ExportCursor) -> Statement:
     """Rows of (site_id, shard, events, newest): how many events, and the largest seq of them."""
     columns = "site_id, shard, count() AS events, max(seq) AS newest"
     return _select(question, part, columns, "GROUP BY site_id, shard ORDER BY site_id")
 
 
-def hours(question: Question, part: Part) -> Statement:
+def hours(question: Question, part: ExportCursor) -> Statement:
     """Rows of (hour, events), in order; `hour` is in ms."""
     columns = "toInt64(toUnixTimestamp(toStartOfHour(occurred_at))) * 1000 AS hour, count() AS events"
     return _select(question, part, columns, "GROUP BY hour ORDER BY hour")
 
 
-def page(question: Question, part: Part, limit: int) -> Statement:
+def page(question: Question, part: ExportCursor, limit: int) -> Statement:
     """The first events of the part in columns c0, c1, ... as `with_names` wants them."""
     columns = [f"{_sql(column)} AS c{number}" for number, column in enumerate(_COLUMNS)]
     return _select(question, part, ", ".join([*columns, *_PLACE]), f"ORDER BY {_ORDER} LIMIT {limit:d}")
 
 
-def nth(question: Question, part: Part, number: int) -> Statement:
+def nth(question: Question, part: ExportCursor, number: int) -> Statement:
     """The row (at, event_id) of one event of the part; the first is number 0."""
     columns = "toUnixTimestamp64Milli(occurred_at) AS at, toString(event_id) AS id"
     return _select(question, part, columns, f"ORDER BY {_ORDER} LIMIT 1 OFFSET {number:d}")
@@ -137,13 +137,13 @@ def _sql(column: Column) -> str:
     return sql if column.name in _ALWAYS_KNOWN else unknown.format(column.name, sql)
 
 
-def _select(question: Question, part: Part, columns: str, tail: str) -> Statement:
+def _select(question: Question, part: ExportCursor, columns: str, tail: str) -> Statement:
     events = Events(question, Values())
     relation = events.relation(*_conditions(part, events.values))
     return Statement(f"SELECT {columns} FROM {relation} {tail}", events.values.parameters)
 
 
-def _conditions(part: Part, values: Values) -> Sequence[str]:
+def _conditions(part: ExportCursor, values: Values) -> Sequence[str]:
     add = values.add
     conditions: list[str] = []
     if part.sites:

@@ -12,7 +12,7 @@ from footfall.model.session_fields import FACTS
 from footfall.query.catalog.fields import Values
 from footfall.query.catalog.metrics import METRICS, Measured, Metric, Unit, measures_of
 from footfall.query.language.question import Question
-from footfall.query.plan.parts import Part
+from footfall.query.plan.parts import PlanPart
 from footfall.query.sql.cursor import Cursor
 from footfall.query.sql.sources import Events, merged_measure, merged_with_visits, union, union_kept
 
@@ -38,7 +38,7 @@ class Statement(NamedTuple):
     parameters: dict[str, Any]
 
 
-def select(question: Question, parts: Sequence[Part] = ()) -> Statement:
+def select(question: Question, parts: Sequence[PlanPart] = ()) -> Statement:
     """Rows of the dimensions and metrics asked for, and of 1 + len(EXTRA) columns, equal in every row.
 
     Those say of all groups, also of those beyond the limit: how many there are, how many
@@ -46,7 +46,7 @@ def select(question: Question, parts: Sequence[Part] = ()) -> Statement:
     for more or less than one. `parts`: what each metric comes from; without any, the events.
     """
     values = Values()
-    groups = [_groups(question, part, values) for part in parts or (Part(question.metrics),)]
+    groups = [_groups(question, part, values) for part in parts or (PlanPart(question.metrics),)]
     relation = groups[0] if len(groups) == 1 else _together(question, parts, groups)
     return Statement(_page(question, f"({relation}) AS a"), values.parameters)
 
@@ -157,7 +157,7 @@ def _page(question: Question, relation: str) -> str:
     )
 
 
-def _groups(question: Question, part: Part, values: Values) -> str:
+def _groups(question: Question, part: PlanPart, values: Values) -> str:
     """All groups of a part: g0, g1, ... are the dimensions, m0, m1, ... its metrics by their place among all.
 
     x0, x1, ... are EXTRA.
@@ -189,7 +189,7 @@ def _groups(question: Question, part: Part, values: Values) -> str:
     return _with_visits(main, metrics, Events(question, values, kept=part.kept), names)
 
 
-def _together(question: Question, parts: Sequence[Part], groups: Sequence[str]) -> str:
+def _together(question: Question, parts: Sequence[PlanPart], groups: Sequence[str]) -> str:
     """The groups of all parts. Where a part has no such group, its metrics are what they are of no events."""
     names = [f"g{number}" for number in range(len(question.dimensions))]
     extra = [f"x{number}" for number in range(len(EXTRA))]

@@ -7,8 +7,8 @@ from footfall.model.session_fields import ORDER, PAGE_OF
 from footfall.query.catalog.fields import SESSION_FIELDS, TAG, Values, dimension_sql, fields_of, over_events
 from footfall.query.catalog.metrics import OF_EVENTS
 from footfall.query.language.question import TIME, Condition, Question, fields_in
-from footfall.query.plan.archived_sessions import Kept
-from footfall.query.plan.planner import Cover, Rollup
+from footfall.query.plan.archived_sessions import ArchiveSource
+from footfall.query.plan.planner import Cover, RollupSource
 from footfall.query.sql.conditions import Conditions
 from footfall.state.rollups.manifest import Going
 
@@ -27,7 +27,12 @@ class Events:
     """
 
     def __init__(
-        self, question: Question, values: Values, *, whatever_bots: bool = False, kept: Kept | None = None
+        self,
+        question: Question,
+        values: Values,
+        *,
+        whatever_bots: bool = False,
+        kept: ArchiveSource | None = None,
     ) -> None:
         self.question = question
         self.values = values
@@ -118,7 +123,7 @@ class Events:
             for cover in covers
         )
 
-    def unsliced(self, rollup: Rollup) -> str:
+    def unsliced(self, rollup: RollupSource) -> str:
         """Whether an event is not in any published build."""
         add = self.values.add
         above = [
@@ -189,7 +194,7 @@ def merged_measure(name: str, only: str = "") -> str:
     return f"{measure.combined('Merge')}({name})"
 
 
-def union(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
+def union(events: Events, rollup: RollupSource, measures: Sequence[str]) -> str:
     """What follows FROM: rows with d0, d1, ..., KEYS and these measures, to be merged."""
     covered = events.covered(rollup.covers)
     parts = [
@@ -218,7 +223,7 @@ def merged_with_visits(name: str, only: str = "") -> str:
     return f"{merged} + sum(visits)" if name == "sessions" else merged
 
 
-def _from_rollups(events: Events, rollup: Rollup, measures: Sequence[str]) -> str:
+def _from_rollups(events: Events, rollup: RollupSource, measures: Sequence[str]) -> str:
     question, add = events.question, events.values.add
     columns = columns_of(rollup.cube)
 

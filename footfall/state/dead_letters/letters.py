@@ -24,7 +24,7 @@ from footfall.state.lease import Fence
 from footfall.state.tables import dead_letters as table
 from footfall.state.tables import discarded_letters
 
-__all__ = ["MAX_BYTES", "MAX_LETTERS", "DeadLetters", "Page", "Settled", "Size", "Unstored"]
+__all__ = ["MAX_BYTES", "MAX_LETTERS", "DeadLetters", "LetterPage", "Settled", "Size", "Unstored"]
 
 MAX_LETTERS = 100_000
 MAX_BYTES = 256 << 20
@@ -33,7 +33,7 @@ _DUE = table.c.status.in_(("due", "retrying"))
 _AT_ONCE = 10_000  # letters that one transaction discards
 
 
-class Page(NamedTuple):
+class LetterPage(NamedTuple):
     """Part of a list; `total` is the number of letters there are without limit and offset."""
 
     letters: Sequence[DeadLetter]
@@ -69,7 +69,7 @@ class DeadLetters:
 
     async def page(
         self, workspace_id: str, limit: int = 100, offset: int = 0, reason: str | None = None
-    ) -> Page:
+    ) -> LetterPage:
         """The letters of a workspace, newest first, without their payloads."""
         where = [table.c.workspace_id == workspace_id]
         if reason is not None:
@@ -77,12 +77,12 @@ class DeadLetters:
         columns = [column for column in table.c if column is not table.c.payload]
         newest = (table.c.failed_at.desc(), table.c.shard.desc(), table.c.seq.desc())
 
-        def read(connection: Connection) -> Page:
+        def read(connection: Connection) -> LetterPage:
             total = connection.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
             rows = connection.execute(
                 sa.select(*columns).where(*where).order_by(*newest).limit(limit).offset(offset)
             )
-            return Page([letter_rows.letter(row) for row in rows.mappings()], total)
+            return LetterPage([letter_rows.letter(row) for row in rows.mappings()], total)
 
         return await self._database.read(read)
 

@@ -20,7 +20,16 @@ from footfall.state import lease
 from footfall.state.lease import Fence
 from footfall.state.ledger import closed_positions
 from footfall.state.rollups import manifest
-from footfall.state.rollups.manifest import Books, Building, Entry, Manifest, Part, Partition, Position, Zone
+from footfall.state.rollups.manifest import (
+    Building,
+    Manifest,
+    ManifestEntry,
+    Position,
+    RollupPartition,
+    RollupPartitions,
+    ShardRange,
+    Zone,
+)
 from footfall.state.tables import (
     insert,
     rollup_building,
@@ -31,7 +40,17 @@ from footfall.state.tables import (
     rollup_zones,
 )
 
-__all__ = ["Books", "Building", "Builds", "Entry", "Manifest", "Part", "Partition", "Position", "Zone"]
+__all__ = [
+    "Building",
+    "Builds",
+    "Manifest",
+    "ManifestEntry",
+    "Position",
+    "RollupPartition",
+    "RollupPartitions",
+    "ShardRange",
+    "Zone",
+]
 
 
 class Builds:
@@ -59,9 +78,9 @@ class Builds:
         self._manifest = found = await self._database.read(read)
         return found
 
-    async def books(self) -> Books:
+    async def partitions(self) -> RollupPartitions:
         """Everything there is, for housekeeping."""
-        return await self._database.read(manifest.read_books)
+        return await self._database.read(manifest.read_partitions)
 
     async def sliced(self) -> tuple[Manifest, Building]:
         """The manifest, and the events that its builds hold: all below the watermarks but what is late.
@@ -89,7 +108,7 @@ class Builds:
             marks = manifest.watermarks(connection)
             closed = closed_positions(connection)
             parts = tuple(
-                Part(shard, marks.get(shard, -1), seq)
+                ShardRange(shard, marks.get(shard, -1), seq)
                 for shard, seq in sorted(upto.items())
                 if seq > marks.get(shard, -1)
             )
@@ -126,7 +145,7 @@ class Builds:
         return await self._database.run(write)
 
     async def publish(
-        self, building: Building, entries: Iterable[Entry], zones: Mapping[str, Zone], now: int
+        self, building: Building, entries: Iterable[ManifestEntry], zones: Mapping[str, Zone], now: int
     ) -> None:
         """The build is durable in the store: it counts from now on, in place of its sources.
 
@@ -168,7 +187,7 @@ class Builds:
 
         await self._database.run(write)
 
-    async def forget(self, partitions: Iterable[Partition]) -> None:
+    async def forget(self, partitions: Iterable[RollupPartition]) -> None:
         """These retired partitions are no longer in the store."""
         gone = list(partitions)
 
@@ -217,7 +236,9 @@ def note_late(connection: Connection, positions: Iterable[Position]) -> None:
 
 def _held(connection: Connection, build: int) -> Building:
     """A rebuild of all that the builds hold. What is late stays so."""
-    parts = tuple(Part(shard, -1, seq) for shard, seq in sorted(manifest.watermarks(connection).items()))
+    parts = tuple(
+        ShardRange(shard, -1, seq) for shard, seq in sorted(manifest.watermarks(connection).items())
+    )
     without = {*manifest.letters(connection, parts), *manifest.late(connection)}
     return Building(build, "rebuild", parts, without=tuple(sorted(without)))
 
@@ -233,7 +254,7 @@ def _open(connection: Connection, building: Building) -> Building:
     return building
 
 
-def _replace(connection: Connection, building: Building, added: Iterable[Entry], now: int) -> None:
+def _replace(connection: Connection, building: Building, added: Iterable[ManifestEntry], now: int) -> None:
     for build in building.sources:
         done = connection.execute(
             rollup_entries.update()

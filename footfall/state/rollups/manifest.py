@@ -25,7 +25,7 @@ Position = tuple[int, int]
 """Shard and seq."""
 
 
-class Entry(Struct, frozen=True):
+class ManifestEntry(Struct, frozen=True):
     """The part of a build in one month: a partition of `rollups`.
 
     `month`: YYYYMM of `at` in UTC. `first` and `last`: bounds of `at` in ms since 1970 UTC, both
@@ -59,13 +59,13 @@ class Manifest(Struct, frozen=True):
     """
 
     version: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ManifestEntry, ...]
     watermarks: dict[int, int]
     late: tuple[Position, ...]
     zones: dict[str, Zone]
     raw_from: dict[str, int]
     rollups_from: int = 0
-    visits: "tuple[KeptVisits, ...]" = ()
+    visits: "tuple[ArchivedSessions, ...]" = ()
 
 
 def takeable(manifest: Manifest) -> int:
@@ -76,7 +76,7 @@ def takeable(manifest: Manifest) -> int:
     return sum(seq <= manifest.watermarks.get(shard, -1) for shard, seq in manifest.late)
 
 
-class Part(Struct, frozen=True):
+class ShardRange(Struct, frozen=True):
     """The positions of one shard from `after` (exclusive) to `upto` (inclusive)."""
 
     shard: int
@@ -94,7 +94,7 @@ class Building(Struct, frozen=True):
 
     build: int
     kind: Literal["slice", "merge", "rebuild"]
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ShardRange, ...] = ()
     late: tuple[Position, ...] = ()
     without: tuple[Position, ...] = ()
     month: int = 0
@@ -114,7 +114,7 @@ class Going(Struct, frozen=True):
     held: Building
 
 
-class KeptVisits(Struct, frozen=True):
+class ArchivedSessions(Struct, frozen=True):
     """A build of the table `visits`: how many rows it has, of which month (YYYYMM, UTC) the events were.
 
     `fields`: those by which visits were counted. `going`: those events, as long as they may not all
@@ -128,18 +128,18 @@ class KeptVisits(Struct, frozen=True):
     going: Going | None = None
 
 
-class Partition(NamedTuple):
+class RollupPartition(NamedTuple):
     """A partition of `rollups`."""
 
     month: int
     build: int
 
 
-class Books(NamedTuple):
+class RollupPartitions(NamedTuple):
     """All partitions that must be in the store, and what is open. `retired` with when (ms)."""
 
-    published: frozenset[Partition]
-    retired: Mapping[Partition, int]
+    published: frozenset[RollupPartition]
+    retired: Mapping[RollupPartition, int]
     building: tuple[Building, ...]
     sliced_at: int
 
@@ -154,33 +154,35 @@ def read_manifest(connection: Connection, version: int) -> Manifest:
         {row.site_id: Zone(row.timezone, row.step_ms) for row in connection.execute(sa.select(rollup_zones))},
         {row.site_id: row.at for row in connection.execute(sa.select(raw_deleted))},
         connection.scalar(sa.select(rollups_deleted.c.at)) or 0,
-        tuple(kept_visits(connection)),
+        tuple(archived_sessions(connection)),
     )
 
 
-def read_books(connection: Connection) -> Books:
+def read_partitions(connection: Connection) -> RollupPartitions:
     """Everything there is."""
     rows = connection.execute(
         sa.select(rollup_entries.c.month, rollup_entries.c.build, rollup_entries.c.retired_at)
     ).all()
-    return Books(
-        frozenset(Partition(row.month, row.build) for row in rows if not row.retired_at),
-        {Partition(row.month, row.build): row.retired_at for row in rows if row.retired_at},
+    return RollupPartitions(
+        frozenset(RollupPartition(row.month, row.build) for row in rows if not row.retired_at),
+        {RollupPartition(row.month, row.build): row.retired_at for row in rows if row.retired_at},
         tuple(buildings(connection)),
         connection.scalar(sa.select(rollup_head.c.sliced_at)) or 0,
     )
 
 
-def entries(connection: Connection) -> list[Entry]:
+def entries(connection: Connection) -> list[ManifestEntry]:
     """What is published, by month and build."""
-    columns = [rollup_entries.c[name] for name in Entry.__struct_fields__]
+    columns = [rollup_entries.c[name] for name in ManifestEntry.__struct_fields__]
     rows = connection.execute(
         sa.select(*columns)
         .where(rollup_entries.c.retired_at == 0)
         .order_by(rollup_entries.c.month, rollup_entries.c.build)
     )
     return [
-        Entry(row.build, row.month, row.level, row.rows, row.first, row.last, tuple(row.cubes.split()))
+        ManifestEntry(
+            row.build, row.month, row.level, row.rows, row.first, row.last, tuple(row.cubes.split())
+        )
         for row in rows
     ]
 
@@ -202,11 +204,11 @@ def buildings(connection: Connection) -> list[Building]:
     return [msgspec.json.decode(body, type=Building) for body in bodies]
 
 
-def kept_visits(connection: Connection) -> list[KeptVisits]:
+def archived_sessions(connection: Connection) -> list[ArchivedSessions]:
     """What was kept of visits, in the order of builds."""
     rows = connection.execute(sa.select(visits_kept).order_by(visits_kept.c.build))
     return [
-        KeptVisits(
+        ArchivedSessions(
             row.build,
             row.month,
             row.rows,
@@ -217,7 +219,7 @@ def kept_visits(connection: Connection) -> list[KeptVisits]:
     ]
 
 
-def letters(connection: Connection, parts: Iterable[Part]) -> tuple[Position, ...]:
+def letters(connection: Connection, parts: Iterable[ShardRange]) -> tuple[Position, ...]:
     """The open letters within `parts`: their rows may come at any moment, so a build leaves them out."""
     found: set[Position] = set()
     for part in parts:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from footfall.database import Database
-from footfall.state.batches import Plan
+from footfall.state.batches import BatchPlan
 from footfall.state.ledger import closed_positions, of_part, parts
 from footfall.state.rollups.builds import Builds
 from footfall.state.rollups.manifest import Manifest
@@ -21,7 +21,7 @@ _REMEMBERED = 60.0  # seconds
 _END = 1 << 62  # ms: after all hours
 
 
-class Stored(Struct, frozen=True):
+class RowCounts(Struct, frozen=True):
     """What there is of a workspace.
 
     `sites`: events stored of each of its sites, as of up to a minute ago. `positions`: how far
@@ -41,7 +41,7 @@ class StoredEvents:
         self._sites: dict[str, tuple[float, Mapping[str, int]]] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def of(self, workspace_id: str) -> Stored:
+    async def of(self, workspace_id: str) -> RowCounts:
         """What is stored of a workspace. Positions and shards are those of this moment."""
         async with self._asking[workspace_id]:  # the ledger is long: it is read once for all who ask
             until, sites = self._sites.get(workspace_id, (0.0, {}))
@@ -49,10 +49,10 @@ class StoredEvents:
                 sites = await _sites(self._database, workspace_id)
                 self._sites[workspace_id] = (time.monotonic() + _REMEMBERED, sites)
         positions, shards = await self._database.read(_shards)
-        return Stored(sites, positions, shards)
+        return RowCounts(sites, positions, shards)
 
 
-class StateOfRollups:
+class RollupState:
     """What the query layer asks of the state."""
 
     def __init__(self, database: Database) -> None:
@@ -63,7 +63,7 @@ class StateOfRollups:
         """What counts now."""
         return await self._builds.manifest()
 
-    async def stored(self, workspace_id: str) -> Stored:
+    async def stored(self, workspace_id: str) -> RowCounts:
         """What is stored of a workspace."""
         return await self._stored.of(workspace_id)
 
@@ -86,6 +86,6 @@ def _shards(connection: Connection) -> tuple[dict[int, int], frozenset[int]]:
     planned = (
         part.shard
         for body in connection.scalars(sa.select(plans.c.body))
-        for part in msgspec.json.decode(body, type=Plan).ranges
+        for part in msgspec.json.decode(body, type=BatchPlan).ranges
     )
     return positions, frozenset({*positions, *planned})

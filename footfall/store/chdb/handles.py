@@ -164,7 +164,7 @@ class Handle:
         raise StoreDown("a failed statement has left something in the engine")
 
 
-class Reader(Handle):
+class EngineReader(Handle):
     """A handle that only answers questions, within the limits of its lane."""
 
     def __init__(self, lane: Lane, number: int, path: Path, options: Values, limits: Values) -> None:
@@ -219,7 +219,7 @@ class Handles(NamedTuple):
     writer: Writer
     builder: Handle
     checker: Handle
-    readers: tuple[Reader, ...]
+    readers: tuple[EngineReader, ...]
     parts: Parts
 
     def close(self) -> None:
@@ -244,11 +244,11 @@ def open_handles(settings: Settings, path: Path) -> Handles:
         rows = {"min_insert_block_size_rows": settings.store_memory // 8192}
         builder.set({**_BUILDER, **rows, **_memory(settings)})
         opened.append(checker := Handle("footfall-checker", path, options))
-        readers: list[Reader] = []
+        readers: list[EngineReader] = []
         for lane, count in READERS.items():
             limits = _callers_limits(settings) if lane == "callers" else _house_limits(settings)
             for number in range(count):
-                readers.append(reader := Reader(lane, number, path, options, limits))
+                readers.append(reader := EngineReader(lane, number, path, options, limits))
                 opened.append(reader)
     except (Error, FootfallError, RuntimeError, ValueError) as error:
         for handle in opened:

@@ -43,7 +43,7 @@ ORDER BY min_block_number, max_block_number DESC, data_version DESC
 """
 
 
-class Handle(Protocol):
+class PartsHandle(Protocol):
     """What is needed of a handle, see chdb_handles.py."""
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
@@ -55,7 +55,7 @@ class Handle(Protocol):
         ...
 
 
-class Part(NamedTuple):
+class ActivePart(NamedTuple):
     """An active part, as in `system.parts`; `inserted`: no merge or mutation made it."""
 
     table: str
@@ -77,26 +77,26 @@ class Parts:
         self._whole = {f"{part}/" for part in directory.glob("store/*/*/*")}
         self._detached: set[str] = set()
 
-    def broken_inserts(self, handle: Handle) -> list[Part]:
+    def broken_inserts(self, handle: PartsHandle) -> list[ActivePart]:
         """Inserted parts that are new, and broken. Raises StoreDown."""
         return self._broken(handle, inserts=True, others=False)
 
-    def broken_merges(self, handle: Handle) -> list[Part]:
+    def broken_merges(self, handle: PartsHandle) -> list[ActivePart]:
         """Parts that merges (or mutations) made, that are new, and broken. Raises StoreDown."""
         return self._broken(handle, inserts=False, others=True)
 
-    def broken(self, handle: Handle) -> list[Part]:
+    def broken(self, handle: PartsHandle) -> list[ActivePart]:
         """All parts that are new, and broken; nothing may be inserted meanwhile. Raises StoreDown."""
         self.attach(handle)
         return self._broken(handle, inserts=True, others=True)
 
-    def is_whole(self, handle: Handle, path: Path) -> bool:
+    def is_whole(self, handle: PartsHandle, path: Path) -> bool:
         """Whether a part that was reported as damaged is whole again, or in use no more. Raises StoreDown.
 
         Of the store's own directory: parts below it that are broken are reported by name instead.
         """
         try:
-            active = [Part(*row) for row in handle.rows(_ACTIVE)]
+            active = [ActivePart(*row) for row in handle.rows(_ACTIVE)]
             named = [part for part in active if Path(part.path) == path]
             below = [part for part in active if path in Path(part.path).parents]
             for part in below:
@@ -106,7 +106,7 @@ class Parts:
         except (FootfallError, OSError) as error:
             raise StoreDown(f"cannot look at a damaged part: {error}") from error
 
-    def take_out(self, handle: Handle, broken: Sequence[Part]) -> None:
+    def take_out(self, handle: PartsHandle, broken: Sequence[ActivePart]) -> None:
         """Without these parts, each table is what it was before them. No statement may be running on it.
 
         A merged part whose sources are gone stays: some of it may be readable. Raises StoreDown.
@@ -120,7 +120,7 @@ class Parts:
         finally:
             self.attach(handle)
 
-    def attach(self, handle: Handle) -> None:
+    def attach(self, handle: PartsHandle) -> None:
         """Attach what could not be attached again before. Raises StoreDown."""
         until = time.monotonic() + _ATTACH_WITHIN
         for table in sorted(self._detached):
@@ -134,7 +134,7 @@ class Parts:
                 time.sleep(0.05)
             self._detached.discard(table)
 
-    def _detach(self, handle: Handle, broken: Sequence[Part]) -> None:
+    def _detach(self, handle: PartsHandle, broken: Sequence[ActivePart]) -> None:
         table, names = broken[0].table, [part.name for part in broken]
         log.error("parts were not written whole; they are taken out", table=table, parts=names)
         handle.command("DETACH TABLE {table:Identifier}", {"table": table})
@@ -143,7 +143,7 @@ class Parts:
             _remove(Path(part.path))
         self._whole |= {f"{path}/" for path in Path(broken[0].path).parent.iterdir()}
 
-    def _broken(self, handle: Handle, *, inserts: bool, others: bool) -> list[Part]:
+    def _broken(self, handle: PartsHandle, *, inserts: bool, others: bool) -> list[ActivePart]:
         try:
             new = [part for part in self._new(handle) if (inserts if part.inserted else others)]
             return [part for part in new if not self._check(handle, part)]
@@ -152,12 +152,12 @@ class Parts:
         except (FootfallError, OSError) as error:
             raise StoreDown(f"cannot look at what was written: {error}") from error
 
-    def _new(self, handle: Handle) -> list[Part]:
-        active = [Part(*row) for row in handle.rows(_ACTIVE)]
+    def _new(self, handle: PartsHandle) -> list[ActivePart]:
+        active = [ActivePart(*row) for row in handle.rows(_ACTIVE)]
         self._whole &= {part.path for part in active}
         return [part for part in active if part.path not in self._whole]
 
-    def _check(self, handle: Handle, part: Part) -> bool:
+    def _check(self, handle: PartsHandle, part: ActivePart) -> bool:
         if not _NAME.fullmatch(part.name):
             raise ValueError(f"the name of a part: {part.name!r}")
         sql = f"CHECK TABLE {{table:Identifier}} PART '{part.name}'"
@@ -173,7 +173,7 @@ class Parts:
             self._whole.add(part.path)
         return whole
 
-    def _has_sources(self, handle: Handle, part: Part) -> bool:
+    def _has_sources(self, handle: PartsHandle, part: ActivePart) -> bool:
         sources = handle.rows(
             _SOURCES,
             {"table": part.table, "partition": part.partition, "first": part.first, "last": part.last},

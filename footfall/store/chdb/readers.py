@@ -12,7 +12,7 @@ import structlog
 from footfall.errors import FootfallError, Invalid, StoreDown
 from footfall.runtime.background import beside, describe
 from footfall.runtime.fair import ASKER, Asker, Fair
-from footfall.store.chdb.handles import Handle, Reader
+from footfall.store.chdb.handles import EngineReader, Handle
 from footfall.store.error_codes import of_house
 from footfall.store.port import HOUSE_SECONDS, Lane
 
@@ -27,17 +27,23 @@ class Readers:
     """The readers of all lanes. `commands` is the handle that ends what others run."""
 
     def __init__(
-        self, readers: Sequence[Reader], commands: Handle, threads: ThreadPoolExecutor, query_timeout: float
+        self,
+        readers: Sequence[EngineReader],
+        commands: Handle,
+        threads: ThreadPoolExecutor,
+        query_timeout: float,
     ) -> None:
         self._readers = readers
         self._commands = commands
         self._threads = threads
         self._longest: dict[Lane, float] = dict.fromkeys(("house", "worker"), HOUSE_SECONDS)
         self._longest["callers"] = query_timeout
-        self._idle: Mapping[Lane, Fair[Reader]] = {lane: _lane_of(readers, lane) for lane in self._longest}
-        self._asking: dict[Reader, Asker] = {}
+        self._idle: Mapping[Lane, Fair[EngineReader]] = {
+            lane: _lane_of(readers, lane) for lane in self._longest
+        }
+        self._asking: dict[EngineReader, Asker] = {}
 
-    async def ask(self, call: Callable[[Reader], T], given: float | None, lane: Lane) -> T:
+    async def ask(self, call: Callable[[EngineReader], T], given: float | None, lane: Lane) -> T:
         """What `call` finds with a reader of the lane, within `given` seconds. Raises as `Store.query`."""
         limit = self._longest[lane] if given is None else min(given, self._longest[lane])
         try:
@@ -50,7 +56,7 @@ class Readers:
     @asynccontextmanager
     async def nobody_asks(self) -> AsyncGenerator[None]:
         """Callers' questions come to their end; those of the other lanes, which may be long, are ended."""
-        taken: list[Reader] = []
+        taken: list[EngineReader] = []
         taking = asyncio.ensure_future(self._take_all(taken))
         try:
             while not (await asyncio.wait({taking}, timeout=_KILL_EVERY))[0]:
@@ -76,7 +82,7 @@ class Readers:
             await asyncio.wait({running}, timeout=_KILL_EVERY)
         running.exception()  # its caller has gone
 
-    async def _ask(self, call: Callable[[Reader], T], lane: Lane, limit: float) -> T:
+    async def _ask(self, call: Callable[[EngineReader], T], lane: Lane, limit: float) -> T:
         until = time.monotonic() + limit
         reader = await self._take(lane, limit)
         running = asyncio.get_running_loop().run_in_executor(self._threads, call, reader)
@@ -91,7 +97,7 @@ class Readers:
         self._give_back(reader)
         return running.result()
 
-    async def _take(self, lane: Lane, limit: float) -> Reader:
+    async def _take(self, lane: Lane, limit: float) -> EngineReader:
         asker = ASKER.get()
         try:
             async with asyncio.timeout(limit):
@@ -101,18 +107,18 @@ class Readers:
         self._asking[reader] = asker
         return reader
 
-    async def _take_all(self, taken: list[Reader]) -> None:
+    async def _take_all(self, taken: list[EngineReader]) -> None:
         for reader in self._readers:
             taken.append(await self._idle[reader.lane].take_before_all())  # noqa: PERF401 -- what was taken goes back, also if this is cancelled
 
-    def _give_back(self, reader: Reader) -> None:
+    def _give_back(self, reader: EngineReader) -> None:
         self._idle[reader.lane].give_back(reader, self._asking.pop(reader))
 
-    def _end(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
+    def _end(self, reader: EngineReader, running: "asyncio.Future[Any]") -> None:
         """Kill what `reader` runs, then give it back; nobody waits for that."""
         beside("kill", self._end_and_give_back(reader, running))
 
-    async def _end_and_give_back(self, reader: Reader, running: "asyncio.Future[Any]") -> None:
+    async def _end_and_give_back(self, reader: EngineReader, running: "asyncio.Future[Any]") -> None:
         await self.end_of(reader, running)
         self._give_back(reader)
 
@@ -124,7 +130,7 @@ class Readers:
             log.warning("a question could not be killed", problem=describe(error))
 
 
-def _lane_of(readers: Sequence[Reader], lane: Lane) -> Fair[Reader]:
+def _lane_of(readers: Sequence[EngineReader], lane: Lane) -> Fair[EngineReader]:
     """A lane's readers. Of the callers', one is always left to other workspaces."""
     found = [reader for reader in readers if reader.lane == lane]
     return Fair(found, max(1, len(found) - 1) if lane == "callers" else len(found))

@@ -26,7 +26,7 @@ from footfall.runtime.private import make_private
 from footfall.settings import Settings
 from footfall.store import migrate
 from footfall.store.chdb.handles import Handles, open_handles
-from footfall.store.chdb.parts import Part
+from footfall.store.chdb.parts import ActivePart
 from footfall.store.chdb.readers import Readers
 from footfall.store.port import Lane
 
@@ -155,7 +155,7 @@ class ChdbStore:
         if broken:
             raise StoreDown("an insert was not written whole")
 
-    async def _build(self, sql: str, parameters: Mapping[str, Any] | None) -> Sequence[Part]:
+    async def _build(self, sql: str, parameters: Mapping[str, Any] | None) -> Sequence[ActivePart]:
         builder = self._handles.builder
         running = self._in_thread(self._run_and_check, sql, parameters)
         try:
@@ -165,7 +165,7 @@ class ChdbStore:
             raise
         return running.result()
 
-    def _run_and_check(self, sql: str, parameters: Mapping[str, Any] | None) -> Sequence[Part]:
+    def _run_and_check(self, sql: str, parameters: Mapping[str, Any] | None) -> Sequence[ActivePart]:
         try:
             self._handles.builder.command(sql, parameters)
             return self._handles.parts.broken_inserts(self._handles.builder)
@@ -180,7 +180,7 @@ class ChdbStore:
             await self._take_out(await _to_its_end(self._in_thread(parts.broken, writer)))
             self._unsure = False
 
-    async def _take_out(self, broken: Sequence[Part]) -> None:
+    async def _take_out(self, broken: Sequence[ActivePart]) -> None:
         """For a moment there is no table, so nobody may ask it anything."""
         if not broken:
             return

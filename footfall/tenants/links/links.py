@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from footfall.errors import Conflict, Invalid
 from footfall.model.ids import short_code, short_id
 from footfall.tenants import rows
-from footfall.tenants.fields import Page, check_tags, check_text, check_time
+from footfall.tenants.fields import ListPage, check_tags, check_text, check_time
 from footfall.tenants.links.targets import check_code, check_domain, check_target, loop_error, names_of
 from footfall.tenants.model import Link
 from footfall.tenants.tables import domains, link_name, links, record_changes
@@ -145,7 +145,7 @@ def page(
     search: str,
     limit: int,
     offset: int,
-) -> Page[Link]:
+) -> ListPage[Link]:
     """Links of a workspace, newest first; those on `domain` only, and with `search` in code, URL or title."""
     where: list[ColumnElement[bool]] = [links.c.workspace_id == workspace_id]
     if domain is not None:

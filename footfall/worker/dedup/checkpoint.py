@@ -18,7 +18,7 @@ import structlog
 from msgspec import Struct
 
 from footfall.worker.dedup.index import PARTITIONS, Generation, Partition, Snapshot
-from footfall.worker.dedup.sorted_run import ID_BYTES, Run, new_run
+from footfall.worker.dedup.sorted_run import ID_BYTES, SortedRun, new_run
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,7 @@ def _read(file: BufferedReader) -> Snapshot:
     partitions: list[Partition] = []
     checksum = 0
     for sizes in head.sizes:
-        runs: list[Run] = []
+        runs: list[SortedRun] = []
         for size in sizes:
             run = new_run(size)
             for column in run:

@@ -21,7 +21,7 @@ import numpy as np
 
 from footfall import metrics
 from footfall.worker.dedup.keys import U16, U32, U64, Ids, Keys, Mask
-from footfall.worker.dedup.sorted_run import EMPTY, Run, find, merge, new_run, repeats
+from footfall.worker.dedup.sorted_run import EMPTY, SortedRun, find, merge, new_run, repeats
 
 _PARTITION_BITS = 6
 PARTITIONS = 1 << _PARTITION_BITS
@@ -43,7 +43,7 @@ _MOST_GENERATIONS = 224
 _LAST_GENERATION = 0xFE
 
 
-class Verdict(NamedTuple):
+class SeenIds(NamedTuple):
     """Of each id of a batch."""
 
     duplicate: Mask  # it was counted before, or stands earlier in the batch
@@ -53,8 +53,8 @@ class Verdict(NamedTuple):
 class Partition(NamedTuple):
     """The ids whose keys start alike."""
 
-    large: Run = EMPTY
-    small: Run = EMPTY
+    large: SortedRun = EMPTY
+    small: SortedRun = EMPTY
 
 
 class Generation(NamedTuple):
@@ -120,7 +120,7 @@ class RecentIds:
         """The ids of a batch, each with its workspace and `payload_digests` of its event."""
         return self._keys.identify(workspaces, event_ids, digests)
 
-    def check(self, ids: Ids, pending: Sequence[Run] = ()) -> Verdict:
+    def check(self, ids: Ids, pending: Sequence[SortedRun] = ()) -> SeenIds:
         """Which ids of a batch are duplicates: of the index, of `pending`, or of an earlier one of the batch.
 
         `pending`: what is to be entered of the batches that are planned and not closed.
@@ -132,7 +132,7 @@ class RecentIds:
             _note(found, same, *find(run, key, rest))
         again, like_the_first = repeats(key, rest, order)
         _note(found, same, again, like_the_first & ~found)
-        verdict = Verdict(np.empty(len(key), np.bool_), np.empty(len(key), np.bool_))
+        verdict = SeenIds(np.empty(len(key), np.bool_), np.empty(len(key), np.bool_))
         verdict.duplicate[order] = found
         verdict.conflict[order] = found & ~same
         return verdict
@@ -158,7 +158,7 @@ class RecentIds:
                     _note(found[here], same[here], *find(run, key[here], rest[here], self._first))
         return found, same
 
-    def enter(self, run: Run, received_at: float) -> None:
+    def enter(self, run: SortedRun, received_at: float) -> None:
         """Remember ids whose batch is closed: `sort` of those that were counted, none of them a duplicate.
 
         `received_at`: Unix time at which the newest of them was received. A batch should be far
@@ -241,7 +241,7 @@ class RecentIds:
         self._count += count
         return self._first + len(self._generations) - 1
 
-    def _enter(self, number: int, ids: Run) -> None:
+    def _enter(self, number: int, ids: SortedRun) -> None:
         large, small = self._partitions[number]
         self._partitions[number] = Partition(large, merge(small, ids))
         usual = self._limit // (PARTITIONS * _SMALL_SHARE)

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from footfall.errors import Retryable
-from footfall.eventlog.port import EventLog, Stored
+from footfall.eventlog.port import EventLog, StoredRecord
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, decode
 from footfall.state.dead_letters.letters import Unstored
 from footfall.state.ledger import BACKFILLED
@@ -65,7 +65,7 @@ class _Row(NamedTuple):
     seq: int
 
 
-class Memory:
+class DurableRecentIds:
     """Keeps `recent` over restarts, in the file at `path`."""
 
     def __init__(self, recent: RecentIds, path: Path, window: float) -> None:
@@ -145,7 +145,7 @@ class Memory:
         except OSError as error:  # the log has it all: the next start takes longer
             log.warning("recent ids: no checkpoint could be written", problem=str(error))
 
-    def _enter(self, records: Sequence[tuple[int, Stored]], unstored: Unstored) -> None:
+    def _enter(self, records: Sequence[tuple[int, StoredRecord]], unstored: Unstored) -> None:
         """In the order given, in parts of as many ids as are forgotten together."""
         workspaces: list[str] = []
         events: list[RawEvent] = []
@@ -232,7 +232,7 @@ class _Tail:
         self._after, self._upto = between
         self._oldest = oldest
         self._size = size
-        self._waiting: Sequence[Stored] = ()
+        self._waiting: Sequence[StoredRecord] = ()
         self._more = self._after < self._upto
 
     async def fill(self) -> None:
@@ -246,7 +246,7 @@ class _Tail:
                 each for each in read if each.offset <= self._upto and each.appended_at >= self._oldest
             ]
 
-    def _note_missing(self, read: Sequence[Stored]) -> None:
+    def _note_missing(self, read: Sequence[StoredRecord]) -> None:
         closed = sum(each.offset <= self._upto for each in read)  # behind them there may be many more
         first = self._after + 1
         end = min(read[-1].offset if read else self._upto, self._upto) + 1
@@ -258,14 +258,14 @@ class _Tail:
         """When the last record that waits was appended; nothing older is still to be read."""
         return self._waiting[-1].appended_at if self._more else float("inf")
 
-    def take(self, until: float) -> list[tuple[int, Stored]]:
+    def take(self, until: float) -> list[tuple[int, StoredRecord]]:
         """What waits and was appended until then, with its shard."""
         taken = [(self.shard, each) for each in self._waiting if each.appended_at <= until]
         self._waiting = [each for each in self._waiting if each.appended_at > until]
         return taken
 
 
-async def _by_time(tails: Sequence[_Tail]) -> AsyncGenerator[list[tuple[int, Stored]]]:
+async def _by_time(tails: Sequence[_Tail]) -> AsyncGenerator[list[tuple[int, StoredRecord]]]:
     """The records of all shards in the order of time, a part of them at once.
 
     So the newest ids are remembered when there are too many, whichever door they came through.

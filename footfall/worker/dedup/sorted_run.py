@@ -19,7 +19,7 @@ _OWN_MEMORY = 2048
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0)
 
 
-class Run(NamedTuple):
+class SortedRun(NamedTuple):
     """Ids sorted by `key`. The generation of an id says when it was entered."""
 
     key: U64
@@ -31,11 +31,11 @@ class Run(NamedTuple):
         """The number of ids, forgotten ones that still take up room included."""
         return len(self.key)
 
-    def part(self, start: int, end: int) -> "Run":
+    def part(self, start: int, end: int) -> "SortedRun":
         """The ids from `start` up to `end`, as a view."""
-        return Run(self.key[start:end], self.rest[start:end], self.generation[start:end])
+        return SortedRun(self.key[start:end], self.rest[start:end], self.generation[start:end])
 
-    def since(self, generation: int) -> "Run":
+    def since(self, generation: int) -> "SortedRun":
         """A copy of the ids of this generation and newer ones."""
         keep = self.generation >= generation
         kept = new_run(int(np.count_nonzero(keep)))
@@ -44,29 +44,29 @@ class Run(NamedTuple):
         return kept
 
 
-EMPTY = Run(np.empty(0, np.uint64), np.empty(0, np.uint32), np.empty(0, np.uint8))
+EMPTY = SortedRun(np.empty(0, np.uint64), np.empty(0, np.uint32), np.empty(0, np.uint8))
 
 
-def new_run(size: int) -> Run:
+def new_run(size: int) -> SortedRun:
     """A run of this many ids, to be filled in before it is used."""
     if size < _OWN_MEMORY:
-        return Run(np.empty(size, np.uint64), np.empty(size, np.uint32), np.empty(size, np.uint8))
+        return SortedRun(np.empty(size, np.uint64), np.empty(size, np.uint32), np.empty(size, np.uint8))
     memory = mmap.mmap(-1, size * ID_BYTES, flags=_PRIVATE)  # given back with the last column
-    return Run(
+    return SortedRun(
         np.frombuffer(memory, np.uint64, size),
         np.frombuffer(memory, np.uint32, size, 8 * size),
         np.frombuffer(memory, np.uint8, size, 12 * size),
     )
 
 
-def sort(ids: Ids, keep: Mask | None = None) -> Run:
+def sort(ids: Ids, keep: Mask | None = None) -> SortedRun:
     """The ids of a batch, or those to keep of them, as a run."""
     key, rest = ids if keep is None else (ids.key[keep], ids.rest[keep])
     order = key.argsort()
-    return Run(key[order], rest[order], np.zeros(len(key), np.uint8))
+    return SortedRun(key[order], rest[order], np.zeros(len(key), np.uint8))
 
 
-def merge(one: Run, other: Run, room: Run | None = None) -> Run:
+def merge(one: SortedRun, other: SortedRun, room: SortedRun | None = None) -> SortedRun:
     """Both runs as a new one; where `room` is given, in there, as a view of it."""
     total = one.size + other.size
     merged = room.part(0, total) if room else new_run(total)
@@ -79,7 +79,7 @@ def merge(one: Run, other: Run, room: Run | None = None) -> Run:
     return merged
 
 
-def find(run: Run, key: U64, rest: U32, since: int = 0) -> tuple[Mask, Mask]:
+def find(run: SortedRun, key: U64, rest: U32, since: int = 0) -> tuple[Mask, Mask]:
     """Which ids the run holds, and of which of those the payload is the same.
 
     `since`: older generations count as forgotten. Fastest when `key` is sorted.

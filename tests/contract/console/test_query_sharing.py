@@ -11,7 +11,7 @@ from footfall.query.language.periods import Period
 from footfall.query.language.question import Question
 from footfall.query.remembered import Remembered
 from footfall.state.rollups.manifest import Manifest
-from footfall.state.rollups.row_counts import Stored
+from footfall.state.rollups.row_counts import RowCounts
 from tests.contract.acme import DAY, FIRST, RANGE
 from tests.contract.slow import Gate, asked, until
 from tests.truth import columns_of, make_events
@@ -29,7 +29,7 @@ class State:
         return Manifest(self.version, (), {}, (), {}, {})
 
     async def stored(self, _workspace_id):
-        return Stored({}, dict(self.positions), frozenset({7}))
+        return RowCounts({}, dict(self.positions), frozenset({7}))
 
 
 def question(acme, **changes):

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.days_seen import DaysSeen
-from footfall.state.retention import Item, Retained
+from footfall.state.retention import Item, RetentionState
 from footfall.units import FOREVER
 from tests.contract.rollups.test_retention import APRIL, left
 from tests.contract.sliced import DAY, END, SITES, START
@@ -70,7 +70,7 @@ async def test_a_clock_that_is_a_year_ahead_for_one_look_deletes_nothing(site, w
     site.ahead = 0
     assert await site.run(72) == []
     assert await left(world) == before
-    assert await Retained(world.database).announced() == {}
+    assert await RetentionState(world.database).announced() == {}
 
 
 @pytest.mark.parametrize("ahead", [1, 40, 100, 4000])
@@ -143,11 +143,11 @@ async def test_a_shorter_setting_deletes_nothing_before_it_was_announced_a_night
     [told, *_] = [each for each in logs if each["event"] == "retention.announced"]
     assert told["log_level"] == "warning"
     assert told["setting"] == "raw_retention = 1d"
-    announced = await Retained(world.database).announced()
+    announced = await RetentionState(world.database).announced()
     assert {item.what for item in announced} == {"events"}
     site.set()  # set back in time
     assert await site.run(72) == []
-    assert await Retained(world.database).announced() == {}
+    assert await RetentionState(world.database).announced() == {}
     site.set(raw=86400.0)  # it counts from now on, not from then
     assert await site.run(24) == []
     with capture_logs() as logs:
@@ -167,7 +167,7 @@ async def test_rollups_are_announced_before_they_go(site, world):
     site.set(raw=FOREVER, rollups=86400.0)
     await site.run(24)
     assert {entry.month for entry in (await world.builds.manifest()).entries} == {202603, 202604}
-    assert set(await Retained(world.database).announced()) == {Item("rollups", 202603)}
+    assert set(await RetentionState(world.database).announced()) == {Item("rollups", 202603)}
     await site.run(24)
     assert {entry.month for entry in (await world.builds.manifest()).entries} == {202604}
 

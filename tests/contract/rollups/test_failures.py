@@ -7,7 +7,7 @@ import pytest
 from footfall.errors import Conflict, StoreDown
 from footfall.model.cubes import CUBES
 from footfall.rollups import compaction
-from footfall.rollups.maintenance import Rollups, kept
+from footfall.rollups.maintenance import RollupMaintainer, running
 from footfall.state.lease import Lease
 from footfall.state.rollups.builds import Builds
 from tests.contract.installation import Crash, until
@@ -171,7 +171,7 @@ async def test_the_loser_of_the_lease_publishes_nothing(world):
     async def zones(_):
         return {}
 
-    rollups = Rollups(world.store, world.database, fence, zones, world.settings, world.clock)
+    rollups = RollupMaintainer(world.store, world.database, fence, zones, world.settings, world.clock)
     await world.take(world.made(50))
     parts, rows = await rollups._slicer.waiting()
     building = await rollups._builds.begin_slice({part.shard: part.upto for part in parts})
@@ -221,11 +221,11 @@ async def test_stopping_in_the_middle_of_a_slice_leaves_nothing_that_counts(worl
         await real(*arguments)
 
     monkeypatch.setattr(Builds, "publish", publish)
-    async with kept(world.restarted()):
+    async with running(world.restarted()):
         await reached.wait()
     await world.check(0)
     monkeypatch.setattr(Builds, "publish", real)
-    async with kept(world.restarted()):
+    async with running(world.restarted()):
         await until(lambda: _is_sliced(world))
     await world.check(50)
 

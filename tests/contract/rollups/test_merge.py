@@ -8,7 +8,7 @@ from footfall.model.cubes import CUBES
 from footfall.model.ids import uuid7
 from footfall.rollups import compaction
 from footfall.rollups.compaction import due
-from footfall.state.rollups.builds import Entry, Partition
+from footfall.state.rollups.builds import ManifestEntry, RollupPartition
 from tests.contract.sliced import DAY, START
 
 pytestmark = pytest.mark.anyio
@@ -50,8 +50,8 @@ async def test_what_was_merged_stays_until_no_question_can_be_reading_it(world, 
     monkeypatch.setattr(compaction, "FAN_IN", 2)
     await slices(world, 2)
     books = await world.builds.books()
-    assert books.published == {Partition(202603, 3)}
-    assert set(books.retired) == {Partition(202603, 1), Partition(202603, 2)}
+    assert books.published == {RollupPartition(202603, 3)}
+    assert set(books.retired) == {RollupPartition(202603, 1), RollupPartition(202603, 2)}
     world.clock.at += 1259
     await world.rollups.tick()
     assert await world.partitions() == {"202603-1", "202603-2", "202603-3"}
@@ -117,7 +117,7 @@ async def test_a_cube_that_one_source_lacks_is_not_promised_for_the_whole(world,
 
 
 def entry(build, month=202603, level=0):
-    return Entry(build, month, level, 1, 0, 0, NAMES)
+    return ManifestEntry(build, month, level, 1, 0, 0, NAMES)
 
 
 def test_what_is_due():

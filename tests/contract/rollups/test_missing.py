@@ -6,7 +6,7 @@ import pytest
 
 from footfall.metrics import RETENTION_HELD, ROLLUPS_MISSING
 from footfall.rollups.statements import drop
-from footfall.state.retention import Retained
+from footfall.state.retention import RetentionState
 from tests.contract.rollups.test_retention import APRIL, MAY, left, retention
 from tests.contract.sliced import DAY, SITES, START
 
@@ -67,7 +67,7 @@ async def test_events_whose_rollups_are_not_what_they_say_stay(site, harm):
     job = retention(site)
     assert await site.two_nights(job) == []
     assert await left(site) == {202603: 200, 202604: 100}
-    assert await Retained(site.database).announced() == {}
+    assert await RetentionState(site.database).announced() == {}
     assert value(RETENTION_HELD) == len(SITES)
     await repaired(site, 202603)
     assert sum(each.events for each in await site.two_nights(job)) == 200
@@ -81,7 +81,7 @@ async def test_also_when_they_were_announced_already(site, harm):
     job = retention(site)
     site.clock.at -= 86400
     await job.apply()
-    assert len(await Retained(site.database).announced()) == len(SITES)
+    assert len(await RetentionState(site.database).announced()) == len(SITES)
     site.clock.at += 86400
     await harm(site, 202603)
     assert await job.apply() == []
@@ -104,7 +104,7 @@ async def test_also_when_the_visits_that_were_kept_of_them_are_lost(site, failin
     job = retention(site)
     with failing("ALTER TABLE events"):
         await site.two_nights(job)
-    [kept] = await Retained(site.database).visits()
+    [kept] = await RetentionState(site.database).visits()
     await command(site, f"ALTER TABLE visits DROP PARTITION {kept.build}")
     assert await job.apply() == []
     assert await left(site) == {202603: 200, 202604: 100}

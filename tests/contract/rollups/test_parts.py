@@ -12,7 +12,7 @@ from footfall.query.reporting.report import Context
 from footfall.query.reports.link import REPORT as LINK
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
-from footfall.state.rollups.row_counts import StateOfRollups, StoredEvents
+from footfall.state.rollups.row_counts import RollupState, StoredEvents
 from footfall.units import FOREVER
 from tests.contract.rollups.test_visits import APRIL, NOW, Asking, of_utc, same
 from tests.contract.sliced import DAY, ZONES
@@ -131,7 +131,7 @@ async def test_the_report_of_a_link_keeps_its_clicks(world):
             workspace_id="acme",
             asked=parse(LINK.params, dates, NOW, defaults={}, first=None),
             complete_through=None,
-            engine=Engine(world.store, StateOfRollups(world.database), small=0),
+            engine=Engine(world.store, RollupState(world.database), small=0),
             find_link=find_link,
             networks=None,
             timeout=10.0,

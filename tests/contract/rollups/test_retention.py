@@ -10,7 +10,7 @@ from footfall.eventlog import open_log
 from footfall.rebuild.state import rebuild
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
-from footfall.state.retention import Retained
+from footfall.state.retention import RetentionState
 from footfall.state.tables import open_state
 from footfall.units import FOREVER
 from footfall.verify.rollups import RollupVerifier
@@ -219,7 +219,7 @@ async def test_rollups_go_in_whole_months(world):
 
 
 async def test_the_books_of_what_was_deleted_are_kept_for_ever(world):
-    retained = Retained(world.database)
+    retained = RetentionState(world.database)
     assert await retained.deleted() == {}
     await world.take(world.made(100, START, APRIL))
     await world.rollups.tick()

@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from footfall.query.answers import Asker
-from footfall.query.caveats import explain
+from footfall.query.answers import QueryRunner
+from footfall.query.caveats import caveats_of
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, period_of, understand
+from footfall.query.language.body import Query, period_of, resolve_query
 from footfall.retention import session_archive
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add
-from footfall.state.retention import Retained
-from footfall.state.rollups.row_counts import StateOfRollups
+from footfall.state.retention import RetentionState
+from footfall.state.rollups.row_counts import RollupState
 from footfall.units import FOREVER
 from tests.contract.sliced import DAY, END, SITES, START, ZONES
 from tests.query_events import make_visits
@@ -86,10 +86,10 @@ class Asking:
         """The rows of the answer by their dimensions, and what is said about it."""
         query = msgspec.convert({"date_range": ALL} | body, Query)
         period = period_of(query, NOW)
-        asked = understand(query, "acme", period, TAGS)
-        engine = Engine(self.world.store, StateOfRollups(self.world.database), small=0)
-        table = await Asker(engine, asked, None, 10.0).table()
-        told = explain(period, table.found, ())
+        asked = resolve_query(query, "acme", period, TAGS)
+        engine = Engine(self.world.store, RollupState(self.world.database), small=0)
+        table = await QueryRunner(engine, asked, None, 10.0).table()
+        told = caveats_of(period, table.found, ())
         rows = [msgspec.to_builtins(row) for row in table.rows]
         return {json.dumps(row["dimensions"]): row["metrics"] for row in rows}, told
 
@@ -224,7 +224,7 @@ async def test_what_an_attempt_left_that_failed_before_counts_for_nothing_and_go
     await world.two_nights(asking.retention())
     compare(before, await asking.answers())
     there = {build for (build,) in await world.store.query(*session_archive.builds())}
-    assert there == {kept.build for kept in await Retained(world.database).visits()}
+    assert there == {kept.build for kept in await RetentionState(world.database).visits()}
 
 
 async def test_many_visits_are_counted_in_shares(world, monkeypatch):
@@ -250,7 +250,7 @@ async def test_what_comes_later_adds_to_what_was_kept(world):
     assert await world.two_nights(job)
     assert await months(world) == []
     compare(before, await asking.answers(questions))
-    assert len(await Retained(world.database).visits()) >= 3
+    assert len(await RetentionState(world.database).visits()) >= 3
 
 
 async def test_they_go_with_the_rollups(world):
@@ -263,7 +263,7 @@ async def test_they_go_with_the_rollups(world):
         world.rollups, None, world.believed, 0,
     )  # fmt: skip
     await world.two_nights(job)
-    assert await Retained(world.database).visits() == []
+    assert await RetentionState(world.database).visits() == []
     await job.apply()
     assert list(await world.store.query(*session_archive.builds())) == []
 

@@ -10,7 +10,7 @@ from footfall.api.problems import exception_handlers, strict_body
 from footfall.api.routes.retention import retention_routes
 from footfall.api.routes.verify import verify_routes
 from footfall.retention.policy import Retention
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.settings import Settings
 from footfall.tenants.directory import Directory
 from tests.contract.books import open_books
@@ -37,7 +37,7 @@ async def api(world, tmp_path):
     async with open_books(tmp_path / "tenants") as books:
         directory = Directory(books.tenants, settings, lambda token: token == "local")
         await directory.start()
-        world.rollups = Rollups(world.store, world.database, None, books.tenants.timezones, settings)
+        world.rollups = RollupMaintainer(world.store, world.database, None, books.tenants.timezones, settings)
         world.later = 91 * 86400
 
         async def believed():

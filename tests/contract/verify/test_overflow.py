@@ -9,7 +9,7 @@ from footfall.errors import LogFull
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry
 from footfall.eventlog.sqlite import retention
-from footfall.model.record import Record, Tally, Visit, decode, encode
+from footfall.model.record import Record, SenderContext, Tally, decode, encode
 from footfall.settings import Settings
 from footfall.state.ledger import Ledger, received
 from footfall.state.tables import open_state
@@ -37,7 +37,7 @@ def record(site="shop", **fields):
         event(site if index % 2 else "blog", page_url="https://example.com/" + "x" * 200, **fields)
         for index in range(EVENTS)
     ]
-    return Record(1, NOW, "acme", "api", events, [Visit("agent")], [Tally("shop", "origin", 1)])
+    return Record(1, NOW, "acme", "api", events, [SenderContext("agent")], [Tally("shop", "origin", 1)])
 
 
 async def append(log, *records):

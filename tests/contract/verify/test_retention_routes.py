@@ -10,9 +10,9 @@ from footfall.retention.plan import Month
 from footfall.retention.policy import nightly_retention
 from footfall.state.ledger import HOUR, hour_of
 from footfall.state.ranges import iso
-from footfall.state.retention import Deleted, Retained
+from footfall.state.retention import Deleted, RetentionState
 from footfall.state.rollups.builds import Builds
-from footfall.state.rollups.manifest import KeptVisits
+from footfall.state.rollups.manifest import ArchivedSessions
 from footfall.units import FOREVER
 from footfall.verify.findings import FIRSTS_UNKNOWN
 from tests.contract.acme import assert_problem
@@ -114,10 +114,10 @@ async def test_every_night_it_is_applied_and_verify_knows(world, api, acme, tmp_
 async def test_only_hours_that_retention_may_have_touched_are_left_out(world, api, acme):
     await world.append(event(), workspace=acme)
     await world.take(unstored=[(0, 0)])
-    kept = [KeptVisits(build, 202001, 0, ()) for build in (1, 2)]
-    await Retained(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR)}, kept[0])
+    kept = [ArchivedSessions(build, 202001, 0, ()) for build in (1, 2)]
+    await RetentionState(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR)}, kept[0])
     assert {each[1] for each in await world.found(workspace=acme)} == {"stored", "missing", "not_a_duplicate"}
-    await Retained(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR + 1)}, kept[1])
+    await RetentionState(world.database).delete_raw({"shop": Deleted(END, THIS_HOUR + 1)}, kept[1])
     assert await world.found(workspace=acme) == []
 
 
@@ -127,10 +127,10 @@ async def test_the_first_copy_of_a_duplicate_may_have_been_deleted_at_whatever_s
     await world.append(event(client_id=True), workspace=acme)
     await world.take(duplicates=[(1, 0)])
     assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
-    kept = [KeptVisits(build, 202001, 0, ()) for build in (1, 2)]
-    await Retained(world.database).delete_raw({"blog": Deleted(END, long_ago)}, kept[0])
+    kept = [ArchivedSessions(build, 202001, 0, ()) for build in (1, 2)]
+    await RetentionState(world.database).delete_raw({"blog": Deleted(END, long_ago)}, kept[0])
     assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
-    await Retained(world.database).delete_raw({"blog": Deleted(END, THIS_HOUR - DAY // 2)}, kept[1])
+    await RetentionState(world.database).delete_raw({"blog": Deleted(END, THIS_HOUR - DAY // 2)}, kept[1])
     result = await world.verify(workspace=acme)
     assert (result.findings, result.notes) == ([], [FIRSTS_UNKNOWN])
 
@@ -141,8 +141,8 @@ async def test_what_was_deleted_of_another_workspace_hides_no_loss(world, api, a
     await world.append(event(client_id=True), workspace=acme)
     await world.take(duplicates=[(1, 0)])
     await world.rollups.slice_all()
-    deleted, kept = Deleted(END, THIS_HOUR - DAY // 2), KeptVisits(1, 202001, 0, ())
-    await Retained(world.database).delete_raw({"theirs": deleted}, kept)
+    deleted, kept = Deleted(END, THIS_HOUR - DAY // 2), ArchivedSessions(1, 202001, 0, ())
+    await RetentionState(world.database).delete_raw({"theirs": deleted}, kept)
     assert [each[1] for each in await world.found(workspace=acme)] == ["not_a_duplicate"]
 
 
@@ -155,7 +155,7 @@ async def test_after_a_long_silence_the_first_copy_may_have_been_deleted_and_lat
     asked = {"workspace": acme, "end": END + 3 * HOUR}
     assert [each[1] for each in await world.found(**asked)] == ["not_a_duplicate"] * 2
     deleted = Deleted(END - 10 * DAY, THIS_HOUR - 10 * DAY)
-    await Retained(world.database).delete_raw({"shop": deleted}, KeptVisits(1, 202001, 0, ()))
+    await RetentionState(world.database).delete_raw({"shop": deleted}, ArchivedSessions(1, 202001, 0, ()))
     [found] = (await world.verify(**asked)).findings
     assert (found.check, found.hour, found.level) == ("not_a_duplicate", hour_of(later), "error")
 
@@ -171,7 +171,7 @@ async def test_the_log_says_that_the_first_copy_of_a_late_duplicate_was_deleted(
         ("not_a_duplicate", "shop"),
     ]
     deleted = Deleted(END, THIS_HOUR - 10 * DAY)
-    await Retained(world.database).delete_raw({"shop": deleted}, KeptVisits(1, 202001, 0, ()))
+    await RetentionState(world.database).delete_raw({"shop": deleted}, ArchivedSessions(1, 202001, 0, ()))
     assert [each[1:3] for each in await world.found(workspace=acme)] == [("not_a_duplicate", "blog")]
 
 

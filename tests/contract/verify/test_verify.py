@@ -13,12 +13,12 @@ from footfall.eventlog.port import Entry
 from footfall.model.record import SEQ_PER_RECORD, Tally, decode
 from footfall.settings import Settings
 from footfall.state import ledger as state_ledger
-from footfall.state.batches import Closing, Plan, Range
+from footfall.state.batches import BatchPlan, Closing, SeqRange
 from footfall.state.dead_letters.letter import unreadable_letter
 from footfall.state.dead_letters.letters import Settled
 from footfall.state.ledger import HOUR, LedgerCount, add, hour_of
 from footfall.state.losses import Loss, Reserve, book_losses
-from footfall.state.rollups.row_counts import Stored, StoredEvents
+from footfall.state.rollups.row_counts import RowCounts, StoredEvents
 from footfall.state.tables import ledger, positions
 from footfall.verify import busy, ledger_snapshot, log_audit, log_records, store_queries
 from footfall.verify.verifier import Verifier
@@ -189,7 +189,7 @@ async def test_an_unreadable_record_is_compared_with_its_letter(world, monkeypat
         "default", world.shard, bad.offset * SEQ_PER_RECORD, bad.data,
         appended_at=int(bad.appended_at * 1000), reason="undecodable", failed_at=NOW,
     )  # fmt: skip
-    batch = Plan(uuid.uuid4().hex, (Range(world.shard, bad.offset, bad.offset, 0, 0),), 0, 0, 0, NOW)
+    batch = BatchPlan(uuid.uuid4().hex, (SeqRange(world.shard, bad.offset, bad.offset, 0, 0),), 0, 0, 0, NOW)
     await world.batches.plan(batch)
     await world.batches.close(batch, Closing([LedgerCount("default", "", hour, "received", 1)], [letter]))
     assert await world.found() == []
@@ -373,11 +373,11 @@ async def test_a_huge_ledger_is_read_in_parts_between_which_batches_are_closed(w
     monkeypatch.setattr(world.database, "read", read)
     assert await ledger_snapshot.imbalances(world.database, THIS_HOUR - hours * HOUR) == 1
     assert len(closed) > hours
-    assert await StoredEvents(world.database).of("other") == Stored(
+    assert await StoredEvents(world.database).of("other") == RowCounts(
         dict.fromkeys(sites, hours), {}, frozenset()
     )
     monkeypatch.setattr(world.database, "read", real)
-    read = await ledger_snapshot.read_books(world.database, THIS_HOUR - 2 * HOUR, THIS_HOUR, None)
+    read = await ledger_snapshot.read_snapshot(world.database, THIS_HOUR - 2 * HOUR, THIS_HOUR, None)
     assert {(key[0], key[2]) for key in read.counts} == {
         (workspace, THIS_HOUR - back * HOUR) for workspace in ("acme", "other") for back in (1, 2)
     }

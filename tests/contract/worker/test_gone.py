@@ -15,8 +15,8 @@ from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
 from footfall.eventlog.sqlite.ends import gone
 from footfall.eventlog.sqlite.files import list_segments, list_shards, log_path, shard_directory
-from footfall.eventlog.sqlite.reader import Reader
-from footfall.eventlog.sqlite.retention import Retention
+from footfall.eventlog.sqlite.reader import SegmentReader
+from footfall.eventlog.sqlite.retention import SegmentRetention
 from footfall.metrics import LOG_LOST
 from footfall.model.record import Record as LogRecord
 from footfall.model.record import Tally, count_events, encode
@@ -132,7 +132,7 @@ async def test_a_restart_within_a_day_does_not_end_the_alert(tmp_path, store, lo
 
 @contextmanager
 def new_reader(log):
-    reader = Reader(log)
+    reader = SegmentReader(log)
     yield reader
     reader.close()
 
@@ -310,7 +310,7 @@ async def test_the_witness_of_a_shard_goes_with_it_once_all_of_it_was_stored(tmp
     consumers.commit(WORKER, shard, 19 if stored else 4)
     if not stored:
         no_segment(log)
-    retention = Retention(log, consumers, Reader(log))
+    retention = SegmentRetention(log, consumers, SegmentReader(log))
     retention.retain(time.time() + 1, None)
     retention.close()
     assert list_shards(log) == []

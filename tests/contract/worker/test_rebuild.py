@@ -4,7 +4,7 @@ import pytest
 
 from footfall.errors import Invalid
 from footfall.model.ids import uuid7
-from footfall.model.record import Record, Tally, Visit, encode
+from footfall.model.record import Record, SenderContext, Tally, encode
 from footfall.rebuild.state import REASON, rebuild
 from footfall.stamps import committed_offsets
 from footfall.state.batches import Batches
@@ -39,7 +39,7 @@ async def test_it_says_what_the_lost_one_said(world):
     await drain(world)
     await world.append_raw(record([event(event_id=twice, client_id=True), event()]))
     tallies = [Tally("site", "origin", 3), Tally("site", "duplicate", 2)]
-    await world.append_raw(encode(Record(1, NOW, "acme", "api", [event()], [Visit()], tallies)))
+    await world.append_raw(encode(Record(1, NOW, "acme", "api", [event()], [SenderContext()], tallies)))
     await drain(world)
     before = await world.outcomes()
     assert before == {"received": 22, "stored": 16, "duplicate": 3, "rejected": 3}

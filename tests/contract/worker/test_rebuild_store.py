@@ -6,7 +6,7 @@ import pytest
 
 from footfall.eventlog.sqlite.files import list_segments, shard_directory
 from footfall.model.ids import uuid7
-from footfall.model.record import Record, Tally, Visit, encode
+from footfall.model.record import Record, SenderContext, Tally, encode
 from footfall.rebuild.store import rebuild
 from tests.contract.installation import (
     NOW,
@@ -53,7 +53,7 @@ async def test_all_that_the_log_has_is_stored_again_once(world):
     await drain(world)
     await world.append_raw(record([event(event_id=twice, client_id=True), event()]))
     tallies = [Tally("site", "origin", 3), Tally("site", "duplicate", 2)]
-    await world.append_raw(encode(Record(1, NOW, "acme", "api", [event()], [Visit()], tallies)))
+    await world.append_raw(encode(Record(1, NOW, "acme", "api", [event()], [SenderContext()], tallies)))
     await drain(world)
     before = await world.outcomes()
     done = await lose_the_store(world)

@@ -8,7 +8,7 @@ import pytest
 from footfall.errors import Retryable
 from footfall.metrics import ID_CONFLICTS
 from footfall.model.ids import uuid7
-from footfall.model.record import Record, Visit, encode
+from footfall.model.record import Record, SenderContext, encode
 from tests.contract.installation import drain, event, poison, record, retry_all, settled
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,7 @@ def world(eager):
 
 async def send(world, clock, *ids, writer=0):
     events = [event(event_id=one, client_id=True) for one in ids]
-    made = Record(1, int(clock() * 1000), "acme", "api", events, [Visit()])
+    made = Record(1, int(clock() * 1000), "acme", "api", events, [SenderContext()])
     await world.append_raw(encode(made), writer=writer)
 
 
@@ -140,7 +140,7 @@ async def test_ids_that_the_door_made_take_no_room_from_those_that_clients_sent(
     made = int(clock() * 1000) + 1000
     for _ in range(5):
         events = [event(event_id=uuid7(made)) for _ in range(100)]
-        await world.append_raw(encode(Record(1, made, "acme", "api", events, [Visit()])))
+        await world.append_raw(encode(Record(1, made, "acme", "api", events, [SenderContext()])))
     await drain(world, recent_ids=320)
     await world.reopen_writers()
     await world.append(1)

@@ -8,8 +8,8 @@ from random import Random
 import msgspec
 
 from footfall.errors import NotFound, Retryable
-from footfall.query.answers import Asker
-from footfall.query.language.body import Query, period_of, understand
+from footfall.query.answers import QueryRunner
+from footfall.query.language.body import Query, period_of, resolve_query
 from footfall.state.ledger import HOUR
 from footfall.units import FOREVER
 from footfall.verify.verifier import Verifier
@@ -78,9 +78,9 @@ async def answers(world: World, rng: Random, count: int) -> None:
         }
         query = msgspec.convert(body, Query)
         at = datetime.fromtimestamp(world.clock.true(), UTC)
-        asked = understand(query, workspace, period_of(query, at), {})
+        asked = resolve_query(query, workspace, period_of(query, at), {})
         before = world.truth.seen.copy()
-        table = await Asker(engine, asked, None, 20.0).table()
+        table = await QueryRunner(engine, asked, None, 20.0).table()
         await look(world)
         bounds = asked.question.period.start, asked.question.period.end
         missing = [said.metrics for found in table.found for said in found.missing]

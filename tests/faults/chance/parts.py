@@ -16,11 +16,11 @@ from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry, EventLog
 from footfall.eventlog.sqlite import reader
 from footfall.eventlog.sqlite.files import Segment, is_sealed, list_segments, list_shards, shard_directory
-from footfall.imports.clicks.importer import Importer
+from footfall.imports.clicks.importer import ClickImporter
 from footfall.imports.intake import Intake
 from footfall.query.engine import Engine
 from footfall.retention.policy import Retention
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.settings import Settings
 from footfall.state.batches import Batches
 from footfall.state.days_seen import DaysSeen
@@ -28,7 +28,7 @@ from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.imported_files import ImportedFiles
 from footfall.state.lease import Lease
 from footfall.state.ledger import Ledger
-from footfall.state.rollups.row_counts import StateOfRollups
+from footfall.state.rollups.row_counts import RollupState
 from footfall.state.tables import open_state
 from footfall.tenants.model import Workspace
 from footfall.worker.loop import LEASE_SECONDS, Worker
@@ -209,12 +209,12 @@ class World:
 
     # Jobs
 
-    def rollups(self, life: Life) -> Rollups:
+    def rollups(self, life: Life) -> RollupMaintainer:
         async def zones(sites: Any) -> dict[str, str]:
             return {site: SITES[site] for site in sites if SITES.get(site, "UTC") != "UTC"}
 
         state, store = Through(self.state, "state", life), Through(self.store, "store", life)
-        return Rollups(store, state, None, zones, self.settings, self.clock.shown)  # type: ignore[arg-type] - stand-ins
+        return RollupMaintainer(store, state, None, zones, self.settings, self.clock.shown)  # type: ignore[arg-type] - stand-ins
 
     def retention(self, life: Life) -> Retention:
         state, store = Through(self.state, "state", life), Through(self.store, "store", life)
@@ -222,7 +222,7 @@ class World:
 
         return Retention(store, state, self.settings, rollups, None, self.days.now, 0)  # type: ignore[arg-type] - stand-ins
 
-    def importer(self) -> Importer:
+    def importer(self) -> ClickImporter:
         """A console that imports; each is a new process."""
 
         async def opened() -> EventLog:
@@ -234,7 +234,7 @@ class World:
                 return {(domain, code): Linked(f"link_{code}") for domain, code, _ in wanted}, 0
 
         intake = Intake(opened, self.store, ImportedFiles(self.state), consumer=WORKER)
-        return Importer(intake, Links())
+        return ClickImporter(intake, Links())
 
     async def close_importer(self) -> None:
         if self.importing:
@@ -245,7 +245,7 @@ class World:
         return Workspace(name, name, SECRET, 0)
 
     def engine(self) -> Engine:
-        return Engine(self.store, StateOfRollups(self.state), small=0, remember=0)
+        return Engine(self.store, RollupState(self.state), small=0, remember=0)
 
     @property
     def ledger(self) -> Ledger:

@@ -9,8 +9,8 @@ from random import Random
 from footfall.errors import Conflict, LogFull, Retryable
 from footfall.imports.clicks import bitly
 from footfall.imports.clicks.chunk import event_id
-from footfall.imports.clicks.line import Refused
-from footfall.model.record import RawEvent, Record, Visit, encode
+from footfall.imports.clicks.line import RefusedLine
+from footfall.model.record import RawEvent, Record, SenderContext, encode
 from tests.faults.chance.parts import SECRET, SITES, World, new_id
 from tests.faults.chance.truth import Sent
 
@@ -60,7 +60,9 @@ async def _send(
     """One record with these events, at any door."""
     raw = [_raw(each, poison=each.event_id in poison, big=big) for each in events]
     shown = int(world.clock.shown() * 1000)
-    data = encode(Record(1, shown, events[0].workspace, "api", raw, [Visit(CHROME, country_code="DE")]))
+    data = encode(
+        Record(1, shown, events[0].workspace, "api", raw, [SenderContext(CHROME, country_code="DE")])
+    )
     door = rng.randrange(len(world.doors))
     sure = True
     try:
@@ -171,7 +173,7 @@ async def _import(world: World, rng: Random, *, again: bool) -> str:
     events: list[Sent] = []
     for line in lines:
         click = bitly.parse(line)
-        assert not isinstance(click, Refused)
+        assert not isinstance(click, RefusedLine)
         name = event_id(SECRET, line.encode(), 1)
         events.append(Sent("acme", name, "", "click", click.occurred_at, 0, client_id=False, imported=True))
     await world.start()

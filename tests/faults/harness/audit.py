@@ -9,7 +9,7 @@ from footfall.rollups import statements
 from footfall.rollups.statements import Statement
 from footfall.settings import Settings
 from footfall.state.ledger import HOUR
-from footfall.state.rollups.builds import Builds, Partition
+from footfall.state.rollups.builds import Builds, RollupPartition
 from footfall.store.port import Store
 from footfall.verify.findings import Finding
 from footfall.verify.rollups import RollupVerifier
@@ -57,10 +57,10 @@ class Audit:
 
     async def partitions(self) -> list[str]:
         """Whether the store has the partitions of the manifest and no others, and no build is open."""
-        books = await Builds(self.state).books()
+        books = await Builds(self.state).partitions()
         statement = statements.partitions()
         rows = await self.store.query(statement.sql, statement.parameters)
-        there = {Partition(month, build) for month, build in rows}
+        there = {RollupPartition(month, build) for month, build in rows}
         known = books.published | books.retired.keys()
         named = {
             "builds left open": {(each.kind, each.build) for each in books.building},

@@ -17,7 +17,7 @@ from footfall.database import Database
 from footfall.errors import FootfallError
 from footfall.retention.policy import Retention
 from footfall.rollups.compaction import Compactor, Merge
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.rollups.slicing import Slicer
 from footfall.runtime import logs
 from footfall.settings import Settings, load
@@ -91,8 +91,10 @@ class Keeper:
         counted, visits = await self._audit.counted(), await self._audit.visits()
         return [*found, f"{left} left of {counted}, {visits} visits"]
 
-    def _rollups(self, later: float = 0.0) -> Rollups:
-        return Rollups(self._store, self._state, None, _zones, self._settings, lambda: self.now + later)
+    def _rollups(self, later: float = 0.0) -> RollupMaintainer:
+        return RollupMaintainer(
+            self._store, self._state, None, _zones, self._settings, lambda: self.now + later
+        )
 
 
 async def _zones(_: Collection[str]) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from footfall.components import with_state, with_tenants
-from footfall.rollups.maintenance import Rollups
+from footfall.rollups.maintenance import RollupMaintainer
 from footfall.runtime import logs
 from footfall.settings import Settings, load
 from footfall.store import open_store
@@ -54,7 +54,7 @@ async def problems_of(store: Store, settings: Settings) -> list[str]:
     async with with_state(settings) as state, with_tenants(settings) as tenants:
         audit = Audit(store, state, settings)
         found = [*await audit.counts(), *await audit.verified()]
-        await Rollups(store, state, None, tenants.timezones, settings).slice_all()
+        await RollupMaintainer(store, state, None, tenants.timezones, settings).slice_all()
         found += [*await audit.counts(), *await audit.partitions(), *await audit.unsliced()]
         return found + await audit.all_verified()
 

@@ -13,7 +13,7 @@ from footfall.runtime import data_directory
 
 
 def made(**changes):
-    run = data_directory.Run(
+    run = data_directory.RunFile(
         pid=os.getpid(),
         identity=data_directory.identity(os.getpid()),
         host="127.0.0.1",

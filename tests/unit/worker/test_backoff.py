@@ -7,7 +7,7 @@ import pytest
 from footfall.errors import Retryable, StoreDown
 from footfall.metrics import STORE_UP
 from footfall.worker import backoff as module
-from footfall.worker.backoff import Breaker, Patience, Stopped
+from footfall.worker.backoff import Backoff, Breaker, StopRequested
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ class Store:
 
 
 async def test_pauses_grow_to_a_limit_and_are_jittered(pauses):
-    patience = Patience(asyncio.Event())
+    patience = Backoff(asyncio.Event())
     for failures in range(1, 30):
         await patience.pause(failures)
     for number, seconds in enumerate(pauses):
@@ -48,10 +48,10 @@ async def test_pauses_grow_to_a_limit_and_are_jittered(pauses):
 
 async def test_a_stop_ends_a_pause_at_once():
     stop = asyncio.Event()
-    pausing = asyncio.create_task(Patience(stop).pause(100))
+    pausing = asyncio.create_task(Backoff(stop).pause(100))
     await asyncio.sleep(0)
     stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequested):
         async with asyncio.timeout(4):
             await pausing
 
@@ -64,7 +64,7 @@ async def test_what_may_succeed_later_is_called_until_it_does(pauses):
             raise failures.pop(0)
         return 7
 
-    assert await Patience(asyncio.Event()).until_done(call) == 7
+    assert await Backoff(asyncio.Event()).until_done(call) == 7
     assert len(pauses) == 2
 
 
@@ -73,7 +73,7 @@ async def test_other_errors_are_not_tried_again(pauses):
         raise KeyError
 
     with pytest.raises(KeyError):
-        await Patience(asyncio.Event()).until_done(call)
+        await Backoff(asyncio.Event()).until_done(call)
     assert pauses == []
 
 
@@ -88,14 +88,14 @@ async def test_what_succeeds_is_called_even_when_stopped(pauses):
         if calls == 2:
             raise Retryable("busy")
 
-    await Patience(stop).until_done(call)
-    with pytest.raises(Stopped):
-        await Patience(stop).until_done(call)
+    await Backoff(stop).until_done(call)
+    with pytest.raises(StopRequested):
+        await Backoff(stop).until_done(call)
 
 
 async def test_the_breaker_opens_at_the_third_failure_and_only_probes_until_one_is_answered(pauses):
     store = Store(False, False, True, True)
-    breaker = Breaker(store, Patience(asyncio.Event()))
+    breaker = Breaker(store, Backoff(asyncio.Event()))
     down = StoreDown("no")
     await breaker.failed(down)
     await breaker.failed(down)
@@ -114,11 +114,11 @@ async def test_the_breaker_opens_at_the_third_failure_and_only_probes_until_one_
 
 async def test_a_stop_ends_the_waiting_for_a_store():
     stop = asyncio.Event()
-    breaker = Breaker(Store(*[False] * 50), Patience(stop))
+    breaker = Breaker(Store(*[False] * 50), Backoff(stop))
     waiting = asyncio.create_task(breaker.failed(StoreDown("no")))
     await asyncio.sleep(0)
     stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequested):
         async with asyncio.timeout(4):
             await waiting
 

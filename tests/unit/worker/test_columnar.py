@@ -2,11 +2,13 @@
 
 import msgspec
 
-from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Visit
+from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, SenderContext
 from footfall.worker.columnar import columns
 
-DESK = Visit(user_agent="desk", language="de", country_code="DE", latitude=52.5, longitude=13.4, asn=7)
-PHONE = Visit(
+DESK = SenderContext(
+    user_agent="desk", language="de", country_code="DE", latitude=52.5, longitude=13.4, asn=7
+)
+PHONE = SenderContext(
     user_agent="phone", client_hints='"Chromium"|?1|"Android"', city="Pune", timezone="Asia/Kolkata"
 )
 
@@ -51,7 +53,13 @@ def test_each_event_has_the_visit_it_names():
 
 def test_nothing_that_the_door_recorded_is_left_out():
     # Except: the index of the visit, and whether the id was the client's.
-    fields = {*RawEvent.__struct_fields__, *Visit.__struct_fields__, "received_at", "workspace_id", "source"}
+    fields = {
+        *RawEvent.__struct_fields__,
+        *SenderContext.__struct_fields__,
+        "received_at",
+        "workspace_id",
+        "source",
+    }
     assert set(columns([])) == (fields - {"visit"}) | {"shard", "seq"}
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from footfall.worker.dead_letter_rate import DeadShare
+from footfall.worker.dead_letter_rate import DeadLetterRate
 
 
 class Clock:
@@ -24,12 +24,12 @@ class Clock:
     ],
 )
 def test_more_than_a_fifth_and_at_least_a_hundred(events: int, dead: int, too_many: object):
-    assert DeadShare(clock=Clock()).too_many(events, dead) is too_many
+    assert DeadLetterRate(clock=Clock()).too_many(events, dead) is too_many
 
 
 def test_the_batches_of_the_last_minute_count():
     clock = Clock()
-    share = DeadShare(clock=clock)
+    share = DeadLetterRate(clock=clock)
     share.closed(200, 60)
     clock.now += 50
     share.closed(100, 39)
@@ -41,7 +41,7 @@ def test_the_batches_of_the_last_minute_count():
 
 
 def test_many_good_events_make_some_bad_ones_bearable():
-    share = DeadShare(clock=Clock())
+    share = DeadLetterRate(clock=Clock())
     share.closed(10_000, 0)
     assert not share.too_many(1000, 1000)
     assert share.too_many(3000, 3000)

@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, Tally, Visit, encode
-from footfall.state.batches import Range
+from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, SenderContext, Tally, encode
+from footfall.state.batches import SeqRange
 from footfall.worker import prepare as module
 from footfall.worker.dedup.index import RecentIds
 from footfall.worker.dedup.sorted_run import sort
 from footfall.worker.prepare import Preparer
-from footfall.worker.reader import Batch, Placed
+from footfall.worker.reader import Placed, RecordBatch
 from footfall.worker.sessions import Sessions
 
 SHARD = 2**64 - 5
@@ -43,7 +43,9 @@ def event(number, **fields):
 
 
 def record(*events, tallies=(), workspace="acme"):
-    return Record(1, AT, workspace, "api", list(events), [Visit("Firefox"), Visit()], list(tallies))
+    return Record(
+        1, AT, workspace, "api", list(events), [SenderContext("Firefox"), SenderContext()], list(tallies)
+    )
 
 
 def batch(*records):
@@ -53,7 +55,7 @@ def batch(*records):
         for offset, one in enumerate(records)
     ]
     last = len(records) - 1
-    return Batch((Range(SHARD, 0, last, 0, last * SEQ_PER_RECORD + 4095),), placed)
+    return RecordBatch((SeqRange(SHARD, 0, last, 0, last * SEQ_PER_RECORD + 4095),), placed)
 
 
 def books(prepared):

@@ -8,17 +8,17 @@ import pytest
 
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry, EventLog
-from footfall.model.record import RawEvent, Record, Visit, encode
+from footfall.model.record import RawEvent, Record, SenderContext, encode
 from footfall.settings import Settings
 from footfall.worker import reader as reader_module
-from footfall.worker.reader import Batch, Reader, read_again
+from footfall.worker.reader import BatchReader, RecordBatch, read_again
 
 pytestmark = pytest.mark.anyio
 
 
 def record(events: int, mark: str = "") -> bytes:
     event = RawEvent(event_id=b"i" * 16, event_type="click", occurred_at=1, page_url=mark)
-    return encode(Record(1, 5, "acme", "api", [event] * events, [Visit()]))
+    return encode(Record(1, 5, "acme", "api", [event] * events, [SenderContext()]))
 
 
 async def append(log: EventLog, *records: bytes) -> None:
@@ -26,7 +26,7 @@ async def append(log: EventLog, *records: bytes) -> None:
         await log.append(Entry("key", data))
 
 
-def rows(batch: Batch) -> list[int]:
+def rows(batch: RecordBatch) -> list[int]:
     return [len(placed.record.events) if placed.record else -1 for placed in batch.records]
 
 
@@ -45,7 +45,7 @@ async def log(settings: Settings):
 
 async def test_a_batch_has_at_most_the_rows_of_the_settings_and_leaves_the_rest(log, settings):
     await append(log, *[record(30)] * 5)
-    reader = Reader(log, {}, settings)
+    reader = BatchReader(log, {}, settings)
     assert await reader.read_on() == 150
     assert reader.full
     assert rows(reader.cut()) == [30, 30, 30]
@@ -57,7 +57,7 @@ async def test_a_batch_has_at_most_the_rows_of_the_settings_and_leaves_the_rest(
 
 async def test_a_record_larger_than_a_batch_is_a_batch_of_its_own(log, settings):
     await append(log, record(10), record(250), record(10))
-    reader = Reader(log, {}, settings)
+    reader = BatchReader(log, {}, settings)
     await reader.read_on()
     assert [rows(reader.cut()) for _ in range(3)] == [[10], [250], [10]]
 
@@ -65,7 +65,7 @@ async def test_a_record_larger_than_a_batch_is_a_batch_of_its_own(log, settings)
 async def test_a_batch_is_cut_by_bytes_too(log, settings):
     data = record(20, "x" * 2000)
     await append(log, *[data] * 4)
-    reader = Reader(log, {}, settings.model_copy(update={"batch_rows": 10**6, "batch_bytes": 65536}))
+    reader = BatchReader(log, {}, settings.model_copy(update={"batch_rows": 10**6, "batch_bytes": 65536}))
     await reader.read_on()
     assert len(data) * 2 > 65536
     assert reader.full
@@ -74,7 +74,10 @@ async def test_a_batch_is_cut_by_bytes_too(log, settings):
 
 async def test_what_is_not_full_waits_until_its_age(log, settings):
     await append(log, record(10))
-    young, old = Reader(log, {}, settings), Reader(log, {}, settings.model_copy(update={"batch_age": 1e-6}))
+    young, old = (
+        BatchReader(log, {}, settings),
+        BatchReader(log, {}, settings.model_copy(update={"batch_age": 1e-6})),
+    )
     await young.read_on()
     await old.read_on()
     assert (young.full, young.ripe) == (False, False)
@@ -85,13 +88,13 @@ async def test_what_is_not_full_waits_until_its_age(log, settings):
 
 async def test_records_without_events_fill_batches_too(log, settings):
     await append(log, *[record(0)] * 100)
-    reader = Reader(log, {}, settings)
+    reader = BatchReader(log, {}, settings)
     await reader.read_on()
     assert reader.full
 
 
 async def test_nothing_more_is_read_while_a_batch_is_full(log, settings):
-    reader = Reader(log, {}, settings)
+    reader = BatchReader(log, {}, settings)
     await append(log, record(100))
     await reader.read_on()
     await append(log, record(100))
@@ -102,7 +105,7 @@ async def test_nothing_more_is_read_while_a_batch_is_full(log, settings):
 
 async def test_a_record_that_is_none_stands_among_its_neighbours_with_the_reason(log, settings):
     await append(log, record(1), b"\xc1 no record", record(2), b"", record(3)[:-4], record(4))
-    reader = Reader(log, {}, settings)
+    reader = BatchReader(log, {}, settings)
     await reader.read_on()
     batch = reader.cut()
     assert rows(batch) == [1, -1, 2, -1, -1, 4]
@@ -122,7 +125,7 @@ async def test_a_record_that_is_none_stands_among_its_neighbours_with_the_reason
 
 async def test_reading_goes_on_behind_the_given_positions(log, settings):
     await append(log, record(1), record(2), record(3))
-    reader = Reader(log, {log.shard: 1}, settings)
+    reader = BatchReader(log, {log.shard: 1}, settings)
     await reader.read_on()
     assert rows(reader.cut()) == [3]
 
@@ -130,7 +133,7 @@ async def test_reading_goes_on_behind_the_given_positions(log, settings):
 async def test_a_planned_batch_can_be_read_again(log, settings, monkeypatch):
     monkeypatch.setattr(reader_module, "_CHUNK_RECORDS", 2)
     await append(log, *[record(n) for n in range(1, 8)])
-    reader = Reader(log, {log.shard: 0}, settings)
+    reader = BatchReader(log, {log.shard: 0}, settings)
     for _ in range(3):
         await reader.read_on()
     batch = reader.cut()
@@ -151,7 +154,7 @@ class TestShards:
 
     async def test_all_shards_are_read_also_those_born_later(self, logs: Sequence[EventLog], settings):
         one, two, reading = logs
-        reader = Reader(reading, {}, settings)
+        reader = BatchReader(reading, {}, settings)
         assert await reader.read_on() == 0
         await append(one, record(1))
         await reader.read_on()
@@ -171,7 +174,7 @@ class TestShards:
         one, two, reading = logs
         await append(one, *[record(50)] * 12)
         await append(two, *[record(50)] * 12)
-        reader = Reader(reading, {}, settings)
+        reader = BatchReader(reading, {}, settings)
         seen: list[int] = []
         for _ in range(6):
             await reader.read_on()
@@ -186,7 +189,7 @@ class TestShards:
             content = path.read_bytes()
             if b"DAMAGE-ME" in content:
                 path.write_bytes(content.replace(b"DAMAGE-ME", b"DAMAGE-mE"))
-        reader = Reader(reading, {}, settings)
+        reader = BatchReader(reading, {}, settings)
         await reader.read_on()
         batch = reader.cut()
         assert rows(batch) == [1, -1, 3]
@@ -196,7 +199,7 @@ class TestShards:
     async def test_complete_through_is_what_is_closed_in_every_shard(self, logs, settings):
         one, two, reading = logs
         start = time.time()
-        reader = Reader(reading, {}, settings)
+        reader = BatchReader(reading, {}, settings)
         assert reader.complete_through == 0
         await reader.read_on()
         known = reader.complete_through

@@ -2,7 +2,7 @@
 
 import pytest
 
-from footfall.eventlog.sqlite.block import Block, Damaged, decode, encode
+from footfall.eventlog.sqlite.block import Block, DamagedBlock, decode, encode
 
 MAGIC = b"magic!!!"
 BODIES = [b"", b"a", b"bc" * 300, bytes(7)]
@@ -21,7 +21,7 @@ def test_any_flipped_bit_is_noticed_and_costs_one_body_or_the_block():
         damaged[bit // 8] ^= 1 << bit % 8
         try:
             block = decode(MAGIC, bytes(damaged))
-        except Damaged:
+        except DamagedBlock:
             continue
         assert block.damaged == 1
         assert block._replace(records=BODIES) == Block(7, 10, 1234.5, BODIES)
@@ -30,10 +30,10 @@ def test_any_flipped_bit_is_noticed_and_costs_one_body_or_the_block():
 
 @pytest.mark.parametrize("data", [b"", b"x", None, 7, "text", bytes(36), encode(MAGIC, 0, 0, BODIES)[1][:-1]])
 def test_what_is_no_block_is_damaged(data):
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedBlock):
         decode(MAGIC, data)
 
 
 def test_a_block_of_another_segment_is_damaged():
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedBlock):
         decode(b"another!", encode(MAGIC, 0, 0, BODIES)[1])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.imports.clicks.bitly import parse
-from footfall.imports.clicks.line import Click, Refused
+from footfall.imports.clicks.line import ImportedClick, RefusedLine
 from footfall.model.reasons import Reason
 
 SAMPLE = Path(__file__).parents[4] / "examples" / "data" / "usagov_clicks.jsonl"
@@ -40,7 +40,7 @@ def line(**changes):
 
 def test_every_part_of_a_click_is_read():
     click = parse(line())
-    assert isinstance(click, Click)
+    assert isinstance(click, ImportedClick)
     assert (click.domain, click.code, click.url) == ("1.usa.gov", "wfLQtf", LINE["u"])
     assert click.occurred_at == 1331923247000
     assert click.referrer == LINE["r"]
@@ -59,7 +59,7 @@ def test_direct_is_no_referrer():
 @pytest.mark.parametrize("key", ["a", "c", "nk", "tz", "gr", "g", "al", "hh", "r", "cy", "ll"])
 @pytest.mark.parametrize("value", ["absent", None])
 def test_a_click_may_lack_what_is_not_essential(key, value):
-    assert isinstance(parse(line(**{key: value})), Click)
+    assert isinstance(parse(line(**{key: value})), ImportedClick)
 
 
 def test_unknown_keys_are_ignored():
@@ -86,7 +86,7 @@ def test_unknown_keys_are_ignored():
 )
 def test_a_wrong_line_is_refused_and_the_key_named(changes, named):
     refused = parse(line(**changes))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedLine)
     assert refused.reason is Reason.BAD_LINE
     assert named in refused.detail
 
@@ -116,7 +116,7 @@ def test_what_is_no_object_is_a_bad_line(text):
 
 @given(st.text() | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps))
 def test_no_line_can_make_it_fail(text):
-    assert isinstance(parse(text), Refused)
+    assert isinstance(parse(text), RefusedLine)
 
 
 @given(
@@ -125,7 +125,7 @@ def test_no_line_can_make_it_fail(text):
     )
 )
 def test_no_values_can_make_it_fail(changes):
-    assert isinstance(parse(json.dumps(LINE | changes)), Click | Refused)
+    assert isinstance(parse(json.dumps(LINE | changes)), ImportedClick | RefusedLine)
 
 
 def test_the_real_hour():
@@ -133,8 +133,8 @@ def test_the_real_hour():
     links, countries = set(), Counter()
     for text in SAMPLE.read_text(encoding="utf-8").splitlines():
         click = parse(text)
-        found[click.reason if isinstance(click, Refused) else "click"] += 1
-        if isinstance(click, Click):
+        found[click.reason if isinstance(click, RefusedLine) else "click"] += 1
+        if isinstance(click, ImportedClick):
             links.add((click.domain, click.code))
             countries[click.visit.country_code] += 1
             found["direct"] += click.referrer == ""

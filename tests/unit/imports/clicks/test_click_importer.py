@@ -15,7 +15,7 @@ from footfall.errors import LogFull, Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER
 from footfall.imports import intake
-from footfall.imports.clicks.importer import Importer
+from footfall.imports.clicks.importer import ClickImporter
 from footfall.imports.intake import Intake
 from footfall.imports.reader import read_chunks
 from footfall.runtime import data_directory
@@ -282,13 +282,13 @@ async def test_while_the_worker_is_behind_the_import_waits_and_then_says_so(tmp_
     workspace = Workspace("default", "Default", b"s" * 32, 0)
     state = open_state(tmp_path / "state.db")
     imported = ImportedFiles(state)
-    importer = Importer(Intake(open_shard, None, imported, consumer=WORKER), NoLinks())
+    importer = ClickImporter(Intake(open_shard, None, imported, consumer=WORKER), NoLinks())
     assert (await importer.add(workspace, "bitly", ["?"], [1])).rejected == {"bad_line": 1}
     # That record (its tally) waits in the log, and nobody stores it. A new process must not go on
     # before it is stored, also with a clock that was set back: it cannot know what is in there.
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() - back)
-    later = Importer(Intake(open_shard, None, imported, consumer=WORKER), NoLinks())
+    later = ClickImporter(Intake(open_shard, None, imported, consumer=WORKER), NoLinks())
     with pytest.raises(Retryable, match="behind"):
         await later.add(workspace, "bitly", ["??"], [1])
     # What is known to be imported needs no waiting.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.query.language.question import Where
+from footfall.query.language.question import Comparison
 from footfall.query.language.url_filters import field_of, filters_documented, read_filter
 from tests.truth_cases import spelled
 
@@ -13,23 +13,23 @@ from tests.truth_cases import spelled
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("country_code", "US", Where("country_code", "is", ("US",))),
-        ("country", "US,BR", Where("country_code", "is", ("US", "BR"))),
-        ("country", "-US,BR", Where("country_code", "is_not", ("US", "BR"))),
-        ("country", "-US,-BR", Where("country_code", "is_not", ("US", "BR"))),
-        ("city", '""', Where("city", "is", ("",))),
-        ("city", '-"",Ulm', Where("city", "is_not", ("", "Ulm"))),
-        ("page_path", r"/a\,b,/c", Where("page_path", "is", ("/a,b", "/c"))),
-        ("utm_source", r"\-x,y-z", Where("utm_source", "is", ("-x", "y-z"))),
-        ("utm_source", r"-\-x", Where("utm_source", "is_not", ("-x",))),
-        ("utm_source", r"a\\,b\c", Where("utm_source", "is", ("a\\", r"b\c"))),
-        ("referer_host", "direct", Where("referrer_host", "is", ("",))),
-        ("referrer_host", "direct", Where("referrer_host", "is", ("direct",))),
-        ("asn", "15169", Where("asn", "is", (15169.0,))),
-        ("asn", "-15169,3320", Where("asn", "is_not", (15169.0, 3320.0))),
-        ("is_bot", "TRUE", Where("is_bot", "is", (True,))),
-        ("visitor_timezone", "Europe/Berlin", Where("timezone", "is", ("Europe/Berlin",))),
-        ("property:plan", "pro", Where("property:plan", "is", ("pro",))),
+        ("country_code", "US", Comparison("country_code", "is", ("US",))),
+        ("country", "US,BR", Comparison("country_code", "is", ("US", "BR"))),
+        ("country", "-US,BR", Comparison("country_code", "is_not", ("US", "BR"))),
+        ("country", "-US,-BR", Comparison("country_code", "is_not", ("US", "BR"))),
+        ("city", '""', Comparison("city", "is", ("",))),
+        ("city", '-"",Ulm', Comparison("city", "is_not", ("", "Ulm"))),
+        ("page_path", r"/a\,b,/c", Comparison("page_path", "is", ("/a,b", "/c"))),
+        ("utm_source", r"\-x,y-z", Comparison("utm_source", "is", ("-x", "y-z"))),
+        ("utm_source", r"-\-x", Comparison("utm_source", "is_not", ("-x",))),
+        ("utm_source", r"a\\,b\c", Comparison("utm_source", "is", ("a\\", r"b\c"))),
+        ("referer_host", "direct", Comparison("referrer_host", "is", ("",))),
+        ("referrer_host", "direct", Comparison("referrer_host", "is", ("direct",))),
+        ("asn", "15169", Comparison("asn", "is", (15169.0,))),
+        ("asn", "-15169,3320", Comparison("asn", "is_not", (15169.0, 3320.0))),
+        ("is_bot", "TRUE", Comparison("is_bot", "is", (True,))),
+        ("visitor_timezone", "Europe/Berlin", Comparison("timezone", "is", ("Europe/Berlin",))),
+        ("property:plan", "pro", Comparison("property:plan", "is", ("pro",))),
     ],
 )
 def test_values_are_any_of_or_none_of(name, text, expected):
@@ -67,7 +67,7 @@ def test_what_cannot_be_meant_is_refused_by_name(name, text, allowed):
 )
 def test_every_value_can_be_written(is_, values):
     where = read_filter("city", spelled(is_, values[:50]))
-    assert where == Where("city", "is" if is_ else "is_not", tuple(values[:50]))
+    assert where == Comparison("city", "is" if is_ else "is_not", tuple(values[:50]))
 
 
 def test_what_is_documented_can_be_filtered_on():

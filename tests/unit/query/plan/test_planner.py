@@ -2,11 +2,11 @@
 
 from footfall.model.cubes import CUBES, HOUR_MS
 from footfall.query.language.periods import Period
-from footfall.query.language.question import All, Question, is_
-from footfall.query.plan.archived_sessions import kept_visits
+from footfall.query.language.question import And, Question, is_
+from footfall.query.plan.archived_sessions import archive_source
 from footfall.query.plan.planner import SMALL, deleted_before, plan
-from footfall.state.rollups.manifest import Entry, KeptVisits, Manifest, Zone
-from footfall.state.rollups.row_counts import Stored
+from footfall.state.rollups.manifest import ArchivedSessions, Manifest, ManifestEntry, Zone
+from footfall.state.rollups.row_counts import RowCounts
 
 DAY = 86_400_000
 START = 20_000 * DAY
@@ -20,13 +20,13 @@ def question(**fields):
 
 
 def manifest(**raw_from):
-    entry = Entry(1, 202410, 0, 9, START - DAY, START + 20 * DAY, NAMES)
+    entry = ManifestEntry(1, 202410, 0, 9, START - DAY, START + 20 * DAY, NAMES)
     zones = dict.fromkeys((OURS, THEIRS), Zone("UTC", HOUR_MS))
     return Manifest(1, (entry,), {7: 100}, (), zones, raw_from)
 
 
 def stored(events):
-    return Stored({OURS: events}, {7: 0}, frozenset({7}))
+    return RowCounts({OURS: events}, {7: 0}, frozenset({7}))
 
 
 def test_a_small_site_is_answered_from_events_while_they_are_there():
@@ -43,13 +43,13 @@ def test_what_another_workspace_deletes_is_no_business_of_ours():
     gone = manifest(**{THEIRS: START + DAY})
     assert plan(question(), gone, stored(1)) is None
     assert deleted_before(question(), gone, stored(1)) == 0
-    assert deleted_before(question(where=All((is_("site_id", THEIRS),))), gone, stored(1)) == 0
+    assert deleted_before(question(where=And((is_("site_id", THEIRS),))), gone, stored(1)) == 0
     both = manifest(**{THEIRS: START + 9 * DAY, OURS: START + DAY})
     assert deleted_before(question(), both, stored(1)) == START + DAY
 
 
 def test_whole_days_come_from_days_and_cut_ones_from_hours():
-    link = All((is_("link_id", "link_1"),))
+    link = And((is_("link_id", "link_1"),))
     whole = plan(question(where=link), manifest(), stored(SMALL + 1))
     assert whole.cube.name == "link"
     for cut in (1, 3 * HOUR_MS):
@@ -60,13 +60,13 @@ def test_whole_days_come_from_days_and_cut_ones_from_hours():
 
 def test_many_sites_are_told_by_their_zone_and_not_one_by_one():
     sites = [f"site_{number}" for number in range(1000)]
-    entry = Entry(1, 202410, 0, 9, START - DAY, START + 20 * DAY, NAMES)
-    visits = (KeptVisits(1, 202410, 9, ("",)),)
+    entry = ManifestEntry(1, 202410, 0, 9, START - DAY, START + 20 * DAY, NAMES)
+    visits = (ArchivedSessions(1, 202410, 9, ("",)),)
     zones, raw_from = dict.fromkeys(sites, Zone("UTC", HOUR_MS)), dict.fromkeys(sites, START + DAY)
     gone = Manifest(1, (entry,), {7: 100}, (), zones, raw_from, visits=visits)
-    there = Stored(dict.fromkeys(sites, 1), {7: 0}, frozenset({7}))
+    there = RowCounts(dict.fromkeys(sites, 1), {7: 0}, frozenset({7}))
     period = Period(START, START + 10 * DAY, "UTC")
     asked = Question(workspace_id="acme", period=period, metrics=("bounce_rate",))
-    kept = kept_visits(asked, gone, there, None)
+    kept = archive_source(asked, gone, there, None)
     assert len(kept.covers) == 1
     assert kept.whole

@@ -16,7 +16,7 @@ from footfall.model.ids import uuid7
 from footfall.model.record import RawEvent
 from footfall.worker.dedup import checkpoint
 from footfall.worker.dedup.checkpoint import load, save
-from footfall.worker.dedup.index import PARTITIONS, RecentIds, Verdict
+from footfall.worker.dedup.index import PARTITIONS, RecentIds, SeenIds
 from footfall.worker.dedup.keys import Ids, Keys, payload_digests
 from footfall.worker.dedup.sorted_run import ID_BYTES, sort
 
@@ -444,7 +444,7 @@ def test_runs_are_sorted_and_verdicts_in_the_order_of_the_batch():
     assert all(one <= other for one, other in pairwise(run.key.tolist()))
     index.enter(run.part(0, 500), NOW)
     verdict = index.check(ids_of(index, *event_ids))
-    assert isinstance(verdict, Verdict)
+    assert isinstance(verdict, SeenIds)
     known = {*run.key[:500].tolist()}
     assert verdict.duplicate.tolist() == [key in known for key in ids_of(index, *event_ids).key.tolist()]
 
