@@ -9,9 +9,9 @@ from footfall.errors import NotFound
 from footfall.query.language.params import MAX_LIMIT, BucketParams
 from footfall.query.language.question import is_
 from footfall.query.reporting.report import Answer, Context, Report
-from footfall.query.reports.countries import COUNTRIES
-from footfall.query.reports.devices import DEVICES
-from footfall.query.reports.referers import REFERERS
+from footfall.query.reports.places import CLICKS_BY_COUNTRY
+from footfall.query.reports.referers import CLICKS_BY_REFERER
+from footfall.query.reports.technology import CLICKS_BY_DEVICE
 from footfall.query.reports.timeseries import POINTS
 
 LinkStats = defstruct(
@@ -24,9 +24,9 @@ LinkStats = defstruct(
         ("visitors", int),
         ("last_click_at", Annotated[str | None, Meta(description="The last click in the range.")]),
         ("timeseries", list[POINTS.struct]),
-        ("countries", list[COUNTRIES.struct]),
-        ("referers", list[REFERERS.struct]),
-        ("devices", list[DEVICES.struct]),
+        ("countries", list[CLICKS_BY_COUNTRY.struct]),
+        ("referers", list[CLICKS_BY_REFERER.struct]),
+        ("devices", list[CLICKS_BY_DEVICE.struct]),
     ],
     namespace={"__doc__": "The link as it is now, and its figures in the range."},
     frozen=True,
@@ -49,9 +49,9 @@ async def _run(ctx: Context[LinkParams]) -> Answer[Any]:
     totals, series, countries, referers, devices = await asyncio.gather(
         ctx.ask(ctx.question("clicks", "visitors", "last_at", filters=(clicks,))),
         POINTS.find(ctx),
-        COUNTRIES.find(ctx, limit),
-        REFERERS.find(ctx, limit),
-        DEVICES.find(ctx, limit),
+        CLICKS_BY_COUNTRY.find(ctx, limit),
+        CLICKS_BY_REFERER.find(ctx, limit),
+        CLICKS_BY_DEVICE.find(ctx, limit),
     )
     count, visitors, last_at = totals.rows[0]
     data = LinkStats(
@@ -62,9 +62,9 @@ async def _run(ctx: Context[LinkParams]) -> Answer[Any]:
         visitors,
         None if last_at is None else ctx.period.iso(last_at),
         POINTS.made(series[1]),
-        COUNTRIES.made(countries[1]),
-        REFERERS.made(referers[1]),
-        DEVICES.made(devices[1]),
+        CLICKS_BY_COUNTRY.made(countries[1]),
+        CLICKS_BY_REFERER.made(referers[1]),
+        CLICKS_BY_DEVICE.made(devices[1]),
     )
     lists = (series, countries, referers, devices)
     different = (row["visitors"] for _, rows in lists for row in rows)

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from footfall.query.language.params import StatsListParams
+from footfall.query.language.params import StatsBucketParams, StatsListParams
 from footfall.query.language.question import is_not
 from footfall.query.reporting.columns import ReportColumn
 from footfall.query.reporting.listing import Listing
+from footfall.query.reporting.series import Series
 from footfall.query.reports.widgets import BY, TYPES, VIEWABLE, VISITORS, Part, rates
 
 FIGURES = (
@@ -26,7 +27,7 @@ class PostParams(StatsListParams, frozen=True, kw_only=True):
     by: Annotated[tuple[Part, ...], Meta(description="What to group by, separated by commas.")] = ("post_id",)
 
 
-REPORT = Listing(
+POSTS = Listing(
     row="Post",
     about='The widgets of a post. Only the parts that were asked for with `by` are there; "" is unknown.',
     by=BY,
@@ -43,4 +44,15 @@ REPORT = Listing(
     description="Impressions and clicks of the widgets in each post, or by what `by` names; events that "
     "name no post are left out.",
     params=PostParams,
+)
+
+
+POSTS_TIMESERIES = Series(
+    row="PostPoint", about="One bucket.", figures=FIGURES, derived=RATES, types=TYPES, where=NAMED
+).report(
+    name="posts_timeseries",
+    path="/v1/stats/posts/timeseries",
+    title="Posts over time",
+    description="Impressions and clicks of the widgets in all posts that the filters leave, in each bucket.",
+    params=StatsBucketParams,
 )

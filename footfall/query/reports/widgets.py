@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from footfall.query.language.params import StatsListParams
+from footfall.query.language.params import StatsBucketParams, StatsListParams
 from footfall.query.language.question import is_not
 from footfall.query.reporting.columns import By, Derived, ReportColumn, Values
 from footfall.query.reporting.listing import Listing
+from footfall.query.reporting.series import Series
 from footfall.query.reporting.wilson import wilson
 
 Part = Literal["mapping_id", "post_id", "widget_index", "device_slug", "country_code", "device_type"]
@@ -68,7 +69,7 @@ class WidgetParams(StatsListParams, frozen=True, kw_only=True):
     )
 
 
-REPORT = Listing(
+WIDGETS = Listing(
     row="Widget",
     about='One widget. Only the parts that were asked for with `by` are there; "" is unknown.',
     by=BY,
@@ -85,4 +86,15 @@ REPORT = Listing(
     description="Impressions and clicks of widgets by mapping and device, or by what `by` names; the "
     "visitors are those who saw or clicked one. Viewable: at least half of it was on the screen.",
     params=WidgetParams,
+)
+
+
+WIDGETS_TIMESERIES = Series(
+    row="WidgetPoint", about="One bucket.", figures=FIGURES, derived=RATES, types=TYPES, where=NAMED
+).report(
+    name="widgets_timeseries",
+    path="/v1/stats/widgets/timeseries",
+    title="Widgets over time",
+    description="Impressions and clicks of all widgets that the filters leave, in each bucket.",
+    params=StatsBucketParams,
 )

@@ -20,8 +20,8 @@ from footfall.query.language.params import (
 )
 from footfall.query.language.question import is_
 from footfall.query.reports import REPORTS
-from footfall.query.reports.devices import DeviceParams
-from footfall.query.reports.property_values import ValueParams
+from footfall.query.reports.events import ValueParams
+from footfall.query.reports.technology import DeviceParams
 
 NOW = datetime(2026, 3, 15, 12, 0, tzinfo=UTC)
 
