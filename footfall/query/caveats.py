@@ -7,14 +7,21 @@ from footfall.query.catalog.metrics import UNIQUE_ERROR, UNIQUE_EXACT
 from footfall.query.engine import QueryResult
 from footfall.query.language.periods import Period
 from footfall.query.plan.parts import Said, Source
+from footfall.query.plan.planner import REASONS, Reason
 
 _DAY = 86_400_000
+
+SAID_OF_REASONS = (
+    f"Why it comes from there. {' '.join(f'`{name}`: {said}.' for name, said in REASONS.items())}"
+)
+"""For the documentation of answers."""
 
 
 class Caveats(NamedTuple):
     """`error`: of estimates, None without any. Not `exact` either: what lacks events that were deleted."""
 
     source: Source
+    reasons: list[Reason]
     exact: bool
     error: float | None
     sampled: bool
@@ -26,6 +33,7 @@ def caveats_of(period: Period, found: Sequence[QueryResult], uniques: Iterable[i
     counted = all(unique <= UNIQUE_EXACT for unique in uniques)
     return Caveats(
         source=_source(found),
+        reasons=list(dict.fromkeys(reason for each in found for reason in each.reasons)),
         exact=counted and not any(each.missing or each.visits for each in found),
         error=None if counted else UNIQUE_ERROR,
         sampled=any(each.sampled for each in found),

@@ -14,8 +14,17 @@ from footfall.query.first_events import FirstEvents
 from footfall.query.language.periods import Period
 from footfall.query.language.question import Question
 from footfall.query.plan.gaps import missing_before
-from footfall.query.plan.parts import PlanPart, Said, Source, missing_in, parts_of, source_of, visits_in
-from footfall.query.plan.planner import SMALL
+from footfall.query.plan.parts import (
+    PlanPart,
+    Said,
+    Source,
+    missing_in,
+    parts_of,
+    reasons_of,
+    source_of,
+    visits_in,
+)
+from footfall.query.plan.planner import SMALL, Reason
 from footfall.query.remembered import Remembered
 from footfall.query.sql.cursor import Cursor
 from footfall.query.sql.select import EXTRA, Statement, extent, listing, property_names, select
@@ -42,9 +51,9 @@ class RollupCatalog(Protocol):
 class QueryResult(NamedTuple):
     """Rows of a question, and what `sql.select` says of all its groups.
 
-    `source`: where they come from; `at`: when they were looked for (Unix time). `missing`: which
-    metrics lack events that are not kept any more, and until when; `visits`: which know visits only
-    by what was kept of them.
+    `source`: where they come from, and `reasons`: why; `at`: when they were looked for (Unix time).
+    `missing`: which metrics lack events that are not kept any more, and until when; `visits`: which know
+    visits only by what was kept of them.
     """
 
     rows: Sequence[tuple[Any, ...]]
@@ -56,6 +65,7 @@ class QueryResult(NamedTuple):
     at: float
     missing: tuple[Said, ...] = ()
     visits: tuple[Said, ...] = ()
+    reasons: tuple[Reason, ...] = ()
 
 
 class _Known(NamedTuple):
@@ -141,7 +151,7 @@ class Engine:
         """
         at = time.time()
         ((count, sampled, newest),) = await self._query(extent(question, received_until), timeout)
-        return QueryResult([], count, 0, 0, sampled, "raw", at), newest
+        return QueryResult([], count, 0, 0, sampled, "raw", at, reasons=("events",)), newest
 
     async def properties(self, question: Question, timeout: float) -> QueryResult:  # noqa: ASYNC109 - as above
         """Names of properties with events, visitors and different values of each."""
@@ -152,9 +162,8 @@ class Engine:
             first = msgspec.structs.replace(question, offset=0, limit=1)
             summary = await self._query(property_names(first), timeout)
         gone = await self.gone(question)
-        return QueryResult(
-            [row[:-1] for row in rows], summary[0][-1] if summary else 0, 0, 0, 0, "raw", at, gone
-        )
+        total = summary[0][-1] if summary else 0
+        return QueryResult([row[:-1] for row in rows], total, 0, 0, 0, "raw", at, gone, reasons=("events",))
 
     async def first_event(self, workspace_id: str) -> int | None:
         """When the first event that anything is known of occurred (ms), or its hour or day began."""
@@ -200,6 +209,7 @@ class Engine:
             at=at,
             missing=missing_in(parts),
             visits=visits_in(question, parts),
+            reasons=reasons_of(parts) if parts else ("no_rollups",),
         )
 
     async def gone(self, question: Question) -> tuple[Said, ...]:

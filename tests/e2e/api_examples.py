@@ -39,6 +39,7 @@ _OTHERS = re.compile(
     | (?<="next_cursor":\ ")[^"]+
     | (?!2012|2015)20\d\d-\d\d(?:-\d\d)?(?:T[\d:.]+(?:Z|\+\d\d:\d\d)?)?
     | (?<="source":\ ")(?:raw|both|rollup)(?=")
+    | (?<="source_reasons":\ )\[.*?\]
     | (?<="unsliced":\ )\d+
     | (?<="alerts":\ )\[.*?\]
     """,

@@ -18,11 +18,12 @@ from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.query.answers import QueryRunner, Row, Table
 from footfall.query.catalog.fields import TAG
-from footfall.query.caveats import caveats_of, complete_through
+from footfall.query.caveats import SAID_OF_REASONS, caveats_of, complete_through
 from footfall.query.engine import Engine
 from footfall.query.language.body import Query, ResolvedQuery, compared_period, period_of, resolve_query
 from footfall.query.language.periods import Interval
 from footfall.query.plan.parts import Source
+from footfall.query.plan.planner import Reason
 from footfall.query.reporting.partial import partial_buckets
 
 Allowed = Callable[[Request[Any, Any, Any]], Awaitable[str]]
@@ -57,6 +58,7 @@ class QueryMeta(Struct, frozen=True, kw_only=True):
     source: Annotated[
         Source, Meta(description="Whether events were counted, or rollups of them, or both together.")
     ]
+    source_reasons: Annotated[list[Reason], Meta(description=SAID_OF_REASONS)]
     timezone: str
     bots: Literal["excluded", "included"]
     salt_period: Annotated[
@@ -201,6 +203,7 @@ def _meta(query: Query, answered: Answered) -> QueryMeta:
         exact=told.exact,
         error=UNSET if told.error is None else told.error,
         source=told.source,
+        source_reasons=told.reasons,
         timezone=query.timezone,
         bots="excluded" if asked.question.bots is False else "included",
         sampled=told.sampled,

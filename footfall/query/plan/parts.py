@@ -20,7 +20,7 @@ from footfall.query.plan.archived_sessions import (
     archive_source,
 )
 from footfall.query.plan.gaps import missing_before
-from footfall.query.plan.planner import RollupSource, deleted_sites, plan
+from footfall.query.plan.planner import Reason, RollupSource, deleted_sites, plan
 from footfall.state.rollups.manifest import Manifest
 from footfall.state.rollups.row_counts import RowCounts
 
@@ -30,11 +30,12 @@ Source = Literal["raw", "rollup", "both"]
 class PlanPart(Struct, frozen=True):
     """Some metrics of a question, and what they come from beside the events.
 
-    `missing`: before this time (ms) they lack something; `visits`: they are about visits of which those
-    before it are known by what was kept of them. None: nothing is to be said.
+    `reason`: why these. `missing`: before this time (ms) they lack something; `visits`: they are about
+    visits of which those before it are known by what was kept of them. None: nothing is to be said.
     """
 
     metrics: tuple[str, ...]
+    reason: Reason
     rollup: RollupSource | None = None
     kept: ArchiveSource | None = None
     missing: int | None = None
@@ -72,6 +73,11 @@ def source_of(parts: Sequence[PlanPart]) -> Source:
     return found.pop() if len(found) == 1 else "both"
 
 
+def reasons_of(parts: Sequence[PlanPart]) -> tuple[Reason, ...]:
+    """Why it comes from there: each reason once."""
+    return tuple(dict.fromkeys(part.reason for part in parts))
+
+
 def missing_in(parts: Sequence[PlanPart]) -> tuple[Said, ...]:
     """What the answer lacks."""
     return _said([(part.missing, part.metrics) for part in parts])
@@ -100,10 +106,11 @@ def _said(found: Sequence[tuple[int | None, tuple[str, ...]]]) -> tuple[Said, ..
 
 
 def _part(question: Question, manifest: Manifest, stored: RowCounts, small: int) -> PlanPart:
-    rollup = plan(question, manifest, stored, small)
+    rollup, reason = plan(question, manifest, stored, small)
     kept = archive_source(question, manifest, stored, rollup)
     return PlanPart(
         question.metrics,
+        reason,
         rollup,
         kept,
         missing_before(question, manifest, stored, rollup, kept),

@@ -9,6 +9,7 @@ are gone as well.
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -52,26 +53,47 @@ class RollupSource(Struct, frozen=True):
     edges: bool
 
 
-def plan(
-    question: Question, manifest: Manifest, stored: RowCounts, small: int = SMALL
-) -> RollupSource | None:
-    """The rollup to be used for a question; None when the events answer better or alone can.
+Reason = Literal["rollup", "no_rollups", "behaviour", "metrics", "few_events", "fields", "range", "events"]
+
+REASONS: dict[Reason, str] = {
+    "rollup": "rollups say all of it, or most",
+    "no_rollups": "there are no rollups yet",
+    "behaviour": "a filter asks what visitors have done",
+    "metrics": "a metric is counted over events only",
+    "few_events": "there are so few events that reading them is faster",
+    "fields": "no rollup has these fields and metrics together",
+    "range": "the rollups that have them say nothing of this range in this time zone",
+    "events": "events themselves, or the names of their properties, are asked for",
+}
+"""Why an answer comes from where it comes from. All but the first: it comes from the events."""
+
+
+class Plan(NamedTuple):
+    """The rollup that a question is answered from beside the events; None when the events answer alone."""
+
+    rollup: RollupSource | None
+    reason: Reason
+
+
+def plan(question: Question, manifest: Manifest, stored: RowCounts, small: int = SMALL) -> Plan:
+    """Where the answer to a question comes from, and why.
 
     `stored`: of the question's workspace; `small`: see SMALL.
     """
-    if not manifest.entries or has_behaviour(question.where):
-        return None
-    if any(METRICS[name].only_of_events for name in question.metrics):
-        return None
+    if not manifest.entries:
+        return Plan(None, "no_rollups")
+    if reason := _needs_events(question):
+        return Plan(None, reason)
     asked = sites_asked(question)
     sites = {site: count for site, count in stored.sites.items() if asked is None or site in asked}
     if sum(sites.values()) <= small and question.period.start >= deleted_before(question, manifest, stored):
-        return None
+        return Plan(None, "few_events")
     zones = {site: manifest.zones[site] for site in sites if site in manifest.zones}
     if "" in sites:  # events without a site
         zones[""] = _NO_SITE
     found: list[RollupSource] = []
-    for cube in _cubes(question):
+    cubes = _cubes(question)
+    for cube in cubes:
         covers = tuple(_covers(question, cube, zones, manifest.rollups_from))
         if not covers:
             continue
@@ -87,10 +109,13 @@ def plan(
                 edges=_edges(question, covers, entries),
             )
             if _whole(question, covers) and sum(len(cover.sites) for cover in covers) == len(zones):
-                return rollup
+                return Plan(rollup, "rollup")
             found.append(rollup)
     # Hours leave less to the events than days: these take longer, or may be gone.
-    return next((rollup for rollup in found if rollup.cube.grain == "hour"), found[0] if found else None)
+    if found:
+        hourly = (rollup for rollup in found if rollup.cube.grain == "hour")
+        return Plan(next(hourly, found[0]), "rollup")
+    return Plan(None, "range" if cubes else "fields")
 
 
 def deleted_before(question: Question, manifest: Manifest, stored: RowCounts) -> int:
@@ -125,6 +150,12 @@ def sites_asked(question: Question) -> frozenset[str] | None:
             named = frozenset(str(value) for value in where.values)
             asked = named if asked is None else asked & named
     return asked
+
+
+def _needs_events(question: Question) -> Reason | None:
+    if has_behaviour(question.where):
+        return "behaviour"
+    return "metrics" if any(METRICS[name].only_of_events for name in question.metrics) else None
 
 
 def _cubes(question: Question) -> list[Cube]:

@@ -12,12 +12,13 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec import Meta as Words
 
 from footfall.query.catalog.networks import Networks
-from footfall.query.caveats import caveats_of, complete_through
+from footfall.query.caveats import SAID_OF_REASONS, caveats_of, complete_through
 from footfall.query.engine import Engine, QueryResult
 from footfall.query.language.params import BucketParams, P, ParsedParams
 from footfall.query.language.periods import Interval, Period, Weekday
 from footfall.query.language.question import And, Condition, Question, admits_bots
 from footfall.query.plan.parts import Source
+from footfall.query.plan.planner import Reason
 from footfall.query.reporting.partial import partial_buckets
 from footfall.tenants.model import Link
 
@@ -68,6 +69,7 @@ class Meta(Struct, frozen=True, kw_only=True):
             description="Whether events were counted, or rollups of them, or rollups and the newest events."
         ),
     ]
+    source_reasons: Annotated[list[Reason], Words(description=SAID_OF_REASONS)]
     bots: Bots
     salt_period: Annotated[
         Literal["day"],
@@ -197,6 +199,7 @@ class Context(Generic[P]):
                 exact=told.exact,
                 error=UNSET if told.error is None else told.error,
                 source=told.source,
+                source_reasons=told.reasons,
                 bots=bots or ("included" if self.bots is None else "excluded"),
                 sampled=told.sampled,
                 complete_through=None if through is None else self.period.iso(through),

@@ -46,7 +46,9 @@ def select(question: Question, parts: Sequence[PlanPart] = ()) -> Statement:
     for more or less than one. `parts`: what each metric comes from; without any, the events.
     """
     values = Values()
-    groups = [_groups(question, part, values) for part in parts or (PlanPart(question.metrics),)]
+    groups = [
+        _groups(question, part, values) for part in parts or (PlanPart(question.metrics, "no_rollups"),)
+    ]
     relation = groups[0] if len(groups) == 1 else _together(question, parts, groups)
     return Statement(_page(question, f"({relation}) AS a"), values.parameters)
 
