@@ -92,6 +92,7 @@ def test_an_answer_says_what_was_understood(place):
     assert meta | {"warnings": []} == {
         "exact": True,
         "source": "raw",
+        "source_reasons": ["no_rollups"],
         "timezone": "UTC",
         "bots": "excluded",
         "salt_period": "day",
