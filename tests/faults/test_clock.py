@@ -3,6 +3,8 @@
 import time
 from datetime import datetime
 
+import pytest
+
 from tests.faults.harness.bench import Bench
 from tests.faults.harness.installation import until
 from tests.faults.harness.judge import judge
@@ -88,3 +90,29 @@ def test_clocks_years_off(install, check, library, repeats, chance):
     shift(0, START)
     send()
     check(judge("clocks years off, nights that never were", repeats, site))
+
+
+@pytest.mark.parametrize("days", [3, -3])
+def test_a_kill_while_the_clock_is_wrong_forgets_no_id(install, check, library, days):
+    """Ids of seconds ago come again after it: from before it was ahead, or from while it was behind."""
+    site = install()
+    bench = Bench(site, library)
+
+    def shift(seconds):
+        for shim in bench.shims.values():
+            shim.shift_clock(seconds)
+
+    def send(tokens):
+        until(lambda: site.hand.send(tokens, named=True) == 202, "it accepts")
+        bench.drained()
+
+    shift(min(days, 0) * DAY)
+    known = site.hand.tokens(5)
+    send(known)
+    shift(max(days, 0) * DAY)
+    send(site.hand.tokens(5))
+    bench.kill("work")
+    bench.wait()
+    send(known)
+    assert site.counted() == 10
+    check(judge("a kill while the clock is wrong", 1, site))

@@ -2,8 +2,11 @@
 
 The tail comes from the log rather than from the store (decision 0007): the log knows which ids
 their clients sent. It keeps records for a week, unless it is full: what it deleted since the
-checkpoint is asked of the store. The log's time counts, not the clock's: what waits in the log may
-be a resend of what came just before it, however long ago that was.
+checkpoint is asked of the store. Of what came after a checkpoint every id is entered, whenever it
+came: it is newer than all that the checkpoint knows, and a clock may have been wrong meanwhile. How old
+something is decides only where there is no checkpoint, or it knows less than it should. There the log's
+time counts, not the clock's: what waits in the log may be a resend of what came just before it, however
+long ago that was.
 """
 
 import asyncio
@@ -42,6 +45,8 @@ _SECONDS = 60.0
 # Rows of the store at once.
 _CHUNK_ROWS = 200_000
 
+_NO_CHECKPOINT = (1 << 51) - 1  # an offset that no record has
+
 # Whether a row's id is its client's is not known there. One that was made at the door never comes again; it
 # bears the time of receipt, as a client's does now and then. The newest come first.
 _STORED = (
@@ -50,7 +55,8 @@ _STORED = (
     " {firsts:Array(UInt64)}, toUInt64(0)) AND seq < transform(shard, {shards:Array(UInt64)},"
     " {ends:Array(UInt64)}, toUInt64(0)) AND NOT startsWith(source, {imported:String})"
     " AND (UUIDv7ToDateTime(event_id, 'UTC') = received_at) = {made_here:Bool}"
-    " AND at >= {oldest:Int64} AND (at, shard, seq) < ({at:Int64}, {shard:UInt64}, {seq:UInt64})"
+    " AND (at >= {oldest:Int64} OR seq >= transform(shard, {shards:Array(UInt64)}, {sures:Array(UInt64)},"
+    " toUInt64(0))) AND (at, shard, seq) < ({at:Int64}, {shard:UInt64}, {seq:UInt64})"
     " ORDER BY at DESC, shard DESC, seq DESC LIMIT {limit:UInt32}"
 )
 
@@ -83,28 +89,33 @@ class DurableRecentIds:
 
         Raises Retryable when the log or the store cannot be read now.
         """
-        snapshot = await in_thread(load, self._path)
-        known: Mapping[int, int] = {}
-        if snapshot and all(closed.get(shard, -1) >= at for shard, at in snapshot.positions.items()):
-            self._recent.restore(snapshot)
-            known = snapshot.positions
+        known = await self._load(closed)
         through = await _closed_through(eventlog, closed)
         newest = await _newest_closed(eventlog, closed, through)
         oldest = newest - self._window
         # A checkpoint of a shorter window, or of a smaller limit, does not say all.
-        if self._recent.lacks(through - self._window):
-            known = {}
+        anew = known is None or self._recent.lacks(through - self._window)
         size = max(_CHUNK_BYTES // max(len(closed), 1), _LEAST_BYTES)
-        tails = [
-            _Tail(eventlog, shard, (known.get(shard, -1), upto), oldest, size)
-            for shard, upto in closed.items()
-        ]
+        tails: list[_Tail] = []
+        for shard, upto in closed.items():
+            sure = _NO_CHECKPOINT if known is None else known.get(shard, -1)
+            tails.append(_Tail(eventlog, shard, (-1 if anew else sure, upto), sure, oldest, size))
         async for records in _by_time(tails):
             await in_thread(self._enter, records, unstored)
         # Last, because a log that is full goes on deleting while it is read.
-        missing = {tail.shard: tail.missing for tail in tails if any(tail.missing)}
+        missing = [tail for tail in tails if any(tail.missing)]
         for made_here in (False, True):
             await self._enter_stored(store, missing, oldest, made_here=made_here)
+        if known is None:  # from now on the clock decides nothing
+            await self._save(closed)
+
+    async def _load(self, closed: Mapping[int, int]) -> Mapping[int, int] | None:
+        """Know what the checkpoint knows, and return its positions; None where none can be used."""
+        snapshot = await in_thread(load, self._path)
+        if not snapshot or any(closed.get(shard, -1) < at for shard, at in snapshot.positions.items()):
+            return None
+        self._recent.restore(snapshot)
+        return snapshot.positions
 
     def entered(self, count: int, closed: Mapping[int, int]) -> None:
         """So many ids were entered; `closed` are the positions they go up to. Saves when it is time."""
@@ -169,10 +180,13 @@ class DurableRecentIds:
         self._enter_events(workspaces, events, newest)
 
     async def _enter_stored(
-        self, store: Store, missing: Mapping[int, tuple[int, int]], oldest: float, *, made_here: bool
+        self, store: Store, tails: Sequence["_Tail"], oldest: float, *, made_here: bool
     ) -> None:
-        """Know ids of rows at these offsets of shards, received since `oldest` (Unix s): as many as fit."""
-        if not missing:
+        """Know ids of rows at the offsets that the log lacks, as many as fit: the newest.
+
+        Those at offsets that are not `sure` only if they were received since `oldest` (Unix s).
+        """
+        if not tails:
             return
         await store.settle()
         last = _Row("", "", 1 << 62, 0, 0)
@@ -180,9 +194,10 @@ class DurableRecentIds:
             found = await store.query(
                 _STORED,
                 {
-                    "shards": list(missing),
-                    "firsts": [first * SEQ_PER_RECORD for first, _ in missing.values()],
-                    "ends": [end * SEQ_PER_RECORD for _, end in missing.values()],
+                    "shards": [tail.shard for tail in tails],
+                    "firsts": [tail.missing[0] * SEQ_PER_RECORD for tail in tails],
+                    "ends": [tail.missing[1] * SEQ_PER_RECORD for tail in tails],
+                    "sures": [(tail.sure + 1) * SEQ_PER_RECORD for tail in tails],
                     "imported": BACKFILLED,
                     "made_here": made_here,
                     "oldest": int(oldest * 1000),
@@ -217,21 +232,31 @@ class DurableRecentIds:
 
 
 class _Tail:
-    """The closed records of one shard above a position that were appended since `oldest` (Unix seconds).
+    """Closed records of one shard between two offsets.
 
-    What the log did not have lies within `missing`: offsets, the second one excluded. A full log
-    deletes what is stored whatever its age.
+    All behind `sure`; of those up to there the first that was appended at `oldest` (Unix seconds) or
+    later, and all after that one. Each is as new as the newest before it, whatever the clock said
+    when it was appended. What the log did not have lies within `missing`: offsets, the second one
+    excluded. A full log deletes what is stored whatever its age.
     """
 
     def __init__(
-        self, eventlog: EventLog, shard: int, between: tuple[int, int], oldest: float, size: int
+        self,
+        eventlog: EventLog,
+        shard: int,
+        between: tuple[int, int],
+        sure: int,
+        oldest: float,
+        size: int,
     ) -> None:
         self._eventlog = eventlog
         self.shard = shard
+        self.sure = sure
         self.missing = (0, 0)
         self._after, self._upto = between
         self._oldest = oldest
         self._size = size
+        self._newest = 0.0
         self._waiting: Sequence[StoredRecord] = ()
         self._more = self._after < self._upto
 
@@ -242,9 +267,16 @@ class _Tail:
             self._note_missing(read)
             self._more = bool(read) and read[-1].offset < self._upto
             self._after = read[-1].offset if read else self._upto
-            self._waiting = [
-                each for each in read if each.offset <= self._upto and each.appended_at >= self._oldest
-            ]
+            self._waiting = [each for each in map(self._placed, read) if self._wanted(each)]
+
+    def _placed(self, record: StoredRecord) -> StoredRecord:
+        """It, appended no sooner than those before it."""
+        self._newest = max(self._newest, record.appended_at)
+        return record._replace(appended_at=self._newest)
+
+    def _wanted(self, record: StoredRecord) -> bool:
+        new = record.offset > self.sure or record.appended_at >= self._oldest
+        return new and record.offset <= self._upto
 
     def _note_missing(self, read: Sequence[StoredRecord]) -> None:
         closed = sum(each.offset <= self._upto for each in read)  # behind them there may be many more

@@ -240,3 +240,44 @@ async def test_the_id_of_a_letter_that_was_stored_is_known_though_the_checkpoint
     await world.append_raw(record([event(event_id=one, client_id=True)]))
     await drain(world)
     await settled(world, rows=2, received=3, stored=2, duplicate=1)
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["in the log", "deleted by a full log"])
+@pytest.mark.parametrize("days", [3, -3, 400])
+async def test_ids_since_the_checkpoint_are_known_after_a_kill_whatever_the_clock_said(
+    world, clock, days, deleted
+):
+    """It is wrong for a while in which they come (back), or from just after that on (ahead)."""
+    path = world.settings.data / "recent-ids"
+    await send(world, clock, uuid7())
+    await drain(world)
+    saved = path.read_bytes()
+    ids = [uuid7() for _ in range(5)]
+    clock.passed += min(days, 0) * DAY
+    await send(world, clock, *ids)
+    await drain(world)
+    clock.passed += abs(days) * DAY
+    await send(world, clock, uuid7())
+    await drain(world)
+    if deleted:
+        await world.reopen_writers()
+        assert sum([await writer.retain(clock() + 500 * DAY) for writer in world.writers]) == 3
+    path.write_bytes(saved)
+    await send(world, clock, *ids, writer=1)
+    await drain(world)
+    await settled(world, rows=7, received=12, stored=7, duplicate=5)
+
+
+async def test_without_a_checkpoint_what_came_behind_something_young_is_young(world, clock):
+    """The clock is days behind for a while."""
+    await send(world, clock, uuid7())
+    clock.passed -= 3 * DAY
+    ids = [uuid7() for _ in range(5)]
+    await send(world, clock, *ids)
+    clock.passed += 3 * DAY
+    await send(world, clock, uuid7())
+    await drain(world)
+    lose_checkpoint(world)
+    await send(world, clock, *ids)
+    await drain(world)
+    await settled(world, rows=7, received=12, stored=7, duplicate=5)
