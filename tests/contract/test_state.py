@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 OPEN = """
 import asyncio, os, sys, msgspec
 from pathlib import Path
-from footfall.state.batches import Batches, Plan
+from footfall.state.batches import Batches, BatchPlan
 from footfall.state.salts import Salts
 from footfall.state.tables import open_state
 database = open_state(Path(sys.argv[1]))
@@ -51,7 +51,7 @@ def plan(*parts: tuple[int, int, int], created_at: int = 1) -> BatchPlan:
 async def test_a_plan_survives_the_process_and_reads_back_whole(tmp_path: Path):
     wanted = plan((BIG, 0, 6), (3, 2**50, 2**50 + 1))
     code = OPEN + (
-        "plan = msgspec.json.decode(sys.argv[2], type=Plan)\n"
+        "plan = msgspec.json.decode(sys.argv[2], type=BatchPlan)\n"
         "asyncio.run(Batches(database).plan(plan))\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -8,6 +8,7 @@ one of the `late` positions. What is in the store without being published counts
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -209,18 +210,20 @@ class Builds:
         lease.check(connection, self._fence)
         if connection.scalar(sa.select(rollup_building.c.build).limit(1)) is not None:
             raise Conflict("another build is at work")
-        head = insert(connection, rollup_head).values(id=1, version=1, next_build=1, sliced_at=0)
-        connection.execute(head.on_conflict_do_nothing(index_elements=[rollup_head.c.id]))
+        connection.execute(_first_head(connection).on_conflict_do_nothing(index_elements=[rollup_head.c.id]))
         build = connection.scalar(sa.select(rollup_head.c.next_build)) or 1
         connection.execute(rollup_head.update().values(next_build=build + 1))
         return build
 
 
-def note_late(connection: Connection, positions: Iterable[Position]) -> None:
-    """Rows at these positions were stored now: those that slices have passed are late.
+def note_late(connection: Connection, positions: Collection[Position]) -> None:
+    """Rows at these positions were stored now, though their shards were done up to there: answers change.
 
-    In the caller's transaction.
+    Those that slices have passed are late. In the caller's transaction.
     """
+    if not positions:
+        return
+    changed(connection)
     passed = manifest.watermarks(connection)
     for building in manifest.buildings(connection):
         for part in building.parts:
@@ -231,7 +234,6 @@ def note_late(connection: Connection, positions: Iterable[Position]) -> None:
     if late:
         index = [rollup_late.c.shard, rollup_late.c.seq]
         connection.execute(insert(connection, rollup_late).on_conflict_do_nothing(index_elements=index), late)
-        changed(connection)
 
 
 def _held(connection: Connection, build: int) -> Building:
@@ -245,7 +247,13 @@ def _held(connection: Connection, build: int) -> Building:
 
 def changed(connection: Connection) -> None:
     """What answers are made of is something else from now on."""
-    connection.execute(rollup_head.update().values(version=rollup_head.c.version + 1))
+    again = {"version": rollup_head.c.version + 1}
+    head = _first_head(connection).on_conflict_do_update(index_elements=[rollup_head.c.id], set_=again)
+    connection.execute(head)
+
+
+def _first_head(connection: Connection) -> Any:
+    return insert(connection, rollup_head).values(id=1, version=1, next_build=1, sliced_at=0)
 
 
 def _open(connection: Connection, building: Building) -> Building:

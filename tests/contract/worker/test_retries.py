@@ -5,7 +5,13 @@ from contextlib import suppress
 import pytest
 
 from footfall.model.ids import uuid7
+from footfall.query.engine import Engine
+from footfall.query.language.periods import Period
+from footfall.query.language.question import Question
+from footfall.state.rollups.row_counts import RollupState
 from tests.contract.installation import (
+    MINUTE,
+    NOW,
     Crash,
     crash,
     drain,
@@ -120,3 +126,24 @@ async def test_what_a_crashed_attempt_stored_is_no_duplicate_whatever_was_learnt
     await drain(world)
     assert tuple(await world.counts()) == (1, 1)
     assert await world.outcomes() == {"received": 3, "stored": 1, "duplicate": 1, "dropped": 1}
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["now", "a range that is over"])
+async def test_what_a_retry_stores_is_in_the_next_answer_though_the_same_was_asked_before(world, fix, over):
+    """It is not sliced yet, nor are any rollups made; the letter's event is the first of all, too."""
+    engine = Engine(world.store, RollupState(world.database))
+    at = NOW - 60 * MINUTE if over else NOW
+    period = Period(at - 10 * MINUTE, at + 10 * MINUTE, "UTC")
+    question = Question(workspace_id="acme", period=period, metrics=("events",))
+
+    async def answers():
+        return (await engine.find(question, 10)).rows, await engine.first_event("acme")
+
+    first = at - 5 * MINUTE
+    await world.append_raw(record([event(occurred_at=at), poison(occurred_at=first), event(occurred_at=at)]))
+    await drain(world)
+    assert await answers() == ([(2,)], at)
+    fix()
+    await retry_all(world)
+    await drain(world)
+    assert await answers() == ([(3,)], first)
