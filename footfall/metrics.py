@@ -34,6 +34,10 @@ LOG_DAMAGED = Counter("footfall_log_damaged_records", "Records whose checksum di
 LOG_DROPPED = Counter(
     "footfall_log_dropped_events", 'Acknowledged events dropped from a full log (overflow = "drop_oldest").'
 )
+LOG_WITNESS_OFF = Gauge(
+    "footfall_log_witness_off",
+    "Shards of which this process does not note beside the log what became durable, as it cannot now.",
+)
 LOG_BACKLOG = Gauge("footfall_log_backlog_records", "Records the worker has not stored yet.")
 LOG_OLDEST_SECONDS = Gauge("footfall_log_oldest_seconds", "Age of the oldest record not stored yet.")
 

@@ -108,6 +108,13 @@ CONDITIONS: tuple[Condition, ...] = (
         "acknowledged events were gone from the log before they were stored; they are lost in the ledger",
     ),
     Condition(
+        "witness_off",
+        "footfall_log_witness_off",
+        "above",
+        0,
+        "log-ends cannot be written: events that go missing from the log now may be missing in the ledger",
+    ),
+    Condition(
         "damaged",
         "footfall_damaged",
         "above",
@@ -165,7 +172,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
 )
 
-DOOR = ("queue_depth", "oldest_age", "disk_free", "damaged", "loops")
+DOOR = ("queue_depth", "oldest_age", "disk_free", "witness_off", "damaged", "loops")
 """What a door knows."""
 
 WORKER = tuple(condition.name for condition in CONDITIONS)

@@ -62,6 +62,27 @@ KINDS = {EIO: READS, ENOSPC: WRITES}
 FIRST = (1, 1, 2, 3, 5, 8, 13, 21)  # calls
 
 
+def test_one_read_of_the_witness_that_fails_refuses_nothing(install, library):
+    """Whichever it is, the door goes on without it, and with it again a moment later."""
+    site = install(settings=SMALL_SEGMENTS)
+    bench = Bench(site, library)
+    bench.accepts()
+    shim = bench.shims["collect"]
+    hit: list[bool] = []
+    for number in range(1, 6):
+        bench.end("collect")
+        shim.watch("/data/log-ends/", READS)
+        shim.arm(number, EIO)
+        bench.start_again("collect")
+        until(site.door_answers, "the door answers")
+        statuses = [site.hand.post() for _ in range(5)]
+        hit.append(shim.fired)
+        shim.disarm()
+        assert set(statuses) == {202}, f"read {number}: {statuses}"
+    assert sum(hit) >= 3, hit
+    bench.drained()
+
+
 @pytest.mark.parametrize("action", PLACES, ids=NAMES.get)
 def test_errors_that_pass(install, check, library, repeats, chance, action):
     site = install(settings=SMALL_SEGMENTS)

@@ -7,10 +7,13 @@ segment is complete or closed: after a kill the ring knows every acknowledged re
 commits, after a power failure it may lack the last half minute or so.
 """
 
+import errno
+import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -19,10 +22,14 @@ from zlib import crc32
 from footfall.eventlog.port import GoneRecords
 from footfall.eventlog.sqlite.files import list_shards
 from footfall.eventlog.sqlite.reader import MOST_MISSING, SegmentReader
+from footfall.metrics import LOG_WITNESS_OFF
 
 _ENTRY = Struct("<QQdII")  # first offset, last offset, time, events, checksum of what precedes
 _SLOTS = 16_384
 _NO_END = 1 << 62
+_RETRY = 1.0  # seconds between attempts to open it
+
+_log = logging.getLogger(__name__)
 
 
 class Commit(NamedTuple):
@@ -35,35 +42,79 @@ class Commit(NamedTuple):
 
 
 class Ends:
-    """The ring of one shard, for its writer. Nothing here raises: it is a witness, nobody waits for it."""
+    """The ring of one shard, for its writer. Nothing here raises: it is a witness, nobody waits for it.
+
+    What could not be written is kept, as many commits as the ring holds, and written when that is
+    possible again; `footfall_log_witness_off` says meanwhile that it is not.
+    """
 
     def __init__(self, root: Path, shard: int) -> None:
         """`root` of the log."""
+        self._root = root
+        self._shard = shard
         self._file = -1
         self._slot = 0
-        path = _path(root, shard)
-        with suppress(OSError):
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            known = read_commits(root, shard)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._slot = known[-1][0] + 1 if known else 0
+        self._unwritten: deque[Commit] = deque(maxlen=_SLOTS)
+        self._tried = float("-inf")
+        self._off = False
+        with self._trouble_is_shown():
+            self._open()
 
     def note(self, commit: Commit) -> None:
         """The commit is durable in the log."""
-        with suppress(OSError):
-            os.pwrite(self._file, _pack(commit), self._slot % _SLOTS * _ENTRY.size)
-            self._slot += 1
+        self._unwritten.append(commit)
+        if self._file >= 0 or time.monotonic() - self._tried > _RETRY:
+            with self._trouble_is_shown():
+                self._write()
 
     def sync(self) -> None:
         """Make what was noted durable."""
-        with suppress(OSError):
+        with self._trouble_is_shown():
+            self._write()
             os.fsync(self._file)
 
     def close(self) -> None:
         """The last act."""
         self.sync()
-        with suppress(OSError):
-            os.close(self._file)
+        self._show(off=False)
+        if self._file >= 0:
+            with suppress(OSError):
+                os.close(self._file)
+            self._file = -1
+
+    def _open(self) -> None:
+        self._tried = time.monotonic()
+        path = _path(self._root, self._shard)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        known = read_commits(self._root, self._shard)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._slot = known[-1][0] + 1 if known else 0
+
+    def _write(self) -> None:
+        if self._file < 0:
+            self._open()
+        while self._unwritten:
+            entry = _pack(self._unwritten[0])
+            if os.pwrite(self._file, entry, self._slot % _SLOTS * _ENTRY.size) < len(entry):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._unwritten.popleft()
+            self._slot += 1
+
+    @contextmanager
+    def _trouble_is_shown(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not self._off:
+                _log.error("what the log makes durable is not noted beside it now: %s", error.strerror)
+            self._show(off=True)
+        else:
+            self._show(off=False)
+
+    def _show(self, *, off: bool) -> None:
+        if off != self._off:  # a process may write several shards
+            self._off = off
+            LOG_WITNESS_OFF.inc(1 if off else -1)
 
 
 def read_commits(root: Path, shard: int) -> list[tuple[int, Commit]]:
@@ -81,12 +132,12 @@ def read_commits(root: Path, shard: int) -> list[tuple[int, Commit]]:
     return sorted(found, key=lambda each: each[1])
 
 
-def recorded_end(root: Path, shard: int) -> int:
-    """The last offset that was durable, as far as the ring knows; -1 if it knows nothing."""
+def recorded_end(root: Path, shard: int) -> int | None:
+    """The last offset that was durable, as far as the ring knows; -1 if it knows nothing, None: not now."""
     try:
         return max((commit.last for _, commit in read_commits(root, shard)), default=-1)
     except OSError:
-        return -1
+        return None
 
 
 def forget_ends(root: Path, shard: int, released: int) -> None:

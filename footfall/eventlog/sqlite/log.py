@@ -22,6 +22,8 @@ from footfall.eventlog.sqlite.writer import Shard
 from footfall.runtime.consumer_offsets import Consumers
 from footfall.settings import Settings
 
+_WIDE_GAP = 256 * GAP
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -169,7 +171,7 @@ def _claim(root: Path, settings: Settings) -> tuple[Claim, Shard]:
 
 
 def _next_offset(
-    claimed: Claim, reader: SegmentReader, consumers: Consumers, recorded: int
+    claimed: Claim, reader: SegmentReader, consumers: Consumers, recorded: int | None
 ) -> tuple[int, Segment | None]:
     """The first offset of the next segment, and the last segment if that is empty and bears this name."""
     segments = reader.segments(claimed.shard)
@@ -177,8 +179,10 @@ def _next_offset(
         return 0, None
     last = segments[-1]
     end = reader.end(claimed.shard, last, None)
-    known = max(consumers.highest(claimed.shard), recorded)
+    known = max(consumers.highest(claimed.shard), -1 if recorded is None else recorded)
     used = max(last.first - 1 if end is None else end[0], known)
     mark = read_mark(claimed.lock)
-    first = used + 1 + GAP if mark is None else max(mark, used + 1)
+    # Segments may be gone, each behind a gap; what cannot be read now might know of them.
+    gap = GAP if recorded is not None else _WIDE_GAP
+    first = used + 1 + gap if mark is None else max(mark, used + 1)
     return first, last if first == last.first else None
