@@ -86,6 +86,48 @@ async def test_a_stranger_who_sends_an_id_first_takes_nothing_from_a_key_or_anot
     assert event_id in kept, "with a key an id stays what it is"
 
 
+async def test_who_sends_a_visitor_without_a_key_is_in_no_visit_of_a_key_or_another_site(tmp_path):
+    """Visitors and sessions that a stranger guessed, spelled as strings or as numbers."""
+    await main.prepare(load(data=tmp_path, admin_key=KEY))
+    named = PAGE | {"visitor_id": "4711", "session_id": "s1"}
+    async with open_door(tmp_path) as rig:
+        sites = [await rig.tenants.create_site("default", name) for name in ("Shop", "Blog")]
+        await rig.post([named | {"site_id": site.id} for site in sites])
+        for site in sites:
+            await rig.http.post(f"/v1/events?site_id={site.id}", json=[named])
+            await rig.http.post("/v1/events", json={"site_id": site.id, "events": [named]})
+            await rig.http.get("/v1/pixel.gif", params={"site_id": site.id, "visitor_id": "4711"})
+    async with console(tmp_path):
+        pass
+    rows = await select(
+        tmp_path,
+        "SELECT site_id, source = 'api', count(), uniqExact(visitor_id), groupUniqArray(visitor_id)[1],"
+        " uniqExactIf(session_id, source != 'pixel'), groupUniqArrayIf(session_id, source != 'pixel')[1]"
+        " FROM events GROUP BY ALL",
+    )
+    assert sorted((site, keyed, *counts) for site, keyed, *counts in (row[:4] for row in rows)) == sorted(
+        (site.id, keyed, count, 1) for site in sites for keyed, count in ((1, 1), (0, 3))
+    )
+    assert [row[5] for row in rows] == [1] * 4
+    assert len({row[4] for row in rows}) == 3, "with a key one visitor, without one for each site"
+    assert len({row[6] for row in rows}) == 3
+
+
+@pytest.mark.parametrize("name", ["properties", "props"])
+@pytest.mark.parametrize("amount", [-1, -(10**12)])
+async def test_nobody_takes_revenue_away_without_a_key(tmp_path, name, amount):
+    refund = {"event_type": "conversion", name: {"name": "refund", "value_minor": amount, "currency": "EUR"}}
+    async with open_door(tmp_path) as rig:
+        site = await rig.tenants.create_site("default", "Shop")
+        answer = await rig.http.post(f"/v1/events?site_id={site.id}", json=[PAGE, refund, PAGE])
+        keyed = await rig.post([refund])
+    [verdict] = answer.json()["results"]
+    assert (verdict["index"], verdict["reason"], verdict["field"]) == (
+        1, "forbidden", "properties.value_minor"
+    )  # fmt: skip
+    assert keyed.json()["accepted"] == 1
+
+
 async def test_a_page_that_sends_twice_within_a_request_is_told(tmp_path):
     event = PAGE | {"event_id": str(uuid.uuid4())}
     async with open_door(tmp_path) as rig:
