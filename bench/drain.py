@@ -43,6 +43,7 @@ from footfall.store.arrow import table
 from footfall.worker.columnar import columns
 from footfall.worker.open import open_worker
 from footfall.worker.sessions import Sessions
+from footfall.worker.shares import owners
 
 EVENTS = 500_000
 PER_REQUEST = 20
@@ -216,7 +217,11 @@ async def stages(settings: Settings, events: int) -> dict[str, object]:
                 pipeline.run(made)
             with stage("sessions"):
                 made["session_id"] = sessions.assign(
-                    made["visitor_id"], made["occurred_at"], made["received_at"], made["session_id"]
+                    made["visitor_id"],
+                    made["occurred_at"],
+                    made["received_at"],
+                    made["session_id"],
+                    owners(made),
                 )
             with stage("arrow"):
                 rows = table({name: made[name] for name in NAMES})

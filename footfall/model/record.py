@@ -20,6 +20,9 @@ FORMAT_VERSION = 1
 # Position of an event: its record's offset x SEQ_PER_RECORD + its index in the record.
 SEQ_PER_RECORD = 4096
 
+# Sources of records that anybody may cause, without a key.
+WITHOUT_KEY = ("beacon", "redirect", "pixel")
+
 NIL_ID = b"\0" * 16
 
 

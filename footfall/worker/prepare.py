@@ -36,6 +36,7 @@ from footfall.worker.dedup.sorted_run import SortedRun
 from footfall.worker.ledger_counts import BatchLedger, letter_of_record, letters_of_events
 from footfall.worker.reader import Placed, RecordBatch
 from footfall.worker.sessions import Sessions
+from footfall.worker.shares import owners
 
 log = structlog.get_logger(__name__)
 
@@ -232,11 +233,10 @@ class Preparer:
 
     def _table(self, rows: Columns) -> pa.Table:
         self._pipeline.run(rows)
-        self._sessions.pair(rows["device_hash"], rows["previous_device"])
+        self._sessions.pair(rows["device_hash"], rows["previous_device"], owners(rows))
         # Over midnight (UTC) it changes visitor_id, too.
-        rows["session_id"] = self._sessions.assign(
-            rows["visitor_id"], rows["occurred_at"], rows["received_at"], rows["session_id"]
-        )
+        columns = (rows[name] for name in ("visitor_id", "occurred_at", "received_at", "session_id"))
+        rows["session_id"] = self._sessions.assign(*columns, owner_of=owners(rows))
         return table({name: rows[name] for name in NAMES})
 
     def _poison(self, rows: Columns) -> list[tuple[Position, Exception]]:

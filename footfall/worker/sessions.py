@@ -14,13 +14,14 @@ session and as that session's visitor, until it ends. So a visit is carried over
 """
 
 from collections.abc import Sequence
-from itertools import islice
 
 import structlog
 
 from footfall.enrich.visitor import session_id
 from footfall.errors import TooSlow
+from footfall.model.record import WITHOUT_KEY
 from footfall.store.port import Store
+from footfall.worker.shares import OwnerOf, Shares, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -29,16 +30,24 @@ _PAST_SHARE = 10
 
 # What a restart must know again: the sessions with activity in the last `timeout` of what is
 # stored (the newest event's time is in the parts' index; a client's clock may run ahead of ours).
+# Where they are too many, everybody's newest, then everybody's next.
 _RECENT = """
 WITH (SELECT least(max(occurred_at), now64(3, 'UTC')) FROM events) AS newest
-SELECT visitor_id, session_id,
-       toUnixTimestamp64Milli(min(occurred_at)) AS first,
-       toUnixTimestamp64Milli(max(occurred_at)) AS last
-FROM events
-WHERE visitor_id != 0 AND session_id != 0
-  AND occurred_at >= newest - toIntervalMillisecond({timeout:UInt64})
-GROUP BY visitor_id, session_id
-ORDER BY last DESC, first DESC
+SELECT visitor_id, session_id, first, last, workspace_id, site, strange
+FROM (
+  SELECT visitor_id, session_id, workspace_id,
+         argMin(site_id, occurred_at) AS site,
+         argMin(source, occurred_at) IN {strange:Array(String)} AS strange,
+         toUnixTimestamp64Milli(min(occurred_at)) AS first,
+         toUnixTimestamp64Milli(max(occurred_at)) AS last
+  FROM events
+  WHERE visitor_id != 0 AND session_id != 0
+    AND occurred_at >= newest - toIntervalMillisecond({timeout:UInt64})
+  GROUP BY visitor_id, session_id, workspace_id
+  ORDER BY last DESC, first DESC
+  LIMIT 1 BY visitor_id
+)
+ORDER BY row_number() OVER (PARTITION BY workspace_id, site, strange ORDER BY last DESC, first DESC)
 LIMIT {limit:UInt64}
 """
 
@@ -48,7 +57,8 @@ _PAIRED = """
 WITH (SELECT least(max(occurred_at), now64(3, 'UTC')) FROM events) AS newest,
      toIntervalMillisecond({timeout:UInt64}) AS timeout,
      toStartOfDay(newest, 'UTC') AS midnight
-SELECT DISTINCT device_hash, visitor_id
+SELECT device_hash, visitor_id, any(workspace_id) AS workspace, any(site_id) AS site,
+       any(source) IN {strange:Array(String)} AS strange
 FROM events
 WHERE occurred_at >= newest - timeout AND device_hash != 0 AND device_hash != visitor_id AND session_id != 0
   AND visitor_id IN (
@@ -56,23 +66,30 @@ WHERE occurred_at >= newest - timeout AND device_hash != 0 AND device_hash != vi
     WHERE occurred_at >= midnight - timeout AND occurred_at < midnight + timeout
       AND device_hash = visitor_id AND device_hash != 0
   )
+GROUP BY device_hash, visitor_id
+ORDER BY row_number() OVER (PARTITION BY workspace, site, strange)
 LIMIT {limit:UInt64}
 """
 
-_Session = list[int]  # first event (ms), last event (ms), id: a list, because it is changed for every event
+# First event (ms), last event (ms), id, and the last event when it was looked at for being forgotten:
+# a list, because it is changed for every event.
+_Session = list[int]
 
 
 class Sessions:
-    """The last session of up to `memory` visitors; those idle the longest are forgotten first."""
+    """The last session of up to `memory` visitors.
+
+    Where they are more, whichever site has most loses those idle the longest, its visitors with a key
+    and those without counted apart: no site's crowd, true or made up, ends the visits of another.
+    """
 
     def __init__(self, *, timeout: float, memory: int) -> None:
         self._timeout = int(timeout * 1000)
         self._memory = memory
-        # In the order of use.
-        self._live: dict[int, _Session] = {}
-        self._past: dict[int, _Session] = {}
+        self._live: Shares[_Session] = Shares(memory, _used)
+        self._past: Shares[_Session] = Shares(memory // _PAST_SHARE, _used)
         # The hash of the same device on the other side of midnight.
-        self._other: dict[int, int] = {}
+        self._other: Shares[int] = Shares(memory)
 
     async def load(self, store: Store) -> int:
         """Rebuild from what is stored, so that a restart splits no live session.
@@ -80,28 +97,33 @@ class Sessions:
         Returns the number of visitors remembered: none if too much was stored lately to be read
         at all. Raises StoreDown.
         """
-        parameters = {"timeout": self._timeout, "limit": self._memory}
+        parameters = {"timeout": self._timeout, "limit": self._memory, "strange": list(WITHOUT_KEY)}
         try:
             recent = await store.query(_RECENT, parameters, lane="worker")
             paired = await store.query(_PAIRED, parameters, lane="worker")
         except TooSlow as error:
             log.warning("sessions start anew", problem=str(error))
             return 0
-        for visitor, session, first, last in reversed(recent):
-            self._live[visitor] = [first, last, session]
-        self.pair(*zip(*paired, strict=True) if paired else ((), ()))
-        return len(self._live)
+        for visitor, session, first, last, *owner in reversed(recent):
+            self._live.add(visitor, [first, last, session, last], (owner[0], owner[1], bool(owner[2])))
+        if paired:
+            devices, previous, *owners = zip(*paired, strict=True)
+            whose = [
+                (workspace, site, bool(strange)) for workspace, site, strange in zip(*owners, strict=True)
+            ]
+            self.pair(devices, previous, whose.__getitem__)
+        return len(self._live.entries)
 
-    def pair(self, devices: Sequence[int], previous: Sequence[int]) -> None:
+    def pair(self, devices: Sequence[int], previous: Sequence[int], owner_of: OwnerOf = nobody) -> None:
         """Learn the hashes of devices under two salts, before their events are assigned; 0 for none."""
         if not any(previous):
             return
-        other = self._other
-        for device, before in zip(devices, previous, strict=True):
+        for row, (device, before) in enumerate(zip(devices, previous, strict=True)):
             if device and before:
-                other[device], other[before] = before, device
-        for device in list(islice(other, max(0, len(other) - self._memory))):
-            del other[device]
+                owner = owner_of(row)
+                self._other.add(device, before, owner)
+                self._other.add(before, device, owner)
+        self._other.forget()
 
     def assign(
         self,
@@ -109,21 +131,21 @@ class Sessions:
         occurred_at: Sequence[int],
         received_at: Sequence[int],
         given: Sequence[int],
+        owner_of: OwnerOf = nobody,
     ) -> list[int]:
         """The session of each event. Times in ms; `given` is the client's own session, 0 for none.
 
         Where an event goes on in a session of its device's other hash, that is put into `visitors`.
         """
         timeout = self._timeout
-        live = self._live
-        take = live.pop
+        known = self._live.entries.get
         sessions: list[int] = []
         add = sessions.append
         for visitor, at, received, own in zip(visitors, occurred_at, received_at, given, strict=True):
             if not visitor:
                 add(own)
                 continue
-            session = take(visitor, None)
+            session = known(visitor)
             if (
                 session is not None
                 and session[0] - timeout <= at <= session[1] + timeout
@@ -134,42 +156,41 @@ class Sessions:
                 elif at < session[0]:
                     session[0] = at
             else:
+                row = len(sessions)
                 late = at + timeout < received or (session is not None and at < session[0])
-                elsewhere = self._elsewhere(visitor, at, own, late=late)
+                elsewhere = self._elsewhere(visitor, at, own)
                 if elsewhere is not None:
-                    if session is not None:
-                        live[visitor] = session
-                    visitors[len(sessions)], joined = elsewhere
+                    visitors[row], joined = elsewhere
                     add(joined)
                     continue
-                session = [at, at, own or session_id(visitor, at)]
-            live[visitor] = session
+                new = own or session_id(visitor, at)
+                if late:
+                    self._past.add(visitor, [at, at, new, at], owner_of(row))
+                    add(new)
+                    continue
+                if session is None:
+                    session = [at, at, new, at]
+                    self._live.add(visitor, session, owner_of(row))
+                else:
+                    session[:3] = at, at, new
             add(session[2])
-        _forget(self._live, self._memory)
-        _forget(self._past, self._memory // _PAST_SHARE)
+        self._live.forget()
+        self._past.forget()
         return sessions
 
-    def _elsewhere(self, visitor: int, at: int, own: int, *, late: bool) -> tuple[int, int] | None:
-        """The visitor and session that it goes on in, or starts in the past (`late`), but the live one."""
-        other = self._other.get(visitor)
+    def _elsewhere(self, visitor: int, at: int, own: int) -> tuple[int, int] | None:
+        """The visitor and session, other than the live one, that it goes on in."""
+        other = self._other.entries.get(visitor)
         places = [(self._past, visitor)]
         if other is not None:
             places += [(self._live, other), (self._past, other)]
         for sessions, who in places:
-            session = sessions.get(who)
+            session = sessions.entries.get(who)
             if session is not None and self._belongs(at, own, session):
                 session[0] = min(session[0], at)
                 session[1] = max(session[1], at)
-                break
-        else:
-            if not late:
-                return None
-            sessions, who = self._past, visitor
-            session = [at, at, own or session_id(visitor, at)]
-        # In the order of use.
-        sessions.pop(who, None)
-        sessions[who] = session
-        return who, session[2]
+                return who, session[2]
+        return None
 
     def _belongs(self, at: int, own: int, session: _Session) -> bool:
         return session[0] - self._timeout <= at <= session[1] + self._timeout and (
@@ -177,6 +198,8 @@ class Sessions:
         )
 
 
-def _forget(sessions: dict[int, _Session], limit: int) -> None:
-    for visitor in list(islice(sessions, max(0, len(sessions) - limit))):
-        del sessions[visitor]
+def _used(session: _Session) -> bool:
+    """Whether it had another event since this was asked last."""
+    used = session[3] != session[1]
+    session[3] = session[1]
+    return used
