@@ -32,6 +32,7 @@ _FIGURES = (
     "log_received",
     "log_missing",
 )
+_LOST = ("stored", "missing")  # checks by which events of a month are lost
 _FINDING = ("level", "check", "site_id", "hour", "expected", "found", "examples")
 
 
@@ -42,7 +43,11 @@ def verify(
         str | None, Parameter(help="Last day, or the hour before which to end. [default: now]")
     ] = None,
     repair: Annotated[
-        bool, Parameter(negative="", help="Then build months whose rollups are wrong again from the events.")
+        bool,
+        Parameter(
+            negative="",
+            help="Then build months whose rollups are wrong again from the events, if all are there.",
+        ),
     ] = False,
     data: Data = None,
     url: Url = None,
@@ -129,15 +134,18 @@ async def _compare(server: Console, first: int, last: int, answers: list[dict[st
 
 
 async def _repair(server: Console, answers: list[dict[str, Any]]) -> list[str]:
-    """Build the months again of which a rollup is wrong. What was done, in words."""
-    wrong = {
-        each["hour"][:7]
-        for answer in answers
-        for each in answer["data"]["findings"]
-        if each["check"] == "rollups"
-    }
+    """Build the months again of which a rollup is wrong, and no event is lost. What was done, in words."""
+    findings = [each for answer in answers for each in answer["data"]["findings"]]
+    wrong = {each["hour"][:7] for each in findings if each["check"] == "rollups"}
+    lost = {each["hour"][:7] for each in findings if each["check"] in _LOST}
     done: list[str] = []
     for month in sorted(wrong):
+        if month in lost:
+            done.append(
+                f"the rollups of {month} stay as they are: events of that month are lost, and what rollups"
+                " still say cannot be made again of those that are left; a backup has them"
+            )
+            continue
         try:
             made = await server.post("/api/v1/rollups/rebuild", {"month": month}, patient=True)
         except FootfallError as error:

@@ -19,6 +19,7 @@ from footfall.metrics import NIGHTLY_OVERDUE, ROLLUP_TIMESTAMP, ROLLUP_WAITING, 
 from footfall.model.calendar import month_start
 from footfall.rollups import statements
 from footfall.rollups.compaction import Compactor, due
+from footfall.rollups.complete import incomplete
 from footfall.rollups.covered import Lacking, lacking
 from footfall.rollups.slicing import Slicer, Zones
 from footfall.runtime.background import every
@@ -54,6 +55,7 @@ class RollupMaintainer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._state = state
         self._builds = Builds(state, fence)
         self._slicer = Slicer(store, Batches(state), self._builds, zones, clock)
         self._compactor = Compactor(store, self._builds, self._slicer, clock, settings.store_memory // 8)
@@ -128,7 +130,7 @@ class RollupMaintainer:
         """Build a month (YYYYMM) again from the events. Returns how many there are.
 
         Raises Conflict when the events of a site in it are not all there any more, so that what
-        rollups say could not be said again.
+        rollups say could not be said again: they are fewer than the rollups, or the ledger, say.
         """
         async with self._working:
             if self._unsure:
@@ -143,6 +145,12 @@ class RollupMaintainer:
                 raise Conflict(
                     f"events of {month} were deleted by retention ({', '.join(gone[:5])}): "
                     "what its rollups say cannot be made again"
+                )
+            if lost := await incomplete(self._store, self._state, month):
+                sites = ", ".join(repr(site) for site in lost[:5])
+                raise Conflict(
+                    f"events of {month} are lost ({sites}): what its rollups still say cannot be made again"
+                    " of those that are left; a backup has them"
                 )
             self._unsure = True
             rows = await self._slicer.rebuild(month, self._most)

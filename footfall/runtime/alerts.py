@@ -161,7 +161,8 @@ CONDITIONS: tuple[Condition, ...] = (
         "footfall_retention_held_months",
         "above",
         0,
-        "events that are old enough to be deleted stay, as their rollups do not say what they say",
+        "events that are old enough to be deleted stay, as their rollups do not say what they say; where"
+        " events are lost, only a backup makes them agree (footfall verify)",
     ),
     Condition(
         "nightly",

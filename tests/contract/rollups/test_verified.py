@@ -142,4 +142,4 @@ async def test_a_rebuild_that_dies_changes_nothing(world, monkeypatch):
     monkeypatch.undo()
     await world.rollups.tick()
     await world.check(300)
-    assert not (await world.builds.books()).building
+    assert not (await world.builds.partitions()).building

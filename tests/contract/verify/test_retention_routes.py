@@ -13,6 +13,7 @@ from footfall.state.ranges import iso
 from footfall.state.retention import Deleted, RetentionState
 from footfall.state.rollups.builds import Builds
 from footfall.state.rollups.manifest import ArchivedSessions
+from footfall.tenants.model import DEFAULT_WORKSPACE
 from footfall.units import FOREVER
 from footfall.verify.findings import FIRSTS_UNKNOWN
 from tests.contract.acme import assert_problem
@@ -201,3 +202,26 @@ async def test_a_wrong_month_is_built_again_by_a_command_on_this_machine_only(
     assert f"of {iso(NOW)[:7]} were built again from 20 events" in capsys.readouterr().out
     assert await world.found(workspace=acme) == []
     assert len((await Builds(world.database).manifest()).entries) == 1
+
+
+async def test_a_month_that_lost_events_is_not_built_again_of_those_that_are_left(
+    world, api, acme, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    await world.append(*(event() for _ in range(20)), workspace=DEFAULT_WORKSPACE)
+    await world.take()
+    await world.rollups.slice_all()
+    await asyncio.to_thread(
+        world.store._handles.commands.command,
+        "ALTER TABLE events DELETE WHERE seq % 2 SETTINGS mutations_sync = 1",
+    )
+    asked = {"start": iso(NOW // DAY * DAY), "end": iso(END), "workspace": acme, "repair": True}
+
+    async def local(*_):
+        return "local"
+
+    monkeypatch.setattr(api, "key", local)
+    before = (await Builds(world.database).manifest()).entries
+    assert await api.command(verify.verify, **asked) == 1
+    assert f"of {iso(NOW)[:7]} stay as they are: events of that month are lost" in capsys.readouterr().out
+    assert (await Builds(world.database).manifest()).entries == before
