@@ -192,6 +192,20 @@ async def test_no_address_reaches_the_log(tmp_path):
         assert address.encode() not in written
 
 
+async def test_all_members_of_a_gzip_body_are_taken_or_none(tmp_path):
+    first, second = (
+        gzip.compress(b"".join(json.dumps(PAGE).encode() + b"\n" for _ in range(n))) for n in (3, 7)
+    )
+    headers = {"content-encoding": "gzip", "content-type": "application/x-ndjson"}
+    async with open_door(tmp_path) as rig:
+        broken = await rig.post(first + b"rubbish", **headers)
+        assert await rig.events() == []
+        taken = await rig.post(first + second, **headers)
+        assert len(await rig.events()) == 10
+    assert (broken.status_code, broken.json()["field"]) == (400, "Content-Encoding")
+    assert taken.json()["accepted"] == 10
+
+
 async def test_a_gzip_body_and_cors_preflight(tmp_path):
     async with open_door(tmp_path) as rig:
         answer = await rig.post(

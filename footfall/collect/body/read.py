@@ -80,6 +80,10 @@ _LINES = ("ndjson", "jsonl", "jsonlines", "json-seq")
 _BESIDE = frozenset({b"site_id", b"site", b"queue_id"})
 _NAME = re.compile(rb'\s*+"(\w{1,20})"\s*+:\s*+')
 _INFLATED = 256 << 10  # bytes in one step
+# Bytes that are fed in one step: what is behind the end of a member is copied each time.
+_FED = 4 << 10
+_GZIP = 31  # `wbits` for a gzip member (https://zlib.net/manual.html#Advanced)
+_PADDING = re.compile(rb"\0+")
 
 
 UNCOMPRESSED = ("", "identity")
@@ -91,26 +95,39 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def inflate_in_steps(body: bytes, encoding: str, limit: int) -> Steps[bytes]:
-    """The same in steps."""
+    """The same in steps.
+
+    A gzip body is one member or several (RFC 1952, section 2.2), which count together. Zeros behind a
+    member are padding, as for gzip itself; anything else that is no member makes the body broken.
+    """
     if encoding in UNCOMPRESSED:
         return body
     if encoding not in ("gzip", "x-gzip"):
         raise Invalid(
             f"Content-Encoding {encoding[:40]!r}: send gzip, or no encoding", field="Content-Encoding"
         )
-    inflater = zlib.decompressobj(wbits=31)
+    inflater = zlib.decompressobj(wbits=_GZIP)
+    view = memoryview(body)
     parts: list[bytes] = []
-    left, size = body, 0
+    position = size = 0
     try:
-        while left and not inflater.eof and size <= limit:
+        while position < len(body) and size <= limit:
+            if inflater.eof:
+                inflater = zlib.decompressobj(wbits=_GZIP)
+            fed = view[position : position + _FED]
             step = _INFLATED if parts else _SMALL
-            parts.append(inflater.decompress(left, min(step, limit + 1 - size)))
+            parts.append(inflater.decompress(fed, min(step, limit + 1 - size)))
             size += len(parts[-1])
-            left = inflater.unconsumed_tail
+            # At the end of a member both may hold the same.
+            rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+            position += len(fed) - len(rest)
+            if inflater.eof and (padding := _PADDING.match(body, position)):
+                position = padding.end()
             yield
     except zlib.error:
         raise Invalid(
-            "the body is not gzip, though Content-Encoding says so", field="Content-Encoding"
+            "the body is not gzip from beginning to end, though Content-Encoding says so",
+            field="Content-Encoding",
         ) from None
     if size > limit:
         raise TooLarge(f"the body inflates to more than {limit} bytes")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 import tracemalloc
 
 import pytest
@@ -224,6 +225,39 @@ def test_gzip_is_inflated_up_to_the_limit():
     assert inflate(gzip.compress(b"x" * 5000), "gzip", 5000) == b"x" * 5000
     with pytest.raises(TooLarge, match="5000"):
         inflate(gzip.compress(b"x" * 5001), "gzip", 5000)
+
+
+@given(st.lists(st.binary(max_size=9000), min_size=1, max_size=6), st.integers(0, 9000))
+def test_a_gzip_body_is_all_of_its_members(texts, zeros):
+    """As `cat a.gz b.gz` makes them, with padding behind each."""
+    body = b"".join(gzip.compress(text) + bytes(zeros) for text in texts)
+    whole = b"".join(texts)
+    assert inflate(body, "gzip", len(whole)) == whole
+    if whole:
+        with pytest.raises(TooLarge):
+            inflate(body, "gzip", len(whole) - 1)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [b"rubbish" * 100, b"x", b"\0\0x", gzip.compress(b"y" * 5000)[:-1], b"\x1f", b"\n"],
+    ids=["rubbish", "a byte", "padding and a byte", "half a member", "a start", "a line end"],
+)
+def test_what_follows_a_gzip_member_and_is_none_makes_the_body_broken(behind):
+    with pytest.raises(Invalid) as refusal:
+        inflate(gzip.compress(b"x" * 5000) + behind, "gzip", 100_000)
+    assert refusal.value.field == "Content-Encoding"
+
+
+def test_long_members_are_taken_one_after_the_other():
+    texts = [bytes(1 << 20), random.Random(1).randbytes(300_000), b"x" * 700_000, b""]
+    whole = b"".join(texts)
+    assert inflate(b"".join(map(gzip.compress, texts)), "gzip", len(whole)) == whole
+
+
+def test_a_gzip_bomb_of_many_members_stops_at_the_limit():
+    with pytest.raises(TooLarge):
+        inflate(gzip.compress(bytes(1 << 20)) * 100, "gzip", 10 << 20)
 
 
 def test_a_gzip_bomb_stops_at_the_limit():
