@@ -3,7 +3,8 @@
 Here the books are made to say so. Of what is closed, the records that the log still has are taken out of
 them, to be counted again as they are read again; of the rest, what was stored is lost. How many of
 an hour's events that the log has in part were duplicates is not known by event: there it is the sum
-that is right. Rollups were in the store: they are made anew.
+that is right. Rollups were in the store: they are made anew. Of whose events are lost it is noted until when,
+so that no answer about that time calls itself exact.
 """
 
 from collections import Counter, defaultdict
@@ -17,15 +18,26 @@ from footfall.database import Database
 from footfall.eventlog.port import WORKER, EventLog, StoredRecord
 from footfall.model.record import SEQ_PER_RECORD, decode
 from footfall.state import ledger
-from footfall.state.ledger import LedgerCount, Outcome, closed_positions, hour_of, is_backfilled, received
+from footfall.state.ledger import (
+    HOUR,
+    LedgerCount,
+    Outcome,
+    closed_positions,
+    hour_of,
+    is_backfilled,
+    received,
+)
 from footfall.state.lost import Range, mark_booked
 from footfall.state.rollups import builds
 from footfall.state.tables import (
     dead_letters,
     discarded_letters,
+    events_lost,
+    insert,
     last_stored,
     plans,
     positions,
+    raw_deleted,
     rollup_building,
     rollup_entries,
     rollup_late,
@@ -35,6 +47,7 @@ from footfall.state.tables import (
 from footfall.state.tables import ledger as ledger_table
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
+_AHEAD = 300_000  # ms by which an event may have occurred after it was received
 _CHUNK_RECORDS = 2000
 _CHUNK_BYTES = 4 << 20
 _IN_STORE = (last_stored, rollup_building, rollup_entries, rollup_late, rollup_watermarks, visits_kept)
@@ -127,6 +140,9 @@ def _write(connection: Connection, present: Mapping[int, _Present], counts: _Cou
         # What the log lacks there was stored once, and is lost by the ledger of whose it was.
         mark_booked(connection, shard, holes)
     before, after = _cells(connection), _letters(connection)
+    # Retention's limits, too: only the rollups said what had been before them.
+    deleted = {row.site_id: row.at for row in connection.execute(sa.select(raw_deleted))}
+    until: dict[tuple[str, str], int] = {}
     changes: list[LedgerCount] = []
     lost = 0
     for cell, lines in before.items():
@@ -138,8 +154,23 @@ def _write(connection: Connection, present: Mapping[int, _Present], counts: _Cou
             for outcome, reason in {*lines, *left}
             if (change := left[outcome, reason] - lines.get((outcome, reason), 0))
         ]
+        if left["lost", ""] > lines.get(("lost", ""), 0):
+            key = workspace, site
+            until[key] = max(until.get(key, 0), hour + HOUR + _AHEAD, deleted.get(site, 0))
     ledger.add(connection, changes)
+    _note_lost(connection, until)
     return max(lost, 0)
+
+
+def _note_lost(connection: Connection, until: Mapping[tuple[str, str], int]) -> None:
+    """Of what occurred before these times (ms), by workspace and site, some is lost."""
+    known = {(row.workspace_id, row.site_id): row.at for row in connection.execute(sa.select(events_lost))}
+    for (workspace, site), at in until.items():
+        row = insert(connection, events_lost).values(
+            workspace_id=workspace, site_id=site, at=max(at, known.get((workspace, site), 0))
+        )
+        keys = [events_lost.c.workspace_id, events_lost.c.site_id]
+        connection.execute(row.on_conflict_do_update(index_elements=keys, set_={"at": row.excluded.at}))
 
 
 def _left(lines: Mapping[_Line, int], taken: Mapping[_Line, int], letters: int) -> Counter[_Line]:

@@ -211,6 +211,15 @@ raw_deleted = sa.Table(
     sa.Column("received", sa.BigInteger, nullable=False),
 )
 
+# Of these sites events that occurred before `at` (ms) were lost with a store, and what rollups said of them.
+events_lost = sa.Table(
+    "events_lost",
+    METADATA,
+    sa.Column("workspace_id", sa.String(64), primary_key=True),
+    sa.Column("site_id", sa.String(64), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
 # Deletions of raw events, each with what it kept of their visits: a build of the table `visits`. `body`
 # says which events go; it is empty once they are gone.
 visits_kept = sa.Table(

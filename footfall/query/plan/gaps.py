@@ -1,10 +1,10 @@
-"""What an answer lacks because retention deleted it."""
+"""What an answer lacks because retention deleted it, or it was lost with a store."""
 
 from collections.abc import Iterator, Sequence
 
-from footfall.query.language.question import Question
+from footfall.query.language.question import Question, has_behaviour
 from footfall.query.plan.archived_sessions import ArchiveSource, about_visits
-from footfall.query.plan.planner import Cover, RollupSource, deleted_sites
+from footfall.query.plan.planner import Cover, RollupSource, deleted_sites, sites_asked
 from footfall.state.rollups.manifest import Manifest
 from footfall.state.rollups.row_counts import RowCounts
 
@@ -20,16 +20,24 @@ def missing_before(
 
     `stored`: of the question's workspace; `rollup`, `kept`: what the answer comes from beside the events.
     """
-    deleted = deleted_sites(question, manifest, stored)
-    if not deleted:
-        return None
     instead: list[Sequence[Cover]] = []
     if rollup:
         instead.append(rollup.covers)
     if rollup is None or about_visits(question):
         instead.append(kept.covers if kept and kept.whole else ())
-    ends = [at for covers in instead for at in _ends(question, manifest, deleted, covers)]
+    ends = list(_lost(question, manifest))
+    if deleted := deleted_sites(question, manifest, stored):
+        ends += [at for covers in instead for at in _ends(question, manifest, deleted, covers)]
     return max(ends, default=None)
+
+
+def _lost(question: Question, manifest: Manifest) -> Iterator[int]:
+    """Nothing says any more what was lost, whether the site has events since or not."""
+    asked = None if has_behaviour(question.where) else sites_asked(question)
+    for (workspace, site), until in manifest.lost_until.items():
+        mine = workspace == question.workspace_id and (asked is None or site in asked)
+        if mine and until > question.period.start:
+            yield until
 
 
 def _ends(

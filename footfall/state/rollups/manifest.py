@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from footfall.state.tables import (
     dead_letters,
+    events_lost,
     raw_deleted,
     rollup_building,
     rollup_entries,
@@ -55,7 +56,8 @@ class Manifest(Struct, frozen=True):
     that are not, and perhaps some above it. `zones` by site id; of a site without one nothing is
     in the builds. `raw_from` by site id: raw events are complete only from this occurred_at (ms)
     on; absent: all are there. `rollups_from` (ms): builds are complete only from this `at` on.
-    `visits`: what was kept of visits whose events were deleted.
+    `visits`: what was kept of visits whose events were deleted. `lost_until` by workspace and site: of
+    what occurred before (ms) some was lost with a store, events and rollups.
     """
 
     version: int
@@ -66,6 +68,7 @@ class Manifest(Struct, frozen=True):
     raw_from: dict[str, int]
     rollups_from: int = 0
     visits: "tuple[ArchivedSessions, ...]" = ()
+    lost_until: Mapping[tuple[str, str], int] = {}
 
 
 def takeable(manifest: Manifest) -> int:
@@ -155,6 +158,7 @@ def read_manifest(connection: Connection, version: int) -> Manifest:
         {row.site_id: row.at for row in connection.execute(sa.select(raw_deleted))},
         connection.scalar(sa.select(rollups_deleted.c.at)) or 0,
         tuple(archived_sessions(connection)),
+        {(row.workspace_id, row.site_id): row.at for row in connection.execute(sa.select(events_lost))},
     )
 
 

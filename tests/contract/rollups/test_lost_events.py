@@ -2,11 +2,15 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from footfall.errors import Conflict
+from footfall.eventlog import open_log
 from footfall.metrics import RETENTION_HELD
-from footfall.state.ledger import LedgerCount, add, hour_of
+from footfall.rebuild.store import rebuild
+from footfall.settings import Settings
+from footfall.state.ledger import HOUR, LedgerCount, add, hour_of
 from tests.contract.rollups.test_visits import APRIL, Asking
 from tests.contract.sliced import DAY, START
 
@@ -80,3 +84,57 @@ async def test_where_the_rollups_are_gone_as_well_the_ledger_says_what_is_lost(w
     await lose_half(world)
     with pytest.raises(Conflict, match="events of 202603 are lost"):
         await world.rollups.rebuild(202603)
+
+
+# With the whole store, while the log has nothing of it any more
+
+
+async def lose_the_store(world, tmp_path):
+    for name in ("events", "rollups", "visits"):
+        await command(world, f"TRUNCATE TABLE {name}")
+    log = await open_log(Settings(data=tmp_path), shard="none")
+    try:
+        return await rebuild(log, world.database)
+    finally:
+        await log.close()
+
+
+@pytest.mark.parametrize("aged", [False, True])
+async def test_no_answer_about_what_was_lost_with_the_store_is_exact(world, tmp_path, aged):
+    asking = Asking(world)
+    await asking.take(300)
+    stamped = [
+        LedgerCount("acme", event["site_id"], hour_of(event["received_at"]), "received", 1)
+        for event in world.events.values()
+    ]
+    stored = [msgspec.structs.replace(line, outcome="stored") for line in stamped]
+    await world.database.run(lambda connection: add(connection, [*stamped, *stored]))
+    if aged:
+        assert sum(each.events for each in await world.two_nights(asking.retention())) > 0
+        assert (await asking.answer(MARCH))[1].exact
+    await lose_the_store(world, tmp_path / "log")
+    last = max(event["received_at"] for event in world.events.values())
+    for again in (False, True):  # before there is anything new, and after
+        if again:
+            await world.take(world.made(50, last + DAY, last + 2 * DAY), shard=77)
+            await world.rollups.slice_all()
+        _, told = await asking.answer(MARCH)
+        assert not told.exact
+        assert any("are no longer kept" in warning for warning in told.warnings)
+        one = MARCH | {"filters": [["is", "site_id", ["berlin"]]]}
+        assert not (await asking.answer(one))[1].exact
+    one = MARCH | {"filters": [["is", "site_id", ["none"]]]}
+    assert (await asking.answer(one))[1].exact
+    later = {"date_range": ["2026-06-01", "2026-06-30"]}
+    assert (await asking.answer(MARCH | later))[1].exact
+    await lose_the_store(world, tmp_path / "log")  # a second time
+    assert not (await asking.answer(MARCH))[1].exact
+
+
+async def test_what_is_lost_in_one_workspace_is_not_said_in_another(world, tmp_path):
+    hour = hour_of(START)
+    lines = [LedgerCount("other", "berlin", hour, outcome, 3) for outcome in ("received", "stored")]
+    await world.database.run(lambda connection: add(connection, lines))
+    await lose_the_store(world, tmp_path / "log")
+    assert (await world.builds.manifest()).lost_until == {("other", "berlin"): hour + HOUR + 300_000}
+    assert (await Asking(world).answer(MARCH))[1].exact
