@@ -5,11 +5,14 @@ has at most `most` turns at a time, and who has the fewest comes next.
 """
 
 import asyncio
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
 
 from footfall.errors import Retryable, TooMany
 from footfall.runtime.fair import ASKER, Fair
@@ -77,9 +80,32 @@ def per_key(directory: Directory, most: int, patience: float) -> Callable[[ASGIA
     def make(app: ASGIApp) -> ASGIApp:
         async def limited(scope: Scope, receive: Receive, send: Send) -> None:
             key = await authenticate(scope["headers"], directory)
+            if scope["method"] not in ("GET", "HEAD"):  # pyright: ignore[reportGeneralTypeIssues] - routes with sockets do not have this
+                handler = cast("HTTPRouteHandler", scope["route_handler"])
+                receive = await _received(receive, handler.resolve_request_max_body_size() or math.inf)
             async with limiter.turn(key):
                 await app(scope, receive, send)
 
         return limited
 
     return make
+
+
+async def _received(receive: Receive, most: float) -> Receive:
+    """As `receive`, once the body is there, or more of it than the route takes: sending holds no turn.
+
+    What unfinished bodies cost, the server itself bounds (`http/limits.py`).
+    """
+    there: deque[HTTPReceiveMessage] = deque()
+    size = 0
+    while size <= most:
+        message = cast("HTTPReceiveMessage", await receive())
+        there.append(message)
+        if message["type"] != "http.request" or not message["more_body"]:
+            break
+        size += len(message["body"])
+
+    async def again() -> HTTPReceiveMessage:
+        return there.popleft() if there else cast("HTTPReceiveMessage", await receive())
+
+    return cast("Receive", again)

@@ -1,6 +1,7 @@
 """One key, or one workspace, costs the others at most its share of the readers, the queue and the exports."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -33,10 +34,10 @@ class SlowFor(Other):
         self._workspace = workspace
 
     async def query(self, sql, parameters=None, **limits):
-        return await self._store.query(self._sql(sql, parameters), parameters, **concurrency)
+        return await self._store.query(self._sql(sql, parameters), parameters, **limits)
 
     async def arrow(self, sql, parameters=None, **limits):
-        return await self._store.arrow(self._sql(sql, parameters), parameters, **concurrency)
+        return await self._store.arrow(self._sql(sql, parameters), parameters, **limits)
 
     def _sql(self, sql, parameters):
         if parameters and self._workspace in parameters.values():
@@ -100,6 +101,36 @@ async def _busy(store):
 
 async def _idle(store):
     return not await running(store)
+
+
+SLOW = {
+    "questions": ("query_concurrency", "/v1/query", OVERVIEW),
+    "exports": ("export_concurrency", "/v1/export", EXPORT),
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_another_key_of_the_workspace_is_answered_while_one_sends_slowly(acme, what):
+    """As many bodies as there are turns, each half there: the server has asked for the rest of each."""
+    most, slow, path = SLOW[what]
+    tenants = acme.console.tenants
+
+    async def check():
+        secret = (await tenants.create_key(acme.acme, "slow", ["admin"]))[1]
+        async with served(acme.console, acme.key) as client, AsyncExitStack() as stack:
+            for _ in range(getattr(acme.console._parts[-1], most)):
+                reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+                stack.callback(writer.close)
+                writer.write(
+                    b"POST %b HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n"
+                    b"Expect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+                    % (slow.encode(), secret.encode())
+                )
+                assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"
+            answer = await client.get(path)
+            assert answer.status_code == 200, answer.text
+
+    acme.console.run(check())
 
 
 # One queue, of bounded length
