@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from footfall import stamps
 from footfall.errors import Invalid, Misconfigured, Retryable
+from footfall.runtime.presence import is_directory, is_there
 from footfall.runtime.private import make_private
 from footfall.settings import Settings
 from footfall.stamps import FoundPart, Stamp
@@ -116,7 +117,7 @@ def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[P
         listing = judge(_listed(settings), found | {part: fits}, settings.data, new=new, making=part)
     renewed = [each for each in _RENEWABLE if each in _parts(settings) and each not in listing.parts]
     data, aside = settings.data, f"{part}.old-{int(time.time())}"
-    there = (data / part).exists()
+    there = is_there(data / part)
     _move(data, part, aside)
     try:
         yield data / aside if there else None
@@ -158,7 +159,7 @@ def _move(data: Path, old: str, new: str) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if is_directory(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -166,16 +167,26 @@ def _remove(path: Path) -> None:
 
 def examine(settings: Settings) -> str:
     """The id, or "" where there is nothing yet; changes nothing. Raises as `prepare`."""
-    if not settings.data.is_dir():
-        return ""
+    try:
+        if not is_directory(settings.data):
+            return ""
+    except OSError as error:
+        raise _unusable(settings, error) from error
     listed, found = _listed(settings), _found(settings, whole=True)
     judged = judge(listed, found, settings.data)
     return judged.id if listed or any(each.stamp or each.filled for each in found.values()) else ""
 
 
 def exists(settings: Settings) -> bool:
-    """Whether anything was ever kept there."""
-    return any((settings.data / name).exists() for name in (stamps.NAME, *PARTS))
+    """Whether anything was ever kept there. Raises Misconfigured when that cannot be told."""
+    try:
+        return any(is_there(settings.data / name) for name in (stamps.NAME, *PARTS))
+    except OSError as error:
+        raise _unusable(settings, error) from error
+
+
+def _unusable(settings: Settings, error: OSError) -> Misconfigured:
+    return Misconfigured(f"{settings.data} cannot be used: {error.strerror}")
 
 
 def judge(
@@ -326,7 +337,7 @@ def _stamp(settings: Settings, part: str, stamp: Stamp) -> None:
     if part in (LOG, STORE):
         stamps.stamp_directory(path, stamp)
         return
-    if not path.exists() or path.stat().st_size == 0:
+    if not is_there(path) or path.stat().st_size == 0:
         (open_metadata if part == META else open_state)(path).dispose()
     stamps.stamp_database(path, stamp)
 

@@ -23,6 +23,7 @@ from footfall.errors import Misconfigured, Retryable
 from footfall.eventlog.port import WORKER
 from footfall.eventlog.sqlite.files import list_shards
 from footfall.runtime.consumer_offsets import Consumers
+from footfall.runtime.presence import is_directory, names_in
 
 NAME = "installation"
 """Of the file that bears a directory's stamp."""
@@ -145,7 +146,10 @@ def look_at_store(directory: Path) -> FoundPart:
     """The store is `filled` when it has events."""
     found = _look_at_directory(directory)
     events = directory / "data" / "footfall" / "events"
-    filled = events.is_dir() and any(_PART.fullmatch(name) for name in os.listdir(events))  # noqa: PTH208 -- names are all it needs
+    try:
+        filled = any(_PART.fullmatch(name) for name in names_in(events))
+    except OSError as error:
+        raise Misconfigured(f"{directory} cannot be used: {error.strerror}") from error
     return found._replace(filled=filled, offsets=committed_offsets(directory))
 
 
@@ -183,7 +187,11 @@ def _look_at_directory(directory: Path) -> FoundPart:
     except msgspec.DecodeError:  # it is no more than a witness, and is written again
         return FoundPart()
     except (FileNotFoundError, NotADirectoryError):
-        return FoundPart() if directory.is_dir() and any(directory.iterdir()) else MISSING
+        pass
+    except OSError as error:
+        raise Misconfigured(f"{directory} cannot be used: {error.strerror}") from error
+    try:
+        return FoundPart() if is_directory(directory) and names_in(directory) else MISSING
     except OSError as error:
         raise Misconfigured(f"{directory} cannot be used: {error.strerror}") from error
 

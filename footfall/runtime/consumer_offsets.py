@@ -8,7 +8,6 @@ retention: after a power failure an older or unreadable one keeps records longer
 consumer's next commit.
 """
 
-import os
 import re
 import shutil
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 from zlib import crc32
 
 from footfall.errors import Invalid
+from footfall.runtime.presence import is_there, names_in
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SHARD = re.compile(r"[0-9a-f]{16}")
@@ -31,7 +31,7 @@ class Consumers:
         """Remember `upto`; a smaller number than before changes nothing."""
         path = self._path(consumer) / f"{shard:016x}"
         if upto <= _read(path):
-            if path.exists():
+            if is_there(path):
                 return
             upto = -1  # nothing yet, but the consumer is known from now on
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -45,8 +45,9 @@ class Consumers:
 
     def all_committed(self, consumer: str) -> dict[int, int]:
         """By shard what `committed` says, of those where the consumer has committed something."""
-        paths = [path for path in self._path(consumer).glob("*") if _SHARD.fullmatch(path.name)]
-        found = {int(path.name, 16): _read(path) for path in paths}
+        directory = self._path(consumer)
+        names = [name for name in names_in(directory) if _SHARD.fullmatch(name)]
+        found = {int(name, 16): _read(directory / name) for name in names}
         return {shard: offset for shard, offset in found.items() if offset >= 0}
 
     def released(self, shard: int) -> int:
@@ -55,15 +56,11 @@ class Consumers:
         A log whose consumer has not started yet looks like one that nobody reads, so
         without a consumer nothing is ever released.
         """
-        try:
-            names = os.listdir(self._root)  # noqa: PTH208 - only names are needed
-        except FileNotFoundError:
-            return -1
-        return min((_read(self._root / name / f"{shard:016x}") for name in names), default=-1)
+        return min(self._of(shard), default=-1)
 
     def highest(self, shard: int) -> int:
         """The largest offset any consumer has committed, or -1."""
-        return max((_read(path) for path in self._root.glob(f"*/{shard:016x}")), default=-1)
+        return max(self._of(shard), default=-1)
 
     def drop(self, consumer: str) -> None:
         """Forget the consumer. Raises OSError."""
@@ -74,6 +71,10 @@ class Consumers:
         """Remove what was committed of a shard that is gone for good."""
         for path in self._root.glob(f"*/{shard:016x}"):
             path.unlink(missing_ok=True)
+
+    def _of(self, shard: int) -> list[int]:
+        """What each consumer has committed."""
+        return [_read(self._root / name / f"{shard:016x}") for name in names_in(self._root)]
 
     def _path(self, consumer: str) -> Path:
         if not _NAME.fullmatch(consumer):
@@ -89,7 +90,7 @@ def _read(path: Path) -> int:
         digits, _, checksum = path.read_text().partition(" ")
         # Without a checksum: of an older version.
         return int(digits) if checksum in {"", _checksum(digits)} else -1
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return -1
 
 

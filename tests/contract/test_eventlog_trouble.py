@@ -168,6 +168,31 @@ async def test_what_is_held_is_not_now_and_then_as_before(log, filled, breaker, 
     assert [stored.data for stored in await read_all(log, filled)] == [body(n) for n in range(COUNT)]
 
 
+async def test_a_piece_that_cannot_be_looked_at_is_not_one_that_is_gone(settings, log, filled):
+    """A loop of links answers a look with an error that `Path.exists` takes for "no"."""
+    for segment in (breaker := SqliteBreaker(settings.data)).segments[:2]:
+        aside = segment.rename(segment.with_suffix(".aside"))
+        segment.symlink_to(segment)
+        with pytest.raises(Retryable):
+            await read_all(log, filled)
+        segment.unlink()
+        aside.rename(segment)
+    breaker.lose(0)
+    assert len(await read_all(log, filled)) < COUNT, "while this one is gone"
+
+
+async def test_a_position_that_cannot_be_looked_at_is_not_set_back(settings, log, filled):
+    await log.commit(WORKER, filled, 9)
+    consumer = settings.data / "log" / "consumers" / WORKER
+    aside = consumer.rename(consumer.with_suffix(".aside"))
+    consumer.symlink_to(consumer)
+    with pytest.raises(Retryable):
+        await log.commit(WORKER, filled, 5)
+    consumer.unlink()
+    aside.rename(consumer)
+    assert (await log.backlog(WORKER)).records == COUNT - 10
+
+
 async def test_what_is_before_something_held_is_delivered_first(log, filled, breaker):
     with breaker.hold(1):
         stored = await log.read(filled, -1, ALL, ALL)

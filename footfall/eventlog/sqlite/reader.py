@@ -22,6 +22,7 @@ from footfall.eventlog.sqlite.files import (
 )
 from footfall.eventlog.sqlite.salvage import Salvage
 from footfall.metrics import LOG_DAMAGED
+from footfall.runtime.presence import is_there
 
 _READ = "SELECT last, data FROM blocks WHERE last > ? AND last < ? ORDER BY last"
 _LAST = "SELECT last, data FROM blocks WHERE last < ? ORDER BY last DESC LIMIT 1"
@@ -224,10 +225,10 @@ class SegmentReader:
         return connection
 
     def _give_up(self, shard: int, segment: Segment, error: BaseException) -> bool:
-        """Whether the pages should be read without SQLite. Raises Retryable for passing trouble."""
+        """Whether the pages should be read without SQLite. Raises Retryable for passing trouble, OSError."""
         if shard in self._open:
             self._open.pop(shard)[1].close()
-        if not segment.path.exists():
+        if not is_there(segment.path):
             return False  # it was removed meanwhile; whether it should have been, the consumer knows
         if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT:
             raise Retryable(f"log segment {segment.path.name} cannot be read now: {error}") from error

@@ -24,6 +24,7 @@ from footfall.eventlog.sqlite.files import (
 from footfall.eventlog.sqlite.retention import SpaceGuard
 from footfall.metrics import LOG_BYTES, LOG_COMMIT_SECONDS, LOG_RECORDS
 from footfall.model.record import count_events
+from footfall.runtime.presence import is_there
 
 _SEGMENT_AGE = 86400.0  # seconds; old records must not wait for a quiet shard to fill a segment
 _RETRY = 0.25  # seconds between attempts to write after a failure
@@ -109,7 +110,7 @@ class Shard:
         self._unsealed = []
         for segment, connection in waiting:
             try:
-                if not segment.path.exists():  # retention was here
+                if not is_there(segment.path):  # retention was here
                     if connection is not None:
                         connection.close()
                     continue

@@ -21,6 +21,7 @@ import structlog
 
 from footfall.errors import FootfallError, StoreDown
 from footfall.runtime.damage import PARTS
+from footfall.runtime.presence import names_in
 
 log = structlog.get_logger(__name__)
 
@@ -191,10 +192,11 @@ class Parts:
 
 def _texts_are_whole(part: Path) -> bool:
     """Of those small files that no checksum covers."""
-    if any(file.stat().st_size == 0 for file in part.glob("*.txt")):
+    texts = [name for name in names_in(part) if name.endswith(".txt")]
+    if any((part / name).stat().st_size == 0 for name in texts):
         return False
     columns = part / _COLUMNS
-    return not columns.exists() or _lists_all_columns(columns.read_text(encoding="utf-8"))
+    return _COLUMNS not in texts or _lists_all_columns(columns.read_text(encoding="utf-8"))
 
 
 def _lists_all_columns(text: str) -> bool:
