@@ -14,6 +14,8 @@ from footfall.enrich.text import clean
 
 MAX_HOST = 253
 
+_LONG = 500  # a URL whose host is not remembered
+
 _HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|\[[0-9a-f:.]+\]")
 _FAMILIES = (
     # mail.example.com, us.mg4.mail.yahoo.com, webmail.example.org
@@ -63,9 +65,13 @@ def parse_referrer(referrer: str, page_url: str, utm_source: str, utm_medium: st
     return Source("", "direct")
 
 
-@lru_cache(maxsize=10_000)
 def host_of(url: str) -> str:
     """Host of a URL (or of "example.com/path"), lower case, without port and "www."; "" if there is none."""
+    return _host_of(url) if len(url) <= _LONG else _host_of.__wrapped__(url)
+
+
+@lru_cache(maxsize=10_000)
+def _host_of(url: str) -> str:
     scheme, found, rest = url.partition("://")
     if not found:
         rest = scheme.removeprefix("//")
