@@ -29,6 +29,8 @@ _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
 _STEADY = 10.0  # a child that ran this long starts again without delay
 
+_SECRETS = ("FOOTFALL_ADMIN_KEY", "FOOTFALL_KEY")  # of the first start, and of commands: no role needs them
+
 MISCONFIGURED = 2
 """The exit status of a role that cannot run as it is set up: starting it again would not help."""
 
@@ -115,6 +117,7 @@ class Supervisor:
             "--lifeline",
             str(lifeline),
             stdin=asyncio.subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name.upper() not in _SECRETS},
             pass_fds=(lifeline, *self._inherit),
             start_new_session=True,
         )

@@ -28,7 +28,7 @@ class Verdict:
     acknowledged: int = 0
     lost: int = 0
     duplicated: int = 0
-    balanced: bool | None = None  # None: there is no ledger yet
+    balanced: bool | None = None  # None: no ledger takes part
     slowest_restart: float = 0.0  # seconds
     notes: list[str] = field(default_factory=list[str])
     problems: list[str] = field(default_factory=list[str])

@@ -25,7 +25,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
             f"{verdict.acknowledged:,}",
             f"{verdict.lost:,}",
             f"{verdict.duplicated:,}",
-            {True: "yes", False: "NO", None: "no ledger yet"}[verdict.balanced],
+            {True: "yes", False: "NO", None: ""}[verdict.balanced],
             f"{verdict.slowest_restart:.1f} s" if verdict.slowest_restart else "",
             "; ".join([*(f"FAILED: {problem}" for problem in verdict.problems), *verdict.notes]),
         )
