@@ -1,5 +1,5 @@
 # Few targets. Each one makes .venv and syncs it from the lock first: nothing needs a step before it.
-.PHONY: demo test check bench serve sync faults
+.PHONY: demo test check docs bench serve sync faults
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -14,7 +14,8 @@ help:
 	@echo "make demo    real clicks in, numbers out, then keeps serving (ONCE=1 stops)"
 	@echo "make test    every test"
 	@echo "make faults  200 rounds of kills and every injected error (ARGS='--rounds 20 --seed 7')"
-	@echo "make check   format, lint, types, imports"
+	@echo "make check   format, lint, types, imports, generated blocks of the docs"
+	@echo "make docs    write those blocks anew"
 	@echo "make bench   the benchmarks (ONLY=drain for one)"
 	@echo "make serve   Footfall on the data directory .serve-data"
 	@echo "make sync    create or update .venv from the lock"
@@ -46,6 +47,10 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/python -m docs.generate --check
+
+docs: $(STAMP)
+	$(BIN)/python -m docs.generate
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ONLY)

@@ -8,6 +8,7 @@ Nothing else in Footfall reads the environment or a configuration file.
 import difflib
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -31,7 +32,11 @@ from pydantic_settings import (
 from footfall.errors import Misconfigured
 from footfall.units import DAY, FOREVER, parse_size, parse_time, spell_size, spell_time
 
-_CENTURY = 36_500 * DAY
+CENTURY = 36_500 * DAY
+"""The longest time that can be set, in seconds."""
+
+LARGEST = 1 << 50
+"""The largest size that can be set, in bytes."""
 
 
 def _networks(value: object) -> object:
@@ -59,34 +64,50 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
-def _time(least: float, most: float = _CENTURY) -> BeforeValidator:
-    """A time of `least` to `most` seconds."""
+@dataclass(frozen=True)
+class TimeRange:
+    """Reads a time: text with its unit, or seconds. Both ends are allowed."""
 
-    def read(value: object) -> float:
+    least: float
+    most: float
+
+    def __call__(self, value: object) -> float:
+        """The time in seconds. Raises ValueError, which says what is allowed."""
         seconds = parse_time(value) if isinstance(value, str) else _number(value)
-        if not least <= seconds <= most:
-            raise ValueError(f"from {spell_time(least)} to {spell_time(most)} is allowed")
+        if not self.least <= seconds <= self.most:
+            raise ValueError(f"from {spell_time(self.least)} to {spell_time(self.most)} is allowed")
         return seconds
 
-    return BeforeValidator(read)
 
+@dataclass(frozen=True)
+class SizeRange:
+    """Reads a size: text with its unit, or bytes. Both ends are allowed."""
 
-def _size(least: int, most: int = 1 << 50) -> BeforeValidator:
-    """A size of `least` to `most` bytes."""
+    least: int
+    most: int
 
-    def read(value: object) -> int:
+    def __call__(self, value: object) -> int:
+        """The size in bytes. Raises ValueError, which says what is allowed."""
         size = parse_size(value) if isinstance(value, str) else int(_number(value))
-        if not least <= size <= most:
-            raise ValueError(f"from {spell_size(least)} to {spell_size(most)} is allowed")
+        if not self.least <= size <= self.most:
+            raise ValueError(f"from {spell_size(self.least)} to {spell_size(self.most)} is allowed")
         return size
 
-    return BeforeValidator(read)
+
+def _time(least: float, most: float = CENTURY) -> BeforeValidator:
+    """A time of `least` to `most` seconds."""
+    return BeforeValidator(TimeRange(least, most))
 
 
-def _retention(value: object, info: ValidationInfo) -> float:
+def _size(least: int, most: int = LARGEST) -> BeforeValidator:
+    """A size of `least` to `most` bytes."""
+    return BeforeValidator(SizeRange(least, most))
+
+
+def read_retention(value: object, info: ValidationInfo) -> float:
     """How long something is kept: at least a day, unless `short_retention` says otherwise."""
     seconds = parse_time(value, long=True) if isinstance(value, str) else _number(value)
-    if seconds < 0 or not (seconds <= _CENTURY or seconds == FOREVER):
+    if seconds < 0 or not (seconds <= CENTURY or seconds == FOREVER):
         raise ValueError('from 1d to 100y is allowed, or "forever"')
     if seconds < DAY and not info.data.get("short_retention"):
         raise ValueError(
@@ -102,7 +123,7 @@ def _number(value: object) -> float:
     raise ValueError("write a number with its unit")
 
 
-Retention = Annotated[float, BeforeValidator(_retention)]
+Retention = Annotated[float, BeforeValidator(read_retention)]
 
 
 class _Toml(TomlConfigSettingsSource):
@@ -141,29 +162,39 @@ class Settings(BaseSettings):
     )
 
     # The door
-    redirect_mode: Literal["durable", "async"] = "durable"
+    redirect_mode: Literal["durable", "async"] = Field(
+        default="durable",
+        description="Whether a redirect waits for the log to take its click (redirect_cap at most), or "
+        "not at all.",
+    )
     redirect_cap: Annotated[float, _time(0.001, 1)] = Field(
         default=0.025, description="Longest wait of a redirect for the log."
     )
     click_memory: Annotated[int, _size(16 << 20)] = Field(
-        default=256 << 20, description="Memory for clicks that wait for the log, about."
+        default=256 << 20,
+        description="Memory for clicks that wait for the log, about; beyond it clicks are lost.",
     )
-    max_events: int = Field(default=1000, ge=1, le=4096)
-    max_body: Annotated[int, _size(1024)] = 1 << 20
+    max_events: int = Field(default=1000, ge=1, le=4096, description="Events in one request, at most.")
+    max_body: Annotated[int, _size(1024)] = Field(
+        default=1 << 20, description="Largest body of a request, as it is sent."
+    )
     max_inflated: Annotated[int, _size(1024)] = Field(
         default=10 << 20, description="What a compressed body may inflate to."
     )
     max_inflated_public: Annotated[int, _size(1024)] = Field(
-        default=1 << 20, description="The same without a key: anybody may send it."
+        default=1 << 20,
+        description="What a compressed body without a key may inflate to: anybody may send one.",
     )
     max_event: Annotated[int, _size(1024)] = Field(
         default=64 << 10, description="Largest single event, encoded."
     )
     max_past: Annotated[float, _time(0)] = Field(
-        default=7 * DAY, description="Older events become received_at (keys with import excepted)."
+        default=7 * DAY,
+        description="Of events that occurred longer ago, occurred_at becomes received_at, unless the key "
+        "has the scope admin.",
     )
     max_future: Annotated[float, _time(0)] = Field(
-        default=300, description="Events further ahead become received_at."
+        default=300, description="Of events further in the future, occurred_at becomes received_at."
     )
     connections: int = Field(
         default=10_000,
@@ -174,7 +205,7 @@ class Settings(BaseSettings):
     address_connections: int = Field(
         default=1000,
         ge=8,
-        description="The same of one client address (IPv6: /64); trusted_proxies are not limited.",
+        description="Connections of one client address (IPv6: /64); trusted_proxies are not limited.",
     )
     request_memory: Annotated[int, _size(1 << 20)] = Field(
         default=48 << 20,
@@ -183,7 +214,8 @@ class Settings(BaseSettings):
     )
     cache_links: int = Field(default=100_000, ge=1, description="Links kept in memory at a door.")
     cache_memory: Annotated[int, _size(1 << 20)] = Field(
-        default=128 << 20, description="Memory for them, about: fewer are kept if their targets are long."
+        default=128 << 20,
+        description="Memory for cached links, about: fewer are kept if their targets are long.",
     )
     geo_database: Path | None = Field(
         default=None, description="A MaxMind or DB-IP mmdb; default: the CC0 country data of the package."
@@ -199,30 +231,40 @@ class Settings(BaseSettings):
     )
 
     # The log
-    log: Literal["sqlite", "memory"] = "sqlite"
+    log: Literal["sqlite", "memory"] = Field(
+        default="sqlite", description="Where the log is; memory is for tests and loses all at a stop."
+    )
     log_segment: Annotated[int, _size(1 << 16)] = Field(
         default=256 << 20, description="A segment is closed at this size."
     )
     log_max: Annotated[int, _size(1 << 20)] = Field(
-        default=64 << 30, description="The log refuses records above this size."
+        default=64 << 30, description="Size of the whole log at which it takes no more: see overflow."
     )
     overflow: Literal["refuse", "drop_oldest"] = Field(
         default="refuse",
         description="At log_max: answer 503, or drop the oldest events that are not stored (and count them).",
     )
-    log_retention: Retention = Field(default=7 * DAY, description="How long stored records are kept.")
+    log_retention: Retention = Field(
+        default=7 * DAY, description="How long the log keeps records that are stored."
+    )
 
     # The worker and the store
-    store: Literal["chdb"] = "chdb"
+    store: Literal["chdb"] = Field(default="chdb", description="Where events are stored.")
     store_memory: Annotated[int, _size(256 << 20)] = Field(
         default=2 << 30, description="Memory the embedded engine may use."
     )
-    batch_rows: int = Field(default=50_000, ge=1, le=1_000_000)
-    batch_bytes: Annotated[int, _size(1 << 16)] = 64 << 20
+    batch_rows: int = Field(
+        default=50_000, ge=1, le=1_000_000, description="A batch is inserted at this number of events."
+    )
+    batch_bytes: Annotated[int, _size(1 << 16)] = Field(
+        default=64 << 20, description="A batch is inserted when its records have this size."
+    )
     batch_age: Annotated[float, _time(0.001, 60)] = Field(
         default=1.0, description="A batch is inserted at this age."
     )
-    session_timeout: Annotated[float, _time(0.001)] = 1800
+    session_timeout: Annotated[float, _time(0.001)] = Field(
+        default=1800, description="A visit ends after this time without an event."
+    )
     session_memory: int = Field(
         default=1_000_000, ge=1000, description="Visitors whose last session is remembered."
     )
@@ -230,7 +272,7 @@ class Settings(BaseSettings):
         default=10_000_000, ge=100_000, description="Client ids remembered, by which resends are recognised."
     )
     recent_ids_window: Annotated[float, _time(0.001)] = Field(
-        default=DAY, description="How long they are remembered at most."
+        default=DAY, description="How long client ids are remembered, at most."
     )
     dead_letter_share: float = Field(
         default=0.2,
@@ -258,7 +300,9 @@ class Settings(BaseSettings):
     query_concurrency: int = Field(
         default=3, ge=1, description="Questions of one workspace answered at once; others wait, then get 429."
     )
-    export_concurrency: int = Field(default=2, ge=1, description="The same of exports.")
+    export_concurrency: int = Field(
+        default=2, ge=1, description="Exports of one workspace answered at once; others wait, then get 429."
+    )
     query_cache: int = Field(default=500, ge=0, description="Answers that are remembered.")
     slice_rows: int = Field(
         default=1_000_000,
@@ -286,7 +330,9 @@ class Settings(BaseSettings):
     )
     alert_dead_letters: int = Field(default=0, ge=0, description="Dead letters above which to alert.")
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important lines that a process writes to standard error."
+    )
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 -- pydantic's hook: the order of the sources

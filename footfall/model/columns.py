@@ -16,67 +16,144 @@ class Column(NamedTuple):
     `type` is the ClickHouse type without codec, but for JSON, which is kept as text in a String,
     "" for {}. `role` says what it may be used for: `dimension` may be grouped by and filtered on;
     `id` filtered on; `private` is never shown to a reader; `position` is the event's place in the log.
+    `meaning` is what the documentation says, with the unit, and with the value that stands for unknown.
     """
 
     name: str
     type: str
     role: Role
+    meaning: str
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("event_id", "UUID", "id"),
-    Column("event_type", "LowCardinality(String)", "dimension"),
-    Column("event_version", "UInt16", "dimension"),
-    Column("occurred_at", "DateTime64(3, 'UTC')", "time"),
-    # What the client claimed, where it was clamped to received_at; else 1970-01-01.
-    Column("occurred_at_original", "DateTime64(3, 'UTC')", "time"),
-    Column("received_at", "DateTime64(3, 'UTC')", "time"),
-    Column("source", "LowCardinality(String)", "dimension"),
-    Column("workspace_id", "LowCardinality(String)", "private"),
-    Column("site_id", "LowCardinality(String)", "dimension"),
-    Column("link_id", "LowCardinality(String)", "dimension"),
-    Column("short_code", "LowCardinality(String)", "dimension"),
-    Column("destination_url", "LowCardinality(String)", "dimension"),
-    Column("variant", "LowCardinality(String)", "dimension"),
-    # The click that led here; the nil UUID when there was none.
-    Column("via_click_id", "UUID", "id"),
-    # 0 = unknown, and then left out of the count of visitors.
-    Column("visitor_id", "UInt64", "id"),
-    Column("device_hash", "UInt64", "private"),
-    Column("session_id", "UInt64", "id"),
-    Column("page_url", "String", "dimension"),
-    Column("page_path", "LowCardinality(String)", "dimension"),
-    Column("referrer", "String", "dimension"),
-    Column("referrer_host", "LowCardinality(String)", "dimension"),
-    Column("channel", "LowCardinality(String)", "dimension"),
-    Column("country_code", "LowCardinality(String)", "dimension"),
-    Column("region", "LowCardinality(String)", "dimension"),
-    Column("city", "LowCardinality(String)", "dimension"),
+    Column("event_id", "UUID", "id", "Id of the event: the client's, else made at the door."),
+    Column("event_type", "LowCardinality(String)", "dimension", "`click`, `page_view`, or any other name."),
+    Column(
+        "event_version",
+        "UInt16",
+        "dimension",
+        "Version of the event type's properties; 1 unless the client says otherwise.",
+    ),
+    Column("occurred_at", "DateTime64(3, 'UTC')", "time", "When it happened."),
+    Column(
+        "occurred_at_original",
+        "DateTime64(3, 'UTC')",
+        "time",
+        "What the client claimed, where `occurred_at` was set to `received_at`; else 1970-01-01.",
+    ),
+    Column("received_at", "DateTime64(3, 'UTC')", "time", "When the door received it."),
+    Column(
+        "source",
+        "LowCardinality(String)",
+        "dimension",
+        "How it came: `api`, `beacon`, `redirect`, `pixel`, or `import:` and the format.",
+    ),
+    Column("workspace_id", "LowCardinality(String)", "private", "The workspace it belongs to."),
+    Column("site_id", "LowCardinality(String)", "dimension", "The site; empty for links of no site."),
+    Column("link_id", "LowCardinality(String)", "dimension", "The short link."),
+    Column(
+        "short_code", "LowCardinality(String)", "dimension", "Code of the short link, as it was asked for."
+    ),
+    Column("destination_url", "LowCardinality(String)", "dimension", "Where the link led."),
+    Column("variant", "LowCardinality(String)", "dimension", "The variant of a test that the visitor saw."),
+    Column("via_click_id", "UUID", "id", "The click that led here; the nil UUID when there was none."),
+    Column(
+        "visitor_id",
+        "UInt64",
+        "id",
+        "Hash of the client's own visitor id, else `device_hash`; 0 when unknown, and then not counted.",
+    ),
+    Column(
+        "device_hash", "UInt64", "private", "Keyed hash of address and user agent, under the salt of the day."
+    ),
+    Column("session_id", "UInt64", "id", "The visit; 0 when unknown."),
+    Column("page_url", "String", "dimension", "The page, as it was sent."),
+    Column("page_path", "LowCardinality(String)", "dimension", "Path of `page_url`."),
+    Column("referrer", "String", "dimension", "The page that led here."),
+    Column("referrer_host", "LowCardinality(String)", "dimension", "Host of `referrer`, without `www.`."),
+    Column(
+        "channel",
+        "LowCardinality(String)",
+        "dimension",
+        "Kind of referrer: `search`, `social`, `ai`, `email`, `internal`, `direct` or `other`.",
+    ),
+    Column(
+        "country_code", "LowCardinality(String)", "dimension", "Country of the address, ISO 3166-1 alpha-2."
+    ),
+    Column(
+        "region",
+        "LowCardinality(String)",
+        "dimension",
+        "Region of the address, where `geo_database` knows it.",
+    ),
+    Column(
+        "city", "LowCardinality(String)", "dimension", "City of the address, where `geo_database` knows it."
+    ),
     # NaN when unknown (a Nullable column would cost a second file).
-    Column("latitude", "Float32", "measure"),
-    Column("longitude", "Float32", "measure"),
-    Column("timezone", "LowCardinality(String)", "dimension"),
-    Column("asn", "UInt32", "dimension"),
-    Column("device_type", "LowCardinality(String)", "dimension"),
-    Column("browser", "LowCardinality(String)", "dimension"),
-    Column("browser_version", "LowCardinality(String)", "dimension"),
-    Column("os", "LowCardinality(String)", "dimension"),
-    Column("os_version", "LowCardinality(String)", "dimension"),
-    Column("user_agent", "LowCardinality(String)", "dimension"),
-    Column("language", "LowCardinality(String)", "dimension"),
-    Column("is_bot", "Bool", "dimension"),
-    Column("bot_name", "LowCardinality(String)", "dimension"),
-    Column("bot_category", "LowCardinality(String)", "dimension"),
-    Column("utm_source", "LowCardinality(String)", "dimension"),
-    Column("utm_medium", "LowCardinality(String)", "dimension"),
-    Column("utm_campaign", "LowCardinality(String)", "dimension"),
-    Column("utm_term", "LowCardinality(String)", "dimension"),
-    Column("utm_content", "LowCardinality(String)", "dimension"),
-    # How many events this one stands for, where a client sampled; 1 otherwise.
-    Column("sample_weight", "Float32", "measure"),
-    Column("properties", "JSON", "measure"),
-    Column("shard", "UInt64", "position"),
-    Column("seq", "UInt64", "position"),
+    Column(
+        "latitude", "Float32", "measure", "Degrees north, where `geo_database` knows them; NaN when unknown."
+    ),
+    Column(
+        "longitude", "Float32", "measure", "Degrees east, where `geo_database` knows them; NaN when unknown."
+    ),
+    Column("timezone", "LowCardinality(String)", "dimension", "IANA time zone of the visitor."),
+    Column("asn", "UInt32", "dimension", "Number of the network (autonomous system); 0 when unknown."),
+    Column(
+        "device_type",
+        "LowCardinality(String)",
+        "dimension",
+        "`desktop`, `mobile`, `tablet`, `tv` or `other`.",
+    ),
+    Column("browser", "LowCardinality(String)", "dimension", "Name of the browser."),
+    Column("browser_version", "LowCardinality(String)", "dimension", "Major version of the browser."),
+    Column("os", "LowCardinality(String)", "dimension", "Name of the operating system."),
+    Column("os_version", "LowCardinality(String)", "dimension", "Version of the operating system."),
+    Column("user_agent", "LowCardinality(String)", "dimension", "The `User-Agent` header."),
+    Column("language", "LowCardinality(String)", "dimension", "First language that the client prefers."),
+    Column("is_bot", "Bool", "dimension", "Whether the user agent is a bot's."),
+    Column("bot_name", "LowCardinality(String)", "dimension", "Name of the bot, where it is known."),
+    Column(
+        "bot_category",
+        "LowCardinality(String)",
+        "dimension",
+        "Kind of bot; `other` where only the general pattern knew it.",
+    ),
+    Column(
+        "utm_source",
+        "LowCardinality(String)",
+        "dimension",
+        "`utm_source` of the page, or of the link's target.",
+    ),
+    Column(
+        "utm_medium",
+        "LowCardinality(String)",
+        "dimension",
+        "`utm_medium` of the page, or of the link's target.",
+    ),
+    Column(
+        "utm_campaign",
+        "LowCardinality(String)",
+        "dimension",
+        "`utm_campaign` of the page, or of the link's target.",
+    ),
+    Column(
+        "utm_term", "LowCardinality(String)", "dimension", "`utm_term` of the page, or of the link's target."
+    ),
+    Column(
+        "utm_content",
+        "LowCardinality(String)",
+        "dimension",
+        "`utm_content` of the page, or of the link's target.",
+    ),
+    Column(
+        "sample_weight",
+        "Float32",
+        "measure",
+        "How many events this one stands for, where a client sampled; else 1.",
+    ),
+    Column("properties", "JSON", "measure", "All else that the client says about it: a JSON object."),
+    Column("shard", "UInt64", "position", "Shard of the log that holds its record."),
+    Column("seq", "UInt64", "position", "Its position in the shard."),
 )
 
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}

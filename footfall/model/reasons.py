@@ -1,37 +1,67 @@
-"""Why an event or a request was refused: a closed list, counted by reason in the ledger."""
+"""Why an event or a request was refused or lost: a closed list, counted by reason in the ledger."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """The first concern whole requests, the rest single events."""
+    """What senders and the ledger see: up to RATE_LIMITED of whole requests, then of single events."""
 
-    UNREADABLE = "unreadable"  # no JSON, no gzip, or broken off
-    TOO_LARGE = "too_large"  # body, inflated body, or too many events
-    NO_KEY = "no_key"  # neither a key nor a site
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too_large"
+    NO_KEY = "no_key"
     UNKNOWN_KEY = "unknown_key"
     UNKNOWN_SITE = "unknown_site"
-    FORBIDDEN = "forbidden"  # the key may not write, or not to this site
-    ORIGIN = "origin"  # the site does not list this origin
+    FORBIDDEN = "forbidden"
+    ORIGIN = "origin"
     RATE_LIMITED = "rate_limited"
-    DUPLICATE = "duplicate"  # the id stood in the same request already
-    LOG_FULL = "log_full"  # answered with 503; the client keeps the events
-    OVERFLOW = "overflow"  # acknowledged, and dropped from a full log: only with overflow = "drop_oldest"
-    CLICK_UNLOGGED = "click_unlogged"  # lost: the log did not take it while there was memory and time
-    CLICK_TOO_LARGE = "click_too_large"  # lost: no record of the log could hold it
-    CLICK_STOPPED = "click_stopped"  # as CLICK_UNLOGGED, booked after the door had ended: not in the log
-    NOT_AN_EVENT = "not_an_event"  # not a JSON object
+    DUPLICATE = "duplicate"
+    LOG_FULL = "log_full"
+    OVERFLOW = "overflow"
+    CLICK_UNLOGGED = "click_unlogged"
+    CLICK_TOO_LARGE = "click_too_large"
+    CLICK_STOPPED = "click_stopped"
+    NOT_AN_EVENT = "not_an_event"
     MISSING_EVENT_TYPE = "missing_event_type"
     INVALID_FIELD = "invalid_field"
     INVALID_PROPERTY = "invalid_property"
     EVENT_TOO_LARGE = "event_too_large"
-    HEARTBEAT = "heartbeat"  # a line of an imported file that is no event
-    BAD_LINE = "bad_line"  # a line of an imported file that cannot be read
-    PERHAPS_IMPORTED = "perhaps_imported"  # beside lines that were, of a time whose events are deleted by age
-    METHOD = "method"  # a line of an access log: not a GET
-    STATUS = "status"  # a line of an access log: an error, or a redirect by no link of ours
-    ASSET = "asset"  # a line of an access log: an image, a style, a download
+    HEARTBEAT = "heartbeat"
+    BAD_LINE = "bad_line"
+    PERHAPS_IMPORTED = "perhaps_imported"
+    METHOD = "method"
+    STATUS = "status"
+    ASSET = "asset"
 
+
+MEANINGS: Mapping[Reason, str] = {
+    Reason.UNREADABLE: "The body is no JSON, no gzip, or is broken off.",
+    Reason.TOO_LARGE: "The body, the inflated body, or the number of events is too large.",
+    Reason.NO_KEY: "There is neither a key nor a site.",
+    Reason.UNKNOWN_KEY: "Nobody knows the key, or it was revoked.",
+    Reason.UNKNOWN_SITE: "There is no such site.",
+    Reason.FORBIDDEN: "The key may not write, or not to this site; without a key: not this field.",
+    Reason.ORIGIN: "The site does not list the origin of the page.",
+    Reason.RATE_LIMITED: "Too many requests; send them again after `Retry-After` seconds.",
+    Reason.DUPLICATE: "The same id stands in the same request already.",
+    Reason.LOG_FULL: "The log takes no more: answered with 503, and the client keeps the events.",
+    Reason.OVERFLOW: 'Acknowledged, and dropped from a full log; only with `overflow = "drop_oldest"`.',
+    Reason.CLICK_UNLOGGED: "Lost: the log did not take the click while there was memory and time.",
+    Reason.CLICK_TOO_LARGE: "Lost: no record of the log could hold the click.",
+    Reason.CLICK_STOPPED: "As `click_unlogged`, booked after the door had ended; not in the log.",
+    Reason.NOT_AN_EVENT: "The event is not a JSON object.",
+    Reason.MISSING_EVENT_TYPE: "The event has no `event_type`.",
+    Reason.INVALID_FIELD: "A field has a wrong type or value; the verdict names it.",
+    Reason.INVALID_PROPERTY: "A property has a wrong type or value; the verdict names it.",
+    Reason.EVENT_TOO_LARGE: "The event, encoded, is larger than `max_event`.",
+    Reason.HEARTBEAT: "A line of an imported file that is no event.",
+    Reason.BAD_LINE: "A line of an imported file that cannot be read.",
+    Reason.PERHAPS_IMPORTED: "A line that may have been imported before: its events are deleted by age.",
+    Reason.METHOD: "A line of an access log whose method is not `GET`.",
+    Reason.STATUS: "A line of an access log about an error, or a redirect by no link of the workspace.",
+    Reason.ASSET: "A line of an access log about an image, a style or a download.",
+}
+"""What the documentation says of each."""
 
 LOSSES = frozenset({Reason.CLICK_UNLOGGED, Reason.CLICK_TOO_LARGE})
 """Why an event is lost that a tally in the log accounts for."""

@@ -1,6 +1,5 @@
-"""Makes `docs/metrics.md` from the lists: `python -m footfall.api.metrics_page > docs/metrics.md`."""
+"""The blocks of `docs/metrics.md`."""
 
-import sys
 from collections.abc import Iterable
 
 from footfall.model.columns import COLUMNS
@@ -19,25 +18,20 @@ _ERRORS = {
     "time": "None.",
 }
 
-_HEAD = """# Metrics and dimensions
 
-Made from the code's own lists by `python -m footfall.api.metrics_page`; a test keeps it so.
-
-Bots are left out of every metric but `bot_share`, unless the question includes them. Ratios are
-fractions (0.05 is 5 %), durations seconds, money the currency's minor unit. Every metric is
-counted over the events of the range that pass the filters.
-
-Where a number comes from (the events, or rollups of them) changes nothing about it: `meta.source`
-says it, and both are made of the same sums and the same mergeable sets. `meta.exact` is false and
-`meta.error` says by how much as soon as a count of different things in the answer is an estimate.
-
-## Metrics
-"""
+def metrics() -> str:
+    """Every metric: meaning, error, and how other tools count it."""
+    return "\n".join(_about(metric) for metric in METRICS.values())
 
 
-def page() -> str:
-    """The whole page, in Markdown."""
-    return "\n".join([_HEAD, *(_about(metric) for metric in METRICS.values()), *_dimensions(), *_rollups()])
+def dimensions() -> str:
+    """What questions can be grouped by, and filtered on."""
+    return "\n".join(_dimensions())
+
+
+def rollups() -> str:
+    """What rollups answer."""
+    return "\n".join(_rollups())
 
 
 def _about(metric: Metric) -> str:
@@ -53,7 +47,6 @@ def _about(metric: Metric) -> str:
 
 def _dimensions() -> Iterable[str]:
     envelope = [column.name for column in COLUMNS if column.name in KINDS]
-    yield "## Dimensions and filters\n"
     yield "All of these can be grouped by; all but those of the last two lines can be filtered on.\n"
     yield f"- Of the event: {_names(name for name in envelope)}."
     yield f"- Of its properties: {_names(PROPERTY_FIELDS)}, and any other as `property:NAME`."
@@ -69,7 +62,6 @@ def _dimensions() -> Iterable[str]:
 
 
 def _rollups() -> Iterable[str]:
-    yield "## What rollups answer\n"
     yield (
         "A question about these fields together (and site, event type, and bots or not) is answered from "
         "rollups, which are kept longer than events; any other needs the events.\n"
@@ -78,8 +70,11 @@ def _rollups() -> Iterable[str]:
     for cube in CUBES:
         yield f"| {cube.name} | {cube.grain} | {_names(cube.fields) or 'none'} |"
     yield ""
-    yield "## What is kept of visits\n"
-    yield (
+
+
+def session_archive() -> str:
+    """What is kept of visits whose events are deleted."""
+    return (
         f"{_names(name for name in METRICS if METRICS[name].over_sessions)} and the pages of a visit come "
         "from the events. When retention deletes these, it counts their visits first: by site, bots or not "
         "and day of the site's own zone, alone and by one of "
@@ -88,13 +83,9 @@ def _rollups() -> Iterable[str]:
         "are part of say so and are not `exact`. Visitors are kept by "
         f"{_names(PAGE_OF)} only. What these rows do not "
         "answer is said to be missing in `meta.warnings`: other fields or several at once, hours, a filter "
-        "with several values that is not grouped by, days of another zone.\n"
+        "with several values that is not grouped by, days of another zone."
     )
 
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())
