@@ -83,7 +83,7 @@ class Attempt(NamedTuple):
     rows: pa.Table
     names: Sequence[EventId]
     ids: Ids
-    oldest: int  # when the first of them occurred, or was received (ms)
+    oldest: int  # when the first of them occurred, by any of its times, or was received (ms)
 
 
 class Preparer:
@@ -173,9 +173,9 @@ class Preparer:
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is this letter's
                 failed[letter.shard, letter.seq] = type(error).__name__
                 del every[len(good) :]
-            else:
-                good.append(letter)
-                events.append(event)
+                continue
+            good.append(letter)
+            events.append(event)
         rows = {name: [each[name][0] for each in every] for name in every[0]} if every else columns(())
         with self._turn:
             try:
@@ -183,15 +183,14 @@ class Preparer:
             except Exception:  # noqa: BLE001 -- as in prepare
                 failed |= {place: type(error).__name__ for place, error in self._poison(rows)}
                 alive = [(each.shard, each.seq) not in failed for each in good]
-                rows = _pick(rows, np.array(alive, np.bool_))
                 good, events = list(compress(good, alive)), list(compress(events, alive))
+                rows = _pick(rows, np.array(alive, np.bool_))
                 arrow = self._table(rows)
-        names = [
-            EventId(workspace, UUID(bytes=event_id))
-            for workspace, event_id in zip(rows["workspace_id"], rows["event_id"], strict=True)
-        ]
+        of_letters = zip(rows["workspace_id"], rows["event_id"], strict=True)
+        names = [EventId(workspace, UUID(bytes=event_id)) for workspace, event_id in of_letters]
         ids = self._recent.identify(rows["workspace_id"], rows["event_id"], payload_digests(events))
-        oldest = min([*rows["occurred_at"], *rows["received_at"]], default=0)
+        clamped = filter(None, rows["occurred_at_original"])  # another copy may have been stored as it is
+        oldest = min([*rows["occurred_at"], *rows["received_at"], *clamped], default=0)
         return Attempt(good, arrow, names, ids, oldest), failed
 
     def _first_copies(
@@ -203,8 +202,8 @@ class Preparer:
     ) -> FirstCopies:
         """Decide which events are duplicates.
 
-        Ids made at the door are not looked at: they cannot come twice. Those of imported events are
-        made of their lines: of them the index holds the ones under which a dead letter was stored.
+        Ids made at the door are not looked at: they cannot come twice. Those of imported events are made
+        of their lines: of them the index holds those under which a letter was stored.
         """
         keep = np.ones(len(events), np.bool_)
         if any(map(is_backfilled, set(rows["source"]))):

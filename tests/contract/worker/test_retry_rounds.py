@@ -8,6 +8,7 @@ from footfall.errors import Retryable, StoreDown, TooSlow
 from footfall.model.ids import uuid7
 from footfall.worker import dead_letters
 from tests.contract.installation import (
+    NOW,
     Crash,
     crash,
     drain,
@@ -50,6 +51,21 @@ async def test_a_copy_that_was_stored_is_found_long_after_its_id_was_forgotten(w
     fix()
     await retry_all(world)
     await drain(world, recent_ids_window=0.0)
+    assert await world.letters() == []
+    await settled(world, rows=1, received=2, stored=1, duplicate=1)
+
+
+async def test_a_copy_that_was_stored_at_its_own_older_time_is_found(world, fix):
+    """A key that may not say so old a time sent it first: there it counts as of its receipt."""
+    one, old = uuid7(), NOW - 30 * 86_400_000
+    sent = {"occurred_at": NOW, "occurred_at_original": old}
+    await send(world, poison(event_id=one, client_id=True, **sent))
+    await drain(world)
+    await send(world, event(event_id=one, client_id=True, occurred_at=old))
+    await drain(world)
+    fix()
+    await retry_all(world)
+    await drain(world)
     assert await world.letters() == []
     await settled(world, rows=1, received=2, stored=1, duplicate=1)
 
