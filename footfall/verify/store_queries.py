@@ -16,6 +16,7 @@ from footfall.verify.findings import Key, Position
 _MOST_DISTINCT = 4_000_000
 _MOST_LISTED = 1000
 
+_MADE_HERE = "(source IN ('redirect', 'pixel'))"  # the id
 _RANGE = (
     "received_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"
     " AND received_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
@@ -102,13 +103,16 @@ class Rows:
         return found[:_MOST_LISTED]
 
     async def doubled_ids(self, since: int, rows: int) -> list[DoubledId]:
-        """Ids at several positions, at most 1000, of which the last was received from `since` (ms) on."""
+        """Ids at several positions, at most 1000, of which the last was received from `since` (ms) on.
+
+        Those of redirects and pixels the door made: who sends one of them as their own sends another event.
+        """
         found: list[DoubledId] = []
         parts = _parts(rows)
         for part in range(parts):
             where = f"{_RANGE} AND cityHash64(event_id) % {{parts:UInt32}} = {{part:UInt32}}"
             ((count, distinct),) = await self._ask(
-                f"SELECT count(), uniqExact(workspace_id, event_id) FROM events WHERE {where}",
+                f"SELECT count(), uniqExact(workspace_id, event_id, {_MADE_HERE}) FROM events WHERE {where}",
                 parts=parts,
                 part=part,
             )
@@ -117,7 +121,7 @@ class Rows:
             listed = await self._ask(
                 "SELECT workspace_id, any(site_id), toString(event_id),"
                 " arraySort(groupArray(1000)(toUnixTimestamp64Milli(received_at))) AS times"
-                f" FROM events WHERE {where} GROUP BY workspace_id, event_id"
+                f" FROM events WHERE {where} GROUP BY workspace_id, event_id, {_MADE_HERE}"
                 " HAVING uniqExact(shard, seq) > 1 AND times[-1] >= {since:Int64}"
                 f" ORDER BY workspace_id, event_id LIMIT {_MOST_LISTED}",
                 parts=parts,

@@ -44,9 +44,9 @@ class World:
     def shard(self):
         return self.log.shard
 
-    async def append(self, *events, tallies=(), workspace="acme", at=NOW):
+    async def append(self, *events, tallies=(), workspace="acme", at=NOW, source="api"):
         """A record with these events; its offset."""
-        record = Record(1, at, workspace, "api", list(events), [SenderContext()], list(tallies))
+        record = Record(1, at, workspace, source, list(events), [SenderContext()], list(tallies))
         self.clock.time = lambda: at / 1000
         await self.log.append(Entry("key", encode(record)))
         return (await self.log.read(self.shard, -1, 100_000, 1 << 30))[-1].offset

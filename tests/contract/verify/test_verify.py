@@ -300,6 +300,17 @@ async def test_a_resend_after_the_window_is_a_warning(world):
     assert (await world.verify()).errors == 0
 
 
+async def test_the_id_of_a_redirect_that_somebody_sends_as_their_own_is_two_events(world):
+    click = event()
+    await world.append(click, source="redirect")
+    await world.append(event(event_id=click.event_id, client_id=True))
+    await world.take()
+    assert await world.found() == []
+    await world.append(click, source="redirect")
+    await world.take()
+    assert await world.found() == [("error", "doubled_id", "shop", 1, 2)]
+
+
 async def test_the_same_id_in_two_workspaces_is_two_events(world):
     twin = event(client_id=True)
     await world.append(twin)
