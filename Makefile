@@ -1,5 +1,5 @@
 # Few targets. Each one makes .venv and syncs it from the lock first: nothing needs a step before it.
-.PHONY: demo test check docs bench serve sync faults
+.PHONY: demo test check docs release bench serve sync faults
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -16,6 +16,7 @@ help:
 	@echo "make faults  200 rounds of kills and every injected error (ARGS='--rounds 20 --seed 7')"
 	@echo "make check   format, lint, types, imports, generated blocks of the docs"
 	@echo "make docs    write those blocks anew"
+	@echo "make release VERSION=1.2.0    fold changelog.d/ into CHANGELOG.md"
 	@echo "make bench   the benchmarks (ONLY=drain for one)"
 	@echo "make serve   Footfall on the data directory .serve-data"
 	@echo "make sync    create or update .venv from the lock"
@@ -51,6 +52,9 @@ check: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m docs.generate
+
+release: $(STAMP)
+	$(BIN)/python -m docs.generate.changelog $(VERSION)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench $(ONLY)
