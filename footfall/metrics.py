@@ -77,6 +77,9 @@ LOG_LOST = Gauge(
     "footfall_log_lost_events", "Acknowledged events that were booked as gone from the log in the last day."
 )
 DAMAGED = Gauge("footfall_damaged", "1 while a database or a part of the store is known to be damaged.")
+STORE_ROWS_MISSING = Gauge(
+    "footfall_store_rows_missing", "Events that the store had, and had no more when it was opened."
+)
 RECENT_IDS = Gauge("footfall_recent_ids", "Client-supplied ids remembered, by which resends are recognised.")
 RECENT_IDS_WINDOW_SECONDS = Gauge(
     "footfall_recent_ids_window_seconds", "How far back every client-supplied id is remembered."

@@ -122,6 +122,14 @@ CONDITIONS: tuple[Condition, ...] = (
         "a database or a part of the store is damaged; the error lines name it",
     ),
     Condition(
+        "events_missing",
+        "footfall_store_rows_missing",
+        "above",
+        0,
+        "events that were stored were gone when the store was opened, and answers lack them; the error lines"
+        " name the part where it was set aside as broken; only a backup has them",
+    ),
+    Condition(
         "dead_letters",
         "footfall_dead_letters",
         "above",

@@ -375,3 +375,12 @@ def test_when_the_books_are_damaged_under_a_server_it_pauses_with_an_alert_until
 def alerts(server):
     answer = server.console.get("/health/ready")
     return [each["condition"] for each in answer.json().get("alerts", ())]
+
+
+def test_events_that_are_gone_from_the_store_are_an_alert(data):
+    found = [path.parent for path in (data / "store").rglob("data.bin")]
+    events = [part for part in found if "`properties`" in (part / "columns.txt").read_text()]
+    shutil.rmtree(max(events, key=lambda part: int((part / "count.txt").read_text())))
+    with serving(data) as server:
+        until(lambda: "events_missing" in alerts(server))
+        assert "store.rows_missing" in server.output.read_text()

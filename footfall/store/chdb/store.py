@@ -6,6 +6,7 @@ One process per data directory, and one directory per process.
 import asyncio
 import fcntl
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from footfall.runtime.private import make_private
 from footfall.settings import Settings
 from footfall.store import migrate
 from footfall.store.chdb.handles import Handles, open_handles
+from footfall.store.chdb.kept_rows import KeptRows
 from footfall.store.chdb.parts import ActivePart
 from footfall.store.chdb.readers import Readers
 from footfall.store.port import Lane
@@ -33,6 +35,7 @@ from footfall.store.port import Lane
 log = structlog.get_logger(__name__)
 
 _LONGEST_LOOK = 600.0  # seconds, before the sources of what it looks at are gone
+_DELETES = re.compile(r"\s*ALTER\s+TABLE\s+events\b", re.IGNORECASE)
 _LOOK_EVERY = 10.0  # seconds between looks at what merges wrote; their sources are kept for much longer
 
 T = TypeVar("T")
@@ -41,8 +44,9 @@ T = TypeVar("T")
 class ChdbStore:
     """`Store` over chDB, see the port. Made by `open_chdb`; used from one event loop."""
 
-    def __init__(self, handles: Handles, lock: IO[str], query_timeout: float) -> None:
+    def __init__(self, handles: Handles, lock: IO[str], query_timeout: float, kept: KeptRows) -> None:
         self._handles = handles
+        self._kept = kept
         self._lock = lock
         self._writing = asyncio.Lock()
         self._building = asyncio.Lock()  # taken with or without the one above, never before it
@@ -67,6 +71,8 @@ class ChdbStore:
         """Ends with a look at the parts that the statement made."""
         async with self._building:
             self._check_open()
+            if _DELETES.match(sql):
+                await self._deletes((parameters or {}).get("partition"))
             broken = await self._build(sql, parameters)
         if broken:
             async with self._writing:
@@ -115,6 +121,7 @@ class ChdbStore:
         await self._looking.stop()
         async with self._writing, self._building:  # a running insert ends first,
             await self._readers.all_idle()  # and every question
+            await self._note()
             await _to_its_end(self._in_thread(self._handles.close))
         self._threads.shutdown()
         self._lock.close()
@@ -129,8 +136,31 @@ class ChdbStore:
         if broken := await self._with_checker(partial(parts.broken_merges, checker)):
             async with self._writing:
                 await self._take_out(broken)
+        await self._note_if_quiet()
         if PARTS:
             await self._with_checker(partial(PARTS.look_again, partial(parts.is_whole, checker)))
+
+    async def _note_if_quiet(self) -> None:
+        """A build may take long: what was noted before it is true after it, and inserts must not wait."""
+        async with self._writing:
+            if not self._building.locked():
+                async with self._building:
+                    await self._note()
+
+    async def _note(self) -> None:
+        """Note how many rows there are, while nobody inserts or builds."""
+        if self._unsure:
+            return
+        try:
+            await _to_its_end(self._in_thread(self._kept.note, self._handles.checker))
+        except (FootfallError, OSError) as error:
+            log.warning("how many rows the store has cannot be noted", problem=str(error))
+
+    async def _deletes(self, month: str | None) -> None:
+        try:
+            await _to_its_end(self._in_thread(self._kept.deleting, month))
+        except OSError as error:
+            raise StoreDown(f"what is deleted cannot be noted: {error}") from error
 
     async def _with_checker(self, call: Callable[[], T]) -> T:
         looking = self._in_thread(call)
@@ -219,7 +249,12 @@ def _open(settings: Settings) -> ChdbStore:
     try:
         open_files.raise_limit()  # merging wide parts opens thousands
         _without_pandas()
-        return ChdbStore(open_handles(settings, path), lock, settings.query_timeout)
+        kept, handles = KeptRows(path), open_handles(settings, path)
+        try:
+            kept.compare(handles.checker)
+        except FootfallError as error:  # it is asked again before anything is noted
+            log.warning("whether rows are missing cannot be seen now", problem=str(error))
+        return ChdbStore(handles, lock, settings.query_timeout, kept)
     except BaseException:
         lock.close()
         raise
