@@ -125,14 +125,16 @@ class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     scopes: Scopes
+    expires_at: Moment | None = None
 
 
 class KeyView(Struct, frozen=True):
-    """A key without its secret, which is not kept."""
+    """A key without its secret, which is not kept. From `expires_at` on it opens nothing (null: never)."""
 
     id: str
     name: str
     scopes: Sequence[Scope]
+    expires_at: datetime | None
     created_at: datetime
 
 
@@ -179,7 +181,8 @@ def site_view(site: Site) -> SiteView:
 
 def key_view(key: Key) -> KeyView:
     """A key as it is shown."""
-    return KeyView(key.id, key.name, key.scopes, _moment(key.created_at))
+    expires_at = _moment(key.expires_at) if key.expires_at else None
+    return KeyView(key.id, key.name, key.scopes, expires_at, _moment(key.created_at))
 
 
 def listed(views: Sequence[T], total: int, limit: int, offset: int) -> Listed[T]:

@@ -24,7 +24,7 @@ async def authenticate(headers: Iterable[tuple[bytes, bytes]], directory: Direct
         raise Denied(f"the header Authorization cannot be read; {_HOW}")
     key = await directory.key(token.strip().decode("latin-1"))
     if key is None:
-        raise Denied("this key does not exist; it may have been revoked")
+        raise Denied("this key does not exist; it may have been revoked, or have expired")
     return key
 
 

@@ -6,6 +6,7 @@ When the database does not answer, what is cached stays good.
 """
 
 import hmac
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from footfall.runtime.background import Loop
 from footfall.settings import Settings
 from footfall.tenants import rows, tables
 from footfall.tenants.cache import UNKNOWN, Cache, Unknown
-from footfall.tenants.keys import hash_of
+from footfall.tenants.keys import hash_of, with_expiry
 from footfall.tenants.links import links
 from footfall.tenants.links.targets import names_of
 from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Link, Site, Workspace
@@ -103,7 +104,7 @@ class Directory:
         return await self._sites.get_all(name for name in site_ids if len(name) <= _LONGEST_NAME)
 
     async def key(self, token: str) -> Key | None:
-        """The key whose secret is `token`. Raises Retryable.
+        """The key whose secret is `token`, unless it has expired. Raises Retryable.
 
         It is looked up by its hash, whose bytes tell nothing about the secret; the hashes are
         compared in constant time all the same.
@@ -114,6 +115,8 @@ class Directory:
         key = await self._keys.get(digest)
         if key is None:
             return LOCAL_KEY if self._is_local(token) else None
+        if key.expires_at and key.expires_at <= time.time() * 1000:
+            return None
         return key if hmac.compare_digest(key.hash, digest) else None
 
     async def workspace(self, workspace_id: str) -> Workspace | None:
@@ -202,7 +205,8 @@ def _find_sites(connection: Connection, names: Sequence[str]) -> dict[str, Site]
 
 
 def _find_keys(connection: Connection, hashes: Sequence[str]) -> dict[str, _StoredKey]:
-    return rows.find(connection, tables.keys.c.hash, hashes, _StoredKey)
+    found = rows.find(connection, tables.keys.c.hash, hashes, _StoredKey)
+    return {key.hash: key for key in with_expiry(connection, list(found.values()))}
 
 
 def _find_workspaces(connection: Connection, names: Sequence[str]) -> dict[str, Workspace]:

@@ -54,7 +54,7 @@ class Link(Struct, frozen=True):
 class Key(Struct, frozen=True):
     """An API key as it is stored: the secret itself is shown once and kept only as a hash.
 
-    The scope `admin` includes all others.
+    The scope `admin` includes all others. From `expires_at` on it opens nothing (ms; 0 for never).
     """
 
     id: str
@@ -62,6 +62,7 @@ class Key(Struct, frozen=True):
     name: str
     scopes: tuple[Scope, ...]
     created_at: int = 0
+    expires_at: int = 0
 
     def may(self, scope: Scope) -> bool:
         """Whether the key carries `scope`."""

@@ -82,6 +82,14 @@ keys = sa.Table(
     _created_at(),
 )
 
+# Only of keys that expire. A table of its own: databases of older versions have the one above as it is.
+key_expiries = sa.Table(
+    "key_expiries",
+    METADATA,
+    sa.Column("key_id", _ID, sa.ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+)
+
 # How the processes hear of changes: every transaction that changes something adds one to the
 # counter and writes what it changed under the new number. The counter's row is locked until
 # the commit, so the numbers become visible in order.

@@ -200,17 +200,21 @@ class Tenants:
         base = f"https://{link.domain}" if link.domain else self._door_url
         return f"{base}/{link.code}"
 
-    async def create_key(self, workspace_id: str, name: str, scopes: Iterable[str]) -> tuple[Key, str]:
-        """The key and its secret, which is kept nowhere and can never be shown again. Raises Invalid."""
-        return await self._write(keys.create, workspace_id, name, scopes)
+    async def create_key(
+        self, workspace_id: str, name: str, scopes: Iterable[str], *, expires_at: int = 0
+    ) -> tuple[Key, str]:
+        """The key and its secret, which is kept nowhere and can never be shown again.
+
+        `expires_at` in ms, 0 for never. Raises Invalid.
+        """
+        return await self._write(keys.create, workspace_id, name, scopes, expires_at=expires_at)
 
     async def keys(self, workspace_id: str, limit: int = 100, offset: int = 0) -> ListPage[Key]:
-        """Newest first. Raises Invalid."""
-        where = [tables.keys.c.workspace_id == workspace_id]
-        return await self._read(rows.page, tables.keys, Key, where, limit, offset)
+        """Newest first, those that have expired among them. Raises Invalid."""
+        return await self._read(keys.page, workspace_id, limit, offset)
 
     async def delete_key(self, workspace_id: str, key_id: str) -> None:
-        """Revoke it. Raises NotFound, and Conflict for the last key with the scope admin."""
+        """Revoke it. Raises NotFound, and Conflict for the last one that may manage keys for ever."""
         await self._write(keys.delete, workspace_id, key_id)
 
     async def _write(

@@ -172,6 +172,28 @@ async def test_a_revoked_key_opens_nothing_within_a_second(tenants: Tenants, dir
     await until(gone)
 
 
+async def test_a_key_that_has_expired_opens_nothing_though_it_is_remembered(
+    tenants: Tenants, directory: Directory, monkeypatch: pytest.MonkeyPatch
+):
+    later = (int(time.time()) + 3600) * 1000
+    key, secret = await tenants.create_key(OURS, "For an hour", ["read"], expires_at=later)
+    assert (await authenticate(bearer(secret), directory)).id == key.id
+    assert [each.expires_at for each in (await tenants.keys(OURS)).items] == [later, 0]
+    monkeypatch.setattr("footfall.tenants.directory.time.time", lambda: later / 1000)
+    with pytest.raises(Denied, match="expired"):
+        await authenticate(bearer(secret), directory)
+    await tenants.delete_key(OURS, key.id)  # it can still be put away
+
+
+async def test_a_key_that_expires_does_not_count_as_the_last_that_may_manage_keys(tenants: Tenants):
+    first = (await tenants.keys(OURS)).items[0]
+    later = int(time.time() * 1000) + 3_600_000
+    passing, _ = await tenants.create_key(OURS, "For an hour", ["admin"], expires_at=later)
+    with pytest.raises(Conflict, match="does not expire"):
+        await tenants.delete_key(OURS, first.id)
+    await tenants.delete_key(OURS, passing.id)
+
+
 async def test_the_last_admin_key_cannot_be_revoked(tenants: Tenants):
     first = (await tenants.keys(OURS)).items[0]
     other, _ = await tenants.create_key(OURS, "No admin", ["read"])

@@ -209,9 +209,12 @@ def _keys(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         responses=refusals(_REFUSALS),
     )
     async def create(request: Asked, data: JSONBody[NewKey]) -> Response[MadeKey]:
-        key, secret = await tenants.create_key(key_of(request).workspace_id, data.name, data.scopes)
+        mine = key_of(request).workspace_id
+        # The first moment of 1970 is past, not never.
+        expires_at = 0 if data.expires_at is None else milliseconds(data.expires_at) or 1
+        key, secret = await tenants.create_key(mine, data.name, data.scopes, expires_at=expires_at)
         view = key_view(key)
-        made = MadeKey(view.id, view.name, view.scopes, view.created_at, secret)
+        made = MadeKey(view.id, view.name, view.scopes, view.expires_at, view.created_at, secret)
         return Response(made, headers={"Cache-Control": "no-store"})
 
     known = parameters("limit", "offset")
@@ -226,7 +229,7 @@ def _keys(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         summary="Revoke a key",
         operation_id="delete_key",
         guards=[may_manage, parameters()],
-        responses=refusals(_ONE | {409: "It is the last key with the scope admin."}),
+        responses=refusals(_ONE | {409: "It is the last key with the scope admin that does not expire."}),
     )
     async def remove(request: Asked, key_id: FromPath[str]) -> None:
         await tenants.delete_key(key_of(request).workspace_id, key_id)
