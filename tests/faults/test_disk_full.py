@@ -1,5 +1,6 @@
 """A disk that is full: what cannot be kept is refused, and all goes on when there is space again."""
 
+import json
 import os
 import shutil
 import signal
@@ -54,6 +55,54 @@ def test_a_full_disk_then_a_free_one(install, check, tmp_path, chance):
         oracle.stop()
         site.wait(server)
         check(judge("disk full, then freed", 1, site))
+
+
+def fill_log(site, disk, size):
+    """Send events until so many bytes lie in the log; returns how many there were."""
+    sent = 0
+    while log_size(disk) < size:
+        event = {"event_type": "x", "properties": {"p": os.urandom(4000).hex()}}
+        status, _ = http(site.port, "POST", "/v1/events", json.dumps({"events": [event] * 20}).encode())
+        assert status == 202
+        sent += 20
+    return sent
+
+
+def log_size(disk):
+    return sum(file.stat().st_size for file in disk.root.glob("log/*/*.db"))
+
+
+@needs_mounts
+def test_a_full_disk_costs_the_log_what_is_stored_and_nothing_else(install, tmp_path):
+    with tmpfs.mounted(tmp_path / "data", 300 << 20) as disk:
+        site = install(prefix=disk.prefix, settings={"log_segment": "1MiB", "batch_bytes": "1MiB"})
+        server = site.serve()
+        sent = fill_log(site, disk, 30 << 20)
+        site.drained()
+        before = log_size(disk)
+        ballast = fill(disk, spare=SPARE)
+        taken: list[int] = []
+
+        def answer():
+            taken.append(site.hand.post(count=5))
+            return taken[-1]
+
+        until(lambda: answer() == 202, "what is stored has made room")
+        assert log_size(disk) < before
+        ballast.unlink()
+        site.drained()
+
+        worker = children(server.pid)["worker"]
+        os.kill(worker, signal.SIGSTOP)
+        sent += fill_log(site, disk, log_size(disk) + (8 << 20))
+        ballast = fill(disk, spare=SPARE)
+        until(lambda: answer() == 503, "it refuses")
+        ballast.unlink()
+        os.kill(worker, signal.SIGCONT)
+        until(lambda: answer() == 202, "it accepts again")
+        site.drained()
+        assert site.counted() == sent + 5 * taken.count(202)
+        assert site.ledger_balanced()
 
 
 @needs_mounts

@@ -23,8 +23,10 @@ from footfall.eventlog.sqlite.reader import MOST_MISSING, SegmentReader
 from footfall.eventlog.sqlite.recovery import heal_shard
 from footfall.runtime.consumer_offsets import Consumers
 
-# Space on the disk that the log leaves to others: the worker must be able to empty it.
-_RESERVE = 16 << 20
+# Space on the disk that the log leaves to others: the worker must be able to empty it, which takes an
+# insert and merges of the store. At most a twentieth of the disk.
+_RESERVE = 256 << 20
+_SHORT = 4  # times the reserve: where so little is free, what is stored already goes
 _LOOK_EVERY = 0.25  # seconds between looks at the disk
 
 
@@ -156,12 +158,15 @@ class SpaceGuard:
         self._retention.close()
 
     def _look(self, size: int) -> str:
-        disk = os.statvfs(self._root)
-        if disk.f_bavail * disk.f_frsize < size + min(_RESERVE, disk.f_blocks * disk.f_frsize // 20):
+        # Age is a wish, room is not: what every consumer has committed goes early.
+        free, reserve = self._disk()
+        if (short := size + _SHORT * reserve - free) > 0:
+            self._retention.make_room(self._shard, short)
+            free, reserve = self._disk()
+        if free < size + reserve:
             return "the disk of the log is full"
         self._measure()
         if self._size + size > self._limit:
-            # Age is a wish, the limit is not: what every consumer has committed goes early.
             excess = self._size + size - self._limit + self._limit // 16
             self._retention.make_room(self._shard, excess)
             self._measure()
@@ -171,6 +176,11 @@ class SpaceGuard:
         if self._size + size > self._limit:
             return "the log has reached its size limit (log_max)"
         return ""
+
+    def _disk(self) -> tuple[int, int]:
+        """Bytes that are free on the disk of the log, and how many of them are not for it."""
+        disk = os.statvfs(self._root)
+        return disk.f_bavail * disk.f_frsize, min(_RESERVE, disk.f_blocks * disk.f_frsize // 20)
 
     def _measure(self) -> None:
         self._size = size_on_disk([shard_directory(self._root, shard) for shard in list_shards(self._root)])
