@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from footfall import main
 from footfall.cli.terminal import say, warn
 from footfall.errors import Misconfigured
-from footfall.runtime import data_directory
+from footfall.runtime import data_directory, open_files
 from footfall.runtime import supervisor as supervise
 from footfall.runtime.background import beside
 from footfall.runtime.tcp_ports import answers, free_port, is_free
@@ -71,6 +71,7 @@ def serve(
     Stop it with Ctrl-C. The first start shows the admin key, once.
     """
     settings = where.settings()
+    open_files.check_limit()
     if lifeline is not None:
         supervise.follow(lifeline)
     with data_directory.DataLock.acquire(settings.data, "footfall serve") as lock:
@@ -83,6 +84,7 @@ def serve(
 def collect(*, where: RoleOptions = DEFAULTS, lifeline: Lifeline = None) -> None:
     """Run a door only: it takes events and clicks, and needs a worker elsewhere to store them."""
     settings = where.settings()
+    open_files.check_limit()
     if lifeline is None:
         _check_free(settings, "port")
     else:
@@ -158,6 +160,7 @@ def rebuild_store(*, data: Data = None, new: New = False) -> None:
 @contextmanager
 def _alone(settings: Settings, command: str, lifeline: int | None, *, console: bool) -> Generator[None]:
     """What a role needs that owns the embedded store: the lock, unless its supervisor holds it."""
+    open_files.check_limit()
     if lifeline is not None:
         supervise.follow(lifeline)
         yield

@@ -2,7 +2,18 @@
 
 import resource
 
+from footfall.errors import Misconfigured
+
 WANTED = 65_536
+FEWEST = 256
+"""With fewer the store fails somewhere in the middle of its work, sooner or later."""
+
+
+def check_limit() -> None:
+    """Raise the limit. Raises Misconfigured where it stays too low to run at all."""
+    limit = raise_limit()
+    if limit < FEWEST:
+        raise Misconfigured(f"this process may open {limit} files (ulimit -Hn); at least {FEWEST} are needed")
 
 
 def raise_limit() -> int:
