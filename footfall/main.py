@@ -90,6 +90,7 @@ async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[repl
     when other parts are wrong.
     """
     from footfall.rebuild import store as replay
+    from footfall.runtime.stopping import no_interrupt_after
 
     try:
         installation.check_store_is_wrong(settings, new=new)
@@ -97,6 +98,7 @@ async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[repl
         if not await _lacks_what_was_stored(settings):
             raise
     async with AsyncExitStack() as stack:
+        no_way_back = stack.enter_context(no_interrupt_after())  # also while all else is closed
         aside = stack.enter_context(installation.new_part(settings, installation.STORE, new=new))
         eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(components.with_store(settings))
@@ -104,7 +106,7 @@ async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[repl
         state = await stack.enter_async_context(components.with_state(settings))
         # They are of what was stored: what is read again would be a duplicate of itself.
         (settings.data / "recent-ids").unlink(missing_ok=True)
-        return await replay.rebuild(eventlog, state), aside
+        return await replay.rebuild(eventlog, state, no_way_back), aside
 
 
 async def _lacks_what_was_stored(settings: Settings) -> bool:

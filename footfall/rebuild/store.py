@@ -8,7 +8,7 @@ so that no answer about that time calls itself exact.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -72,8 +72,16 @@ class StoredAgain(NamedTuple):
     lost: int
 
 
-async def rebuild(log: EventLog, state: Database) -> StoredAgain:
-    """Make `state` fit an empty store. Doing it again changes nothing. Raises Retryable."""
+async def _nothing() -> None: ...
+
+
+async def rebuild(
+    log: EventLog, state: Database, no_way_back: Callable[[], Awaitable[None]] = _nothing
+) -> StoredAgain:
+    """Make `state` fit an empty store. Doing it again changes nothing. Raises Retryable.
+
+    `no_way_back` is awaited just before `state` is changed: then nobody may put the old store back.
+    """
     closed = await state.read(closed_positions)
     counts: defaultdict[_Cell, Counter[_Line]] = defaultdict(Counter)
     present: dict[int, _Present] = {}
@@ -84,6 +92,7 @@ async def rebuild(log: EventLog, state: Database) -> StoredAgain:
     for shard in await log.shards():
         await log.commit(WORKER, shard, present[shard].begin if shard in present else -1)
     waiting = sum(lines["received", ""] for lines in counts.values())
+    await no_way_back()
     lost = await state.run(lambda connection: _write(connection, present, counts))
     return StoredAgain(waiting, lost)
 

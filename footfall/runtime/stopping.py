@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from math import inf
 
 import structlog
@@ -40,6 +42,24 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+@contextmanager
+def no_interrupt_after() -> Generator[Callable[[], Awaitable[None]]]:
+    """What it yields is awaited where there is no way back: from there to the block's end Ctrl-C is ignored.
+
+    One that came before is raised there, as CancelledError. In the main thread only.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    async def reached() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        await asyncio.sleep(0)
+
+    try:
+        yield reached
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def watch(

@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -13,7 +15,7 @@ from footfall.errors import Misconfigured
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.settings import Settings
-from tests.e2e.serving import KEY, Server, ended, footfall, serving, until
+from tests.e2e.serving import KEY, Server, ended, environment, footfall, serving, until
 
 PARTS = ("meta.db", "state.db", "log", "store")
 
@@ -246,6 +248,49 @@ def test_a_lost_store_is_made_anew_of_the_log(data):
         until(lambda: server.count() == 20)
         server.send(5)
         until(lambda: server.count() == 25)
+    checked = footfall("verify", "--data", data, cwd=data.parent)
+    assert checked.returncode == 0, checked.stdout
+
+
+INTERRUPTED = """
+import os, signal, sys
+from footfall.rebuild import store
+
+def at(name, when):
+    real = getattr(store, name)
+    def call(*arguments):
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGINT)
+        done = real(*arguments)
+        if when == "after":
+            os.kill(os.getpid(), signal.SIGINT)
+        return done
+    setattr(store, name, call)
+
+at(*sys.argv.pop(1).split(":"))
+from footfall.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "kept"),
+    [("_count_record:before", True), ("_write:before", False), ("_write:after", False)],
+)
+def test_an_interrupted_rebuild_changes_both_the_store_and_the_books_or_none(original, data, at, kept):
+    remove(data / "store")
+    copy(original / "within" / "store", data / "store")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, at, "rebuild-store", "--data", str(data)],
+        cwd=data.parent, env=environment(), capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert (done.returncode != 0) == kept, done.stderr
+    assert bool(list(data.glob("store.old-*"))) != kept
+    if kept:  # nothing was changed: it is done from the beginning
+        done = footfall("rebuild-store", "--data", data, cwd=data.parent)
+        assert done.returncode == 0, done.stderr
+    with serving(data) as server:
+        until(lambda: server.count() == 20)
     checked = footfall("verify", "--data", data, cwd=data.parent)
     assert checked.returncode == 0, checked.stdout
 
