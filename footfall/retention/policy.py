@@ -125,12 +125,12 @@ class Retention:
         if self._rollups is None or self._now is None:
             raise ValueError("this process has no rollups to keep")
         async with self._rollups.paused():
-            stuck = await self._resume()
             now = await self._now()
             if not now:
                 log.info("retention.waits", why="two days must have been seen before anything is deleted")
                 return []
             at = int(now * 1000)
+            stuck = await self._resume(at)
             due = await self.due(at)
             held = stuck | await self._not_covered(due)
             self._tell(held)
@@ -144,7 +144,7 @@ class Retention:
             # Questions that began before must not find half of what they were to read.
             await asyncio.sleep(self._patience)
             async with self._rollups.paused():
-                stuck = await self._delete_prepared()
+                stuck = await self._delete_prepared(at)
                 self._tell(held | stuck)
         return [each for each in gone if each.item not in stuck]
 
@@ -186,7 +186,8 @@ class Retention:
         groups: dict[tuple[int, int], Counter[str]] = {}
         for each in gone:
             age = ages.of(each.site_id)
-            if age is not None:  # None: it was just set to stay
+            # What was just set to stay, or to stay longer, is not due any more.
+            if age is not None and each.newest + age <= now:
                 groups.setdefault((each.month, age), Counter())[each.site_id] += each.events
         for (month, age), counts in sorted(groups.items()):
             going = Going(month, tuple(sorted(counts)), now - age + 1, held)
@@ -204,20 +205,37 @@ class Retention:
         await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
         log.warning("retention.due", month=going.month, sites=len(going.sites), events=sum(counts.values()))
 
-    async def _delete_prepared(self) -> set[Item]:
-        """Delete what is written down. Returns what of it must stay for now, as `_stuck` says."""
+    async def _delete_prepared(self, now: int) -> set[Item]:
+        """Delete what is written down, if it is still old enough at `now` (ms); else take that back.
+
+        Returns what of it must stay for now, as `_stuck` says.
+        """
         stuck: set[Item] = set()
         for kept in await self._retained.visits():
             if kept.going is None:
                 continue
+            if await self._is_too_young(kept.going, now):
+                if await self._retained.take_back(kept.build):
+                    await self._do(session_archive.drop(kept.build))
+                    log.warning("retention.taken_back", month=kept.month, sites=len(kept.going.sites))
+                else:  # a part of it may be deleted already: what is left stays as it is
+                    stuck |= _items(kept.going)
+                continue
             if held := await self._stuck(kept):
                 stuck |= held
                 continue
+            await self._retained.begin(kept.build)
             await self._do(session_archive.mark(kept.going))
             await self._do(session_archive.delete(kept.going))
             await self._retained.gone(kept.build)
             log.warning("retention.deleted", month=kept.month, sites=len(kept.going.sites))
         return stuck
+
+    async def _is_too_young(self, going: Going, now: int) -> bool:
+        """Whether a site of it has been set to keep its events, or to keep them longer."""
+        ages = await self._plan.ages()
+        found = [ages.of(site) for site in going.sites]
+        return any(age is None or now - age + 1 < going.received for age in found)
 
     async def _not_covered(self, months: Collection[Month]) -> set[Item]:
         """Those whose events are the only true copy of what they say."""
@@ -227,7 +245,7 @@ class Retention:
         """The same of events that are about to go, whose visits must be in the store, too."""
         if kept.going is None:
             return set()
-        items = {Item("events", kept.going.month, site) for site in kept.going.sites}
+        items = _items(kept.going)
         [(rows,)] = await self._store.query(*session_archive.rows_of(kept.build), lane="house")
         return items if rows != kept.rows else await not_covered(self._store, self._builds, items)
 
@@ -236,7 +254,7 @@ class Retention:
         for item in sorted(held):
             log.error("retention.held", month=item.month, site_id=item.site_id)
 
-    async def _resume(self) -> set[Item]:
+    async def _resume(self, now: int) -> set[Item]:
         """Go on with what was written down and not deleted; drop what was not written down.
 
         Returns as `_delete_prepared`.
@@ -245,7 +263,7 @@ class Retention:
         there = {build for (build,) in await self._store.query(*session_archive.builds(), lane="house")}
         for build in sorted(there - {kept.build for kept in known}):
             await self._do(session_archive.drop(build))
-        return await self._delete_prepared()
+        return await self._delete_prepared(now)
 
     async def _old_rollups(self, now: int) -> list[Item]:
         """Months whose rollups are all old enough to go, the oldest first."""
@@ -272,6 +290,10 @@ class Retention:
 
     async def _do(self, statement: Statement) -> None:
         await self._store.build(statement.sql, statement.parameters)
+
+
+def _items(going: Going) -> set[Item]:
+    return {Item("events", going.month, site) for site in going.sites}
 
 
 def nightly_retention(retention: Retention, data: Path) -> Daily:

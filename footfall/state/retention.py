@@ -15,6 +15,7 @@ from footfall.state.rollups import builds, manifest
 from footfall.state.rollups.manifest import ArchivedSessions
 from footfall.state.tables import (
     deletions_announced,
+    deletions_prepared,
     insert,
     raw_days,
     raw_deleted,
@@ -22,6 +23,9 @@ from footfall.state.tables import (
     rollups_deleted,
     visits_kept,
 )
+
+_BEGUN = 0
+"""In the place of a build: all that was begun, of which some may be deleted."""
 
 
 class Item(NamedTuple):
@@ -103,8 +107,7 @@ class RetentionState:
 
     async def deleted(self) -> dict[str, Deleted]:
         """The sites of which raw events were deleted."""
-        rows = await self._database.read(lambda connection: connection.execute(sa.select(raw_deleted)).all())
-        return {row.site_id: Deleted(row.at, row.received) for row in rows}
+        return await self._database.read(_deleted)
 
     async def visits(self) -> list[ArchivedSessions]:
         """What was kept of visits whose events are deleted, or about to be."""
@@ -115,17 +118,13 @@ class RetentionState:
 
         def write(connection: Connection) -> None:
             lease.check(connection, self._fence)
-            known = {row.site_id: row for row in connection.execute(sa.select(raw_deleted))}
+            prepared = {row.site_id for row in connection.execute(sa.select(deletions_prepared))}
+            for site_id, old in _deleted(connection).items():
+                if site_id in sites and site_id not in prepared:
+                    _write(connection, deletions_prepared, old, build=_BEGUN, site_id=site_id)
             for site_id, new in sites.items():
-                old = known.get(site_id)
-                values = {
-                    "at": max(new.at, old.at if old else 0),
-                    "received": max(new.received, old.received if old else 0),
-                }
-                row = insert(connection, raw_deleted).values(site_id=site_id, **values)
-                connection.execute(
-                    row.on_conflict_do_update(index_elements=[raw_deleted.c.site_id], set_=values)
-                )
+                _write(connection, deletions_prepared, new, build=kept.build, site_id=site_id)
+                _sum_up(connection, site_id)
             body = msgspec.json.encode(kept.going).decode() if kept.going else ""
             values = {"build": kept.build, "month": kept.month, "rows": kept.rows}
             connection.execute(
@@ -134,6 +133,44 @@ class RetentionState:
             builds.changed(connection)
 
         await self._database.run(write)
+
+    async def begin(self, build: int) -> None:
+        """From now on some of these events may be gone: that they are about to go is not taken back."""
+
+        def write(connection: Connection) -> None:
+            lease.check(connection, self._fence)
+            mine = deletions_prepared.c.build == build
+            for row in connection.execute(sa.select(deletions_prepared).where(mine)).all():
+                begun = connection.execute(
+                    sa.select(deletions_prepared).where(
+                        deletions_prepared.c.build == _BEGUN, deletions_prepared.c.site_id == row.site_id
+                    )
+                ).one_or_none()
+                new = Deleted(
+                    max(row.at, begun.at if begun else 0), max(row.received, begun.received if begun else 0)
+                )
+                _write(connection, deletions_prepared, new, build=_BEGUN, site_id=row.site_id)
+            connection.execute(deletions_prepared.delete().where(mine))
+
+        await self._database.run(write)
+
+    async def take_back(self, build: int) -> bool:
+        """These events stay, and are complete as before; False where that was begun: nothing is changed."""
+
+        def write(connection: Connection) -> bool:
+            lease.check(connection, self._fence)
+            mine = deletions_prepared.c.build == build
+            sites = list(connection.scalars(sa.select(deletions_prepared.c.site_id).where(mine)))
+            if not sites:
+                return False
+            connection.execute(deletions_prepared.delete().where(mine))
+            connection.execute(visits_kept.delete().where(visits_kept.c.build == build))
+            for site_id in sites:
+                _sum_up(connection, site_id)
+            builds.changed(connection)
+            return True
+
+        return await self._database.run(write)
 
     async def gone(self, build: int) -> None:
         """The events of which the build keeps the visits are all deleted."""
@@ -172,3 +209,25 @@ class RetentionState:
             return len(gone)
 
         return await self._database.run(write)
+
+
+def _deleted(connection: Connection) -> dict[str, Deleted]:
+    rows = connection.execute(sa.select(raw_deleted))
+    return {row.site_id: Deleted(row.at, row.received) for row in rows}
+
+
+def _write(connection: Connection, table: sa.Table, new: Deleted, **key: str | int) -> None:
+    row = insert(connection, table).values(**key, **new._asdict())
+    connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=new._asdict()))
+
+
+def _sum_up(connection: Connection, site_id: str) -> None:
+    """What is deleted of a site is all that was begun or is prepared."""
+    table = deletions_prepared
+    at, received = connection.execute(
+        sa.select(sa.func.max(table.c.at), sa.func.max(table.c.received)).where(table.c.site_id == site_id)
+    ).one()
+    if at is None:
+        connection.execute(raw_deleted.delete().where(raw_deleted.c.site_id == site_id))
+    else:
+        _write(connection, raw_deleted, Deleted(at, received), site_id=site_id)

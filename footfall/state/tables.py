@@ -211,6 +211,17 @@ raw_deleted = sa.Table(
     sa.Column("received", sa.BigInteger, nullable=False),
 )
 
+# What of `raw_deleted` is of which build of visits whose events are about to go, so that it can be taken back
+# until that is begun; build 0: of all that was begun.
+deletions_prepared = sa.Table(
+    "deletions_prepared",
+    METADATA,
+    sa.Column("build", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("site_id", sa.String(64), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("received", sa.BigInteger, nullable=False),
+)
+
 # Of these sites events that occurred before `at` (ms) were lost with a store, and what rollups said of them.
 events_lost = sa.Table(
     "events_lost",
