@@ -48,6 +48,9 @@ def _networks(value: object) -> object:
     return tuple(_network(text) for text in texts if text)
 
 
+_MAPPED_BITS = 96
+
+
 def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         network = ip_network(text, strict=False)
@@ -58,7 +61,10 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         ) from None
     if str(network) != text and "/" in text and ip_interface(text).ip != network.network_address:
         raise ValueError(f"{text} has bits behind its prefix: write {network}, or the address alone")
-    return network
+    # IPv4 inside IPv6: such addresses are compared as those of IPv4, at every place.
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    bits = network.prefixlen - _MAPPED_BITS
+    return network if mapped is None or bits < 0 else IPv4Network((mapped, bits))
 
 
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]

@@ -18,7 +18,6 @@ Network = IPv4Network | IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-_MAPPED_BITS = 96  # of ::ffff:0:0/96, in which IPv4 addresses are written as IPv6
 _LONGEST_ADDRESS = 100  # a longer text is none, and is not remembered as such
 
 
@@ -37,7 +36,7 @@ class Proxies:
     """The configured proxies, and the one rule: walk X-Forwarded-For from the right, skip our own."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
-        self._trusted = tuple(map(_without_mapping, trusted))
+        self._trusted = tuple(trusted)
         self._check = lru_cache(4096)(self._look)
 
     def _is_trusted(self, text: str) -> bool:
@@ -133,13 +132,6 @@ def clean(text: str) -> str:
     return "".join(
         c for c in text if c >= " " and not "\x7f" <= c <= "\x9f" and not "\ud800" <= c <= "\udfff"
     )
-
-
-def _without_mapping(network: Network) -> Network:
-    """A network of IPv4 addresses inside IPv6 as that of the IPv4 addresses, as which they are compared."""
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    bits = network.prefixlen - _MAPPED_BITS
-    return network if mapped is None or bits < 0 else IPv4Network((mapped, bits))
 
 
 def is_address(text: str) -> bool:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from footfall.http.limits import place
+from footfall.settings import load
+
 ROOT = Path(__file__).parents[2]
 PROXIES = ROOT / "examples/proxy"
 
@@ -61,3 +64,9 @@ def test_both_hide_the_inside_limit_bodies_and_keep_no_addresses(name):
     assert re.search(r"client_max_body_size 1m|max_size 1MB", text)
     assert "access_log off;" in text or not re.search(r"^\s*log\b", text, re.MULTILINE)
     assert f"examples/proxy/{name}" in (ROOT / "docs/security.md").read_text()
+
+
+def test_a_proxy_that_is_named_in_the_form_of_ipv6_is_not_limited_by_its_address():
+    trusted = load(trusted_proxies="::ffff:10.0.0.0/104").trusted_proxies
+    assert place("10.0.0.1", trusted) == place("::ffff:10.0.0.1", trusted) == ""
+    assert place("11.0.0.1", trusted) == "11.0.0.1"
