@@ -8,6 +8,7 @@ from footfall.cli.app import app
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
+TUTORIALS = sorted((ROOT / "docs/how-to-add").glob("*.md"))
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"<!-- generated: .*?<!-- end -->", re.DOTALL)

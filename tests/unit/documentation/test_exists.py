@@ -14,6 +14,7 @@ from tests.unit.documentation.pages import (
     DECISIONS,
     PAGES,
     ROOT,
+    TUTORIALS,
     by_hand,
     commands,
     page,
@@ -131,7 +132,9 @@ def anchors(file):
     return {f"{slug}-{n}" if n else slug for slug, most in found.items() for n in range(most + 1)}
 
 
-@pytest.mark.parametrize("file", [*PAGES, *DECISIONS, ROOT / "bench/RESULTS.md"], ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", [*PAGES, *DECISIONS, *TUTORIALS, ROOT / "bench/RESULTS.md"], ids=lambda file: file.name
+)
 def test_every_link_leads_somewhere(file):
     text = re.sub(r"^```.*?^```$", "", file.read_text(), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
