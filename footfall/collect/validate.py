@@ -31,6 +31,7 @@ from footfall.tenants.model import Key, Link, Workspace
 
 _LONG = 2048  # page_url, referrer, destination_url
 _SHORT = 200
+_PUBLIC = 8192  # bytes of the long texts of one event without a key; what is ASCII always fits
 _MS = 100_000_000_000  # a number above this is milliseconds, below it seconds
 _FIRST, _LAST = 0, 4_102_444_800_000  # 1970 and 2100: what occurred_at may be at all
 
@@ -208,10 +209,10 @@ class Acceptor:
             raise RefusedEvent(Reason.EVENT_TOO_LARGE, str(error), error.field) from None
         except Invalid as error:
             raise RefusedEvent(Reason.INVALID_PROPERTY, str(error), error.field) from None
-        if len(text) > self._max_event:
+        if (size := _bytes(text)) > self._max_event:
             raise RefusedEvent(
                 Reason.EVENT_TOO_LARGE,
-                f"properties: {len(text)} bytes; {self._max_event} are allowed",
+                f"properties: {size} bytes; {self._max_event} are allowed",
                 "properties",
             )
         return text
@@ -232,6 +233,20 @@ def _check_public(event: Incoming) -> None:
         raise _needs_key("sample_weight", "a weight other than 1")
     if event.event_version != 1:
         raise _needs_key("event_version", "a version other than 1")
+    # A character may be four bytes, and compresses well: the disk is to grow by what is told, not by more.
+    size = sum(
+        _bytes(text[:_LONG]) for text in (event.page_url, event.referrer, event.destination_url) if text
+    )
+    if size > _PUBLIC:
+        raise RefusedEvent(
+            Reason.EVENT_TOO_LARGE,
+            f"page_url, referrer and destination_url: {size} bytes; {_PUBLIC} are allowed without a key",
+            "page_url",
+        )
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _check_public_value(conversion: Conversion) -> None:

@@ -192,6 +192,27 @@ async def test_no_address_reaches_the_log(tmp_path):
         assert address.encode() not in written
 
 
+async def test_texts_without_a_key_are_bounded_in_bytes(tmp_path):
+    ascii_texts = {name: "https://x.example/".ljust(5000, "a") for name in ("page_url", "referrer")}
+    long = "https://x.example/".ljust(2048, "\U0001f600")
+    async with open_door(tmp_path) as rig:
+        site = await rig.tenants.create_site("default", "Shop")
+        events = [PAGE | ascii_texts, PAGE | {"page_url": long}, PAGE | {"page_url": long, "referrer": long}]
+        public = await rig.http.post(f"/v1/events?site_id={site.id}", json=events)
+        with_key = await rig.post(events)
+    assert (public.json()["accepted"], with_key.json()["accepted"]) == (2, 3)
+    [verdict] = public.json()["results"]
+    assert (verdict["index"], verdict["reason"]) == (2, "event_too_large")
+
+
+async def test_properties_are_bounded_in_bytes(tmp_path):
+    texts = {str(n): "\U0001f600" * 8000 for n in range(7)}  # 56,000 characters, 224,000 bytes
+    async with open_door(tmp_path) as rig:
+        answer = await rig.post([PAGE | {"properties": texts}])
+    [verdict] = answer.json()["results"]
+    assert (verdict["reason"], verdict["field"]) == ("event_too_large", "properties")
+
+
 async def test_all_members_of_a_gzip_body_are_taken_or_none(tmp_path):
     first, second = (
         gzip.compress(b"".join(json.dumps(PAGE).encode() + b"\n" for _ in range(n))) for n in (3, 7)

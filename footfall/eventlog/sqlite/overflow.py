@@ -132,9 +132,10 @@ def _drop_events(segment: Segment, below: int) -> int:
             remove_files(draft)
             return segment.path.stat().st_size
         draft.replace(segment.path)
-    fsync_directory(segment.path.parent)
+    # From now on they are dropped, whatever else fails.
     LOG_DROPPED.inc(dropped)
     _log.error("the log is full: dropped %d events (overflow = drop_oldest)", dropped)
+    fsync_directory(segment.path.parent)
     return size
 
 
