@@ -26,12 +26,12 @@ def run(seconds: float = SECONDS) -> dict[str, object]:
         acknowledged += _accepted(outcome)
         result["events/s, worker running"] = round(outcome.rate * EVENTS)
         result["p50 ms"], result["p99 ms"] = (round(outcome.percentile(p), 2) for p in (0.5, 0.99))
-        result["door CPU us/event"] = round(spent["collect"] / _accepted(outcome) * 1e6, 2)
-        result["door MB"] = server.memory()["collect"]
+        result["door CPU us/event"] = round(spent["door"] / _accepted(outcome) * 1e6, 2)
+        result["door MB"] = server.memory()["door"]
         server.wait_stored(acknowledged)
         result["stored = acknowledged"] = acknowledged
     with footfall() as server:
-        worker = server.children()["work"]
+        worker = server.children()["worker"]
         os.kill(worker, signal.SIGSTOP)
         outcome = drive(HOST, server.port, requests, seconds / 2, connections=CONNECTIONS)
         os.kill(worker, signal.SIGCONT)

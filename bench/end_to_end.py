@@ -29,8 +29,8 @@ def run(seconds: float = SECONDS, rate: int = RATE) -> dict[str, object]:
         "events": accepted,
         "lag at the end, s": round(lag, 1),
         "p99 ms of a POST": round(outcome.percentile(0.99), 1),
-        "door CPU us/event": round(spent["collect"] / accepted * 1e6, 2),
-        "worker CPU us/event": round(spent["work"] / accepted * 1e6, 2),
+        "door CPU us/event": round(spent["door"] / accepted * 1e6, 2),
+        "worker CPU us/event": round(spent["worker"] / accepted * 1e6, 2),
         "MB": memory,
         "stored = acknowledged": accepted,
     }

@@ -26,7 +26,7 @@ def run(seconds: float = SECONDS) -> dict[str, object]:
             alone.append(_visitors(server, requests, seconds, used, "alone"))
             with _crowd(server):
                 beside.append(_visitors(server, requests, seconds, used, "beside them"))
-        memory = server.memory()["collect"]
+        memory = server.memory()["door"]
         total = sum(outcome.statuses[302] for outcome in alone + beside)
         server.wait_stored(total)
     result: dict[str, object] = {"hostile connections": COUNT, "redirects/s, open loop": RATE}
@@ -41,11 +41,11 @@ def run(seconds: float = SECONDS) -> dict[str, object]:
 def _visitors(
     server: Footfall, requests: Sequence[bytes], seconds: float, used: dict[str, float], name: str
 ) -> Outcome:
-    before = server.cpu_seconds()["collect"]
+    before = server.cpu_seconds()["door"]
     outcome = drive(HOST, server.port, requests, seconds, connections=32, rate=RATE)
     if set(outcome.statuses) != {302}:
         raise RuntimeError(f"answers {outcome.statuses}: no result")
-    spent = (server.cpu_seconds()["collect"] - before) / outcome.seconds
+    spent = (server.cpu_seconds()["door"] - before) / outcome.seconds
     used[name] = min(spent, used.get(name, spent))
     return outcome
 

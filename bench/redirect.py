@@ -21,14 +21,14 @@ def run(seconds: float = SECONDS) -> dict[str, object]:
         total += _clicks(closed)
         result["redirects/s, durable"] = round(closed.rate)
         result["of them pending"] = closed.pending
-        result["door CPU us/click"] = round(spent["collect"] / _clicks(closed) * 1e6, 1)
+        result["door CPU us/click"] = round(spent["door"] / _clicks(closed) * 1e6, 1)
         server.wait_stored(total)
         opened = drive(HOST, server.port, requests, seconds, connections=128, rate=OPEN_RATE)
         total += _clicks(opened)
         result[f"open loop {OPEN_RATE}/s: p50 ms"] = round(opened.percentile(0.5), 2)
         result[f"open loop {OPEN_RATE}/s: p99 ms"] = round(opened.percentile(0.99), 2)
         result[f"open loop {OPEN_RATE}/s: pending"] = opened.pending
-        result["door MB"] = server.memory()["collect"]
+        result["door MB"] = server.memory()["door"]
         server.wait_stored(total)
         result["stored = answered"] = total
     with bare("get") as port:

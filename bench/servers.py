@@ -69,7 +69,7 @@ class Footfall:
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 if parent == self.process.pid:
                     words = (entry / "cmdline").read_bytes().split(b"\0")
-                    found["work" if b"work" in words else "collect"] = int(entry.name)
+                    found["worker" if b"worker" in words else "door"] = int(entry.name)
         return found
 
     def cpu_seconds(self) -> dict[str, float]:

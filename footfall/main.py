@@ -2,9 +2,9 @@
 
 With `parts.py`, which opens and closes each part, the only place that wires.
 
-    run_collect   the door        log (writes), directory, salts, geo
-    run_work      the worker      log (reads), store, state; with the console in the same process
-    run_query     the console     store, tenants, imports
+    run_door   the door        log (writes), directory, salts, geo
+    run_worker      the worker      log (reads), store, state; with the console in the same process
+    run_console     the console     store, tenants, imports
 
 Each runs until SIGTERM or SIGINT: stop accepting, make durable what was accepted, let the
 running insert close, return.
@@ -118,7 +118,7 @@ async def _lacks_what_was_stored(settings: Settings) -> bool:
         return await lacks_what_was_stored(store, state)
 
 
-async def run_collect(settings: Settings) -> None:
+async def run_door(settings: Settings) -> None:
     """The door."""
     from footfall.collect.app import create_app
     from footfall.collect.clicks import ClickBuffer
@@ -171,7 +171,7 @@ async def run_collect(settings: Settings) -> None:
         )
 
 
-async def run_work(settings: Settings, *, with_query: bool) -> None:
+async def run_worker(settings: Settings, *, with_console: bool) -> None:
     """The worker; with the console, where the store is embedded and has one owner."""
     from footfall.http.limits import limits_of
     from footfall.http.server import serve_http
@@ -187,7 +187,7 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
         worker = await stack.enter_async_context(components.with_worker(settings, eventlog, store))
         rollups = await stack.enter_async_context(components.with_rollups(settings, store, worker))
         await stack.enter_async_context(watched())
-        if not with_query:
+        if not with_console:
             await worker.run(stop)
             return
         app = await stack.enter_async_context(
@@ -197,7 +197,7 @@ async def run_work(settings: Settings, *, with_query: bool) -> None:
         await first_to_end((worker.run(stop), serving), stop)
 
 
-async def run_query(settings: Settings) -> None:
+async def run_console(settings: Settings) -> None:
     """The console alone."""
     from footfall.http.limits import limits_of
     from footfall.http.server import serve_http

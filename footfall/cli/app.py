@@ -37,15 +37,18 @@ _COMMANDS = {
     "retention": ("cli.retention:retention", "Show what is deleted when, before it is."),
     "dead-letters": ("cli.dead_letters:app", "What could not be stored: look, try again, or give up."),
     "doctor": ("cli.doctor_command:doctor", "Check this machine and the data directory."),
-    "collect": ("cli.roles:collect", "Run a door only."),
-    "work": ("cli.roles:work", "Run the worker only."),
-    "query": ("cli.roles:query", "Run the console only."),
+    "door": ("cli.roles:door", "Run a door only."),
+    "worker": ("cli.roles:worker", "Run the worker only."),
+    "console": ("cli.roles:console", "Run the console only."),
     "rebuild-state": ("cli.roles:rebuild_state", "Make a lost state.db anew of store and log."),
     "rebuild-store": ("cli.roles:rebuild_store", "Store again what the log holds, where the store is lost."),
     "migrate": ("cli.roles:migrate", "Bring the store's schema up to date."),
 }
 for _name, (_function, _help) in _COMMANDS.items():
     app.command(f"footfall.{_function}", name=_name, help=_help)
+# As they were called in earlier versions: whoever starts them so need not know.
+for _name, _function in (("collect", "door"), ("work", "worker"), ("query", "console")):
+    app.command(f"footfall.cli.roles:{_function}", name=_name, show=False)
 
 
 def run(arguments: Sequence[str]) -> int:

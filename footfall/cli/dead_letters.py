@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from footfall.cli.console_client import Console, console
-from footfall.cli.import_files import Key, Url
-from footfall.cli.roles import Data
+from footfall.cli.options import Data, Key, Url
 from footfall.errors import Invalid
 from footfall.settings import load
 from footfall.state.dead_letters.letter import format_position, parse_position

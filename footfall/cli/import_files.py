@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from footfall.cli.console_client import Console, console
-from footfall.cli.roles import Data
+from footfall.cli.options import Data, Key, Url
 from footfall.cli.terminal import warn
 from footfall.errors import Invalid, Retryable
 from footfall.imports.access_log.requests import line_identity
@@ -36,8 +36,6 @@ from footfall.settings import load
 File = Annotated[
     str, Parameter(allow_leading_hyphen=True, help="The file; may be gzip; - for standard input.")
 ]
-Url = Annotated[str | None, Parameter(help="The console's URL, for a server elsewhere.")]
-Key = Annotated[str | None, Parameter(env_var="FOOTFALL_KEY", help="A key with the scope admin, with --url.")]
 Again = Annotated[
     bool,
     Parameter(

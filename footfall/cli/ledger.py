@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from footfall.cli.console_client import console
-from footfall.cli.import_files import Key, Url
-from footfall.cli.roles import Data
+from footfall.cli.options import Data, End, Key, Start, Timezone, Url
 from footfall.settings import load
 
 _BY_REASON = frozenset({"rejected", "dropped"})
@@ -18,9 +17,9 @@ _BY_REASON = frozenset({"rejected", "dropped"})
 
 def ledger(
     *,
-    start_date: Annotated[str | None, Parameter(help="First day or time. [default: 30 days ago]")] = None,
-    end_date: Annotated[str | None, Parameter(help="Last day, or time (exclusive). [default: today]")] = None,
-    timezone: Annotated[str | None, Parameter(help="IANA zone of the dates. [default: UTC]")] = None,
+    start: Start = None,
+    end: End = None,
+    timezone: Timezone = None,
     site: Annotated[str | None, Parameter(help="Only this site, by its id.")] = None,
     data: Data = None,
     url: Url = None,
@@ -31,7 +30,7 @@ def ledger(
     Exit status 1 when they don't. Days are those on which the events were received. Asks the
     server that runs on the data directory, or at --url; where none runs, it opens the data itself.
     """
-    parameters = {"start_date": start_date, "end_date": end_date, "timezone": timezone, "site_id": site}
+    parameters = {"start_date": start, "end_date": end, "timezone": timezone, "site_id": site}
     return asyncio.run(_ledger(parameters, data, url, key))
 
 

@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from footfall.cli.console_client import Console, console
-from footfall.cli.import_files import Key, Url
-from footfall.cli.roles import Data
+from footfall.cli.options import Data, End, Key, Start, Timezone, Url
 from footfall.settings import load
 
 _LISTS: tuple[tuple[str, str, tuple[str, ...], dict[str, str]], ...] = (
@@ -24,9 +23,9 @@ _LISTS: tuple[tuple[str, str, tuple[str, ...], dict[str, str]], ...] = (
 
 def report(
     *,
-    start_date: Annotated[str | None, Parameter(help="First day or time. [default: 30 days ago]")] = None,
-    end_date: Annotated[str | None, Parameter(help="Last day, or time (exclusive). [default: today]")] = None,
-    timezone: Annotated[str | None, Parameter(help="IANA zone of the dates. [default: UTC]")] = None,
+    start: Start = None,
+    end: End = None,
+    timezone: Timezone = None,
     include_bots: Annotated[bool, Parameter(negative=(), help="Count bots too.")] = False,
     limit: Annotated[int, Parameter(help="Rows in each list.")] = 10,
     data: Data = None,
@@ -39,8 +38,8 @@ def report(
     data itself.
     """
     parameters = {
-        "start_date": start_date,
-        "end_date": end_date,
+        "start_date": start,
+        "end_date": end,
         "timezone": timezone,
         "include_bots": "true" if include_bots else None,
     }

@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from footfall.cli.console_client import console
-from footfall.cli.import_files import Key, Url
-from footfall.cli.roles import Data
+from footfall.cli.options import Data, Key, Url
 from footfall.errors import Invalid
 from footfall.settings import load
 

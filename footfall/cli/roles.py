@@ -1,4 +1,4 @@
-"""`footfall serve`, `collect`, `work`, `query` and `migrate`: the roles as processes."""
+"""`footfall serve`, `door`, `worker`, `console` and `migrate`: the roles as processes."""
 
 import asyncio
 import os
@@ -6,13 +6,13 @@ import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated
 
 import uvloop
 from cyclopts import Parameter
 
 from footfall import main
+from footfall.cli.options import Data
 from footfall.cli.terminal import say, warn
 from footfall.errors import Misconfigured
 from footfall.runtime import data_directory, open_files
@@ -21,7 +21,6 @@ from footfall.runtime.background import beside
 from footfall.runtime.tcp_ports import answers, free_port, is_free
 from footfall.settings import Settings, load
 
-Data = Annotated[Path | None, Parameter(help="The data directory. [default: footfall-data]")]
 Host = Annotated[str | None, Parameter(help="Address to listen on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, Parameter(help="The door's port. [default: 8000]")]
 ConsolePort = Annotated[int | None, Parameter(help="The console's port. [default: 8001]")]
@@ -81,7 +80,7 @@ def serve(
             return asyncio.run(_supervise(settings, lock, key))
 
 
-def collect(*, where: RoleOptions = DEFAULTS, lifeline: Lifeline = None) -> None:
+def door(*, where: RoleOptions = DEFAULTS, lifeline: Lifeline = None) -> None:
     """Run a door only: it takes events and clicks, and needs a worker elsewhere to store them."""
     settings = where.settings()
     open_files.check_limit()
@@ -89,30 +88,37 @@ def collect(*, where: RoleOptions = DEFAULTS, lifeline: Lifeline = None) -> None
         _check_free(settings, "port")
     else:
         supervise.follow(lifeline)
-    uvloop.run(main.run_collect(settings))
+    uvloop.run(main.run_door(settings))
 
 
-def work(
+def worker(
     *,
     where: RoleOptions = DEFAULTS,
-    with_query: Annotated[bool, Parameter(negative=(), help="Run the console in the same process.")] = False,
+    with_console: Annotated[
+        bool,
+        Parameter(
+            name=("--with-console", "--with-query"),
+            negative=(),
+            help="Run the console in the same process.",
+        ),
+    ] = False,
     lifeline: Lifeline = None,
 ) -> None:
     """Run the worker only: it takes events from the log into the store."""
     settings = where.settings()
-    with _alone(settings, "footfall work", lifeline, console=with_query):
-        uvloop.run(main.run_work(settings, with_query=with_query))
+    with _alone(settings, "footfall worker", lifeline, console=with_console):
+        uvloop.run(main.run_worker(settings, with_console=with_console))
 
 
-def query(*, where: RoleOptions = DEFAULTS, lifeline: Lifeline = None) -> None:
+def console(*, where: RoleOptions = DEFAULTS, lifeline: Lifeline = None) -> None:
     """Run the console only: the API that answers questions."""
     settings = where.settings()
-    with _alone(settings, "footfall query", lifeline, console=True):
-        uvloop.run(main.run_query(settings))
+    with _alone(settings, "footfall console", lifeline, console=True):
+        uvloop.run(main.run_console(settings))
 
 
 def migrate(*, data: Data = None) -> None:
-    """Bring the store's schema up to date. `serve` and `work` do it by themselves when they start."""
+    """Bring the store's schema up to date. `serve` and `worker` do it by themselves when they start."""
     settings = load(data=data)
     with data_directory.DataLock.acquire(settings.data, "footfall migrate"):
         applied = asyncio.run(main.migrate(settings))
@@ -227,8 +233,8 @@ async def _supervise(settings: Settings, lock: data_directory.DataLock, key: str
     ]
     supervisor = supervise.Supervisor(
         [
-            supervise.Child("the door", [*footfall, "collect", *common]),
-            supervise.Child("the worker", [*footfall, "work", "--with-query", *common]),
+            supervise.Child("the door", [*footfall, "door", *common]),
+            supervise.Child("the worker", [*footfall, "worker", "--with-console", *common]),
         ],
         say=lambda line: warn(f"footfall: {line}"),
         inherit=(lock.fd,),

@@ -1,7 +1,7 @@
 """Who uses a data directory: its lock, and `run.json`, through which the CLI finds the running server.
 
 The lock (`DATA/lock`, flock) is held by whoever owns the embedded store: `footfall serve`
-with its children, `footfall work`, or a command that does its work itself. It ends with the
+with its children, `footfall worker`, or a command that does its work itself. It ends with the
 last process that holds it, however that one dies. `run.json` says how to reach the console,
 with a token that is worth an admin key of the default workspace, on this machine only.
 """

@@ -94,7 +94,7 @@ WORKER = """
 import asyncio, os, sys, msgspec
 from pathlib import Path
 from footfall.errors import Conflict
-from footfall.state.batches import Batches, Closing, Plan
+from footfall.state.batches import Batches, Closing, BatchPlan
 from footfall.state.lease import Lease, this_process
 from footfall.state.tables import open_state
 
@@ -109,7 +109,7 @@ async def main():
             elif word == "release":
                 await lease.release(fence)
             else:
-                plan = msgspec.json.decode(rest, type=Plan)
+                plan = msgspec.json.decode(rest, type=BatchPlan)
                 batches = Batches(database, fence)
                 await (batches.plan(plan) if word == "plan" else batches.close(plan, Closing()))
             print("done", fence.number, flush=True)

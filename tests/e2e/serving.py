@@ -85,7 +85,7 @@ class Server:
         for path in Path("/proc").iterdir():
             if path.name.isdigit() and _parent(path) == self.process.pid:
                 words = (path / "cmdline").read_bytes().split(b"\0")
-                found["door" if b"collect" in words else "worker"] = int(path.name)
+                found["door" if b"door" in words else "worker"] = int(path.name)
         return found
 
     def send(self, count, event_type="test"):

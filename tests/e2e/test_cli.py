@@ -17,8 +17,15 @@ from tests.e2e.serving import KEY, ROOT, environment, footfall, serving, until
 def test_help_names_every_command(tmp_path):
     done = footfall(cwd=tmp_path)
     assert done.returncode == 0
-    for command in ("serve", "collect", "work", "query", "migrate", "import", "report", "demo", "doctor"):
+    for command in ("serve", "door", "worker", "console", "migrate", "import", "report", "demo", "doctor"):
         assert command in done.stdout
+
+
+@pytest.mark.parametrize("earlier", ["collect", "work", "query"])
+def test_a_role_goes_by_its_earlier_name_too(tmp_path, earlier):
+    assert f" {earlier} " not in footfall(cwd=tmp_path).stdout
+    assert "--lifeline" not in (help_of := footfall(earlier, "--help", cwd=tmp_path).stdout)
+    assert "--data" in help_of
 
 
 def test_the_version_is_told(tmp_path):
@@ -91,7 +98,7 @@ def test_doctor_finds_what_is_wrong(tmp_path):
 
 
 SAMPLE = ROOT / "examples" / "data" / "usagov_clicks.jsonl"
-IN_2012 = ("--start-date", "2012-03-16", "--end-date", "2012-03-16", "--include-bots")
+IN_2012 = ("--start", "2012-03-16", "--end", "2012-03-16", "--include-bots")
 
 
 def cells(output):
@@ -168,8 +175,8 @@ def test_the_roles_run_apart_too(tmp_path):
     """A door and a worker with the console, each started by hand, on one data directory."""
     port, console_port = free_port("127.0.0.1"), free_port("127.0.0.1")
     with (
-        role(tmp_path, "work", "--with-query", "--console-port", console_port) as work,
-        role(tmp_path, "collect", "--port", port) as collect,
+        role(tmp_path, "worker", "--with-console", "--console-port", console_port) as work,
+        role(tmp_path, "door", "--port", port) as collect,
         httpx.Client(headers={"Authorization": f"Bearer {KEY}"}) as http,
     ):
         door, console = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{console_port}"
@@ -181,8 +188,8 @@ def test_the_roles_run_apart_too(tmp_path):
         assert footfall("report", "--data", "d", cwd=tmp_path).returncode == 0
         second = footfall("query", "--data", "d", "--console-port", "0", cwd=tmp_path)
         assert second.returncode == 1
-        assert "in use by `footfall work`" in second.stderr
-        taken = footfall("collect", "--data", "d", "--port", port, cwd=tmp_path)
+        assert "in use by `footfall worker`" in second.stderr
+        taken = footfall("door", "--data", "d", "--port", port, cwd=tmp_path)
         assert taken.returncode == 2
         assert f"port {port} is in use" in taken.stderr
         for process in (work, collect):

@@ -109,7 +109,7 @@ def test_a_part_that_is_gone_or_empty_stops_the_start(data, part, harm):
     unfit(data, data / part)
 
 
-@pytest.mark.parametrize("command", ["serve", "collect", "work", "query", "migrate", "report"])
+@pytest.mark.parametrize("command", ["serve", "door", "worker", "query", "migrate", "report"])
 def test_every_command_asks_first(data, command):
     remove(data / "state.db")
     done = footfall(command, "--data", data, cwd=data.parent, FOOTFALL_ADMIN_KEY=KEY)
@@ -154,7 +154,7 @@ def test_books_that_were_set_back_within_a_start_stop_the_next(data, original, l
         until(lambda: server.count() == 21)
 
 
-@pytest.mark.parametrize("command", ["work", "query", "report"])
+@pytest.mark.parametrize("command", ["worker", "query", "report"])
 def test_a_store_that_was_set_back_within_a_start_stops_the_next(data, original, command):
     set_back_within(data, original, "store")
     done = footfall(command, "--data", data, cwd=data.parent, FOOTFALL_ADMIN_KEY=KEY)

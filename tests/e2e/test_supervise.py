@@ -18,7 +18,7 @@ from tests.e2e.serving import KEY, answers, ended, environment, footfall, servin
 # the number of their start, then live until they are told to end.
 SUPERVISOR = """
     import asyncio, pathlib, sys
-    from footfall.runtime import data_directory as runfile, supervise
+    from footfall.runtime import data_directory as runfile, supervisor as supervise
     supervise.GRACE = 1.0
     directory, *children = sys.argv[1:]
     lock = runfile.DataLock.acquire(pathlib.Path(directory), "test supervisor")

@@ -29,33 +29,33 @@ class Place(NamedTuple):
 
 PLACES = {
     EIO: [
-        Place("work", "/data/log/", at_start=True),
-        Place("collect", "/data/meta.db"),
-        Place("work", "/data/state.db", at_start=True),
-        Place("collect", "/data/log/", at_start=True),
-        Place("work", "/data/recent-ids", at_start=True),
-        Place("collect", "/data/state.db", at_start=True),
-        Place("work", "/data/log/"),
-        Place("work", "/data/meta.db"),
-        Place("work", "/data/state.db"),
-        Place("collect", "/data/meta.db", at_start=True),
-        Place("collect", "/data/log-ends/", at_start=True),
-        Place("work", "/data/installation", at_start=True),
+        Place("worker", "/data/log/", at_start=True),
+        Place("door", "/data/meta.db"),
+        Place("worker", "/data/state.db", at_start=True),
+        Place("door", "/data/log/", at_start=True),
+        Place("worker", "/data/recent-ids", at_start=True),
+        Place("door", "/data/state.db", at_start=True),
+        Place("worker", "/data/log/"),
+        Place("worker", "/data/meta.db"),
+        Place("worker", "/data/state.db"),
+        Place("door", "/data/meta.db", at_start=True),
+        Place("door", "/data/log-ends/", at_start=True),
+        Place("worker", "/data/installation", at_start=True),
     ],
     ENOSPC: [
-        Place("work", "/data/.run-", at_start=True),
-        Place("work", "/data/state.db"),
-        Place("collect", "/data/log/"),
-        Place("work", "/data/log/consumers/"),
-        Place("work", "/data/store/"),
-        Place("collect", "/data/", at_start=True),
-        Place("work", "recent-ids"),
-        Place("work", "/data/", at_start=True),
-        Place("collect", "/data/log-ends/"),
-        Place("work", "/data/meta.db"),
-        Place("collect", "/data/state.db", at_start=True),
-        Place("work", "/data/state.db", at_start=True),
-        Place("work", "/data/"),
+        Place("worker", "/data/.run-", at_start=True),
+        Place("worker", "/data/state.db"),
+        Place("door", "/data/log/"),
+        Place("worker", "/data/log/consumers/"),
+        Place("worker", "/data/store/"),
+        Place("door", "/data/", at_start=True),
+        Place("worker", "recent-ids"),
+        Place("worker", "/data/", at_start=True),
+        Place("door", "/data/log-ends/"),
+        Place("worker", "/data/meta.db"),
+        Place("door", "/data/state.db", at_start=True),
+        Place("worker", "/data/state.db", at_start=True),
+        Place("worker", "/data/"),
     ],
 }
 KINDS = {EIO: READS, ENOSPC: WRITES}
@@ -97,14 +97,14 @@ def test_errors_that_pass(install, check, library, repeats, chance, action):
         witness, shim = Witness(site), bench.shims[place.role]
         shim.watch(place.files, KINDS[action])
         if place.at_start:
-            bench.freeze("work")
+            bench.freeze("worker")
             for _ in range(5):
                 site.hand.post(count=20)
             bench.end(place.role)
         shim.arm(first, action, lasting=lasting)
         if place.at_start:
             bench.start_again(place.role)
-            bench.thaw("work")
+            bench.thaw("worker")
             until(lambda shim=shim: shim.fired or bench.answers(), "the fault or the end of the start")
         deadline = time.monotonic() + LASTS
         while time.monotonic() < deadline:

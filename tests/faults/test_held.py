@@ -26,16 +26,16 @@ class Hold(NamedTuple):
 
 # Databases are waited for 5 seconds, a segment 1 by its writer and half of one by readers.
 HOLDS = [
-    Hold("log/*/*.db", "exclusive", 3, "work"),
+    Hold("log/*/*.db", "exclusive", 3, "worker"),
     Hold("state.db", "exclusive", 7),
-    Hold("log/*/*.db", "exclusive", 3, "collect"),
+    Hold("log/*/*.db", "exclusive", 3, "door"),
     Hold("meta.db", "exclusive", 7),
     Hold("log/*/*.db", "immediate", 3),
-    Hold("state.db", "immediate", 7, "work"),
-    Hold("state.db", "exclusive", 7, "collect"),
-    Hold("meta.db", "exclusive", 7, "collect"),
-    Hold("state.db", "exclusive", 12, "work"),
-    Hold("meta.db", "immediate", 7, "work"),
+    Hold("state.db", "immediate", 7, "worker"),
+    Hold("state.db", "exclusive", 7, "door"),
+    Hold("meta.db", "exclusive", 7, "door"),
+    Hold("state.db", "exclusive", 12, "worker"),
+    Hold("meta.db", "immediate", 7, "worker"),
 ]
 
 
@@ -51,13 +51,13 @@ def test_files_held_by_another_process(install, check, library, repeats, chance)
         witness = Witness(site)
         if hold.ends:
             # What waits in the log is to be read while it is held.
-            bench.freeze("work")
+            bench.freeze("worker")
             oracle.sent(at_least=100)
             bench.end(hold.ends)
         with all_held(sorted(site.data.glob(hold.files)), hold.mode):
             if hold.ends:
                 bench.start_again(hold.ends)
-                bench.thaw("work")
+                bench.thaw("worker")
             until = time.monotonic() + hold.seconds
             while time.monotonic() < until:
                 bench.revive()
@@ -88,12 +88,12 @@ class Slow(NamedTuple):
 
 
 SLOW = [
-    Slow("collect", "/data/log/", 0, 0.7, "stop"),
-    Slow("collect", "/data/log/", 1.2, 0),  # a reader waits half a second for a segment that is sealed
-    Slow("work", "/data/state.db", 0.5, 0.05),
-    Slow("work", "/data/store/", 0.1, 0.01),
-    Slow("work", "/data/", 0.1, 0.01),
-    Slow("collect", "/data/", 0.6, 0.2),
+    Slow("door", "/data/log/", 0, 0.7, "stop"),
+    Slow("door", "/data/log/", 1.2, 0),  # a reader waits half a second for a segment that is sealed
+    Slow("worker", "/data/state.db", 0.5, 0.05),
+    Slow("worker", "/data/store/", 0.1, 0.01),
+    Slow("worker", "/data/", 0.1, 0.01),
+    Slow("door", "/data/", 0.6, 0.2),
 ]
 
 
@@ -108,9 +108,9 @@ def test_slow_files_and_a_restart(install, check, library, repeats, chance):
         oracle.sent(at_least=50)
         witness, shim = Witness(site), bench.shims[slow.role]
         # A batch is planned and inserted, or waits in the log, when its worker dies.
-        bench.freeze("work")
+        bench.freeze("worker")
         oracle.sent(at_least=100)
-        bench.kill("work")
+        bench.kill("worker")
         shim.watch(slow.files)
         shim.slow_fsync(slow.fsync)
         shim.slow_writes(slow.write)

@@ -84,9 +84,9 @@ class Area(NamedTuple):
 
 
 AREAS = {
-    "insert": Area("work", "/data/store/", {EIO: 12, ENOSPC: 3, KILL: 3, TORN: 2}),
-    "state transaction": Area("work", "/data/state.db", {EIO: 8, ENOSPC: 2, KILL: 2, TORN: 1}),
-    "append": Area("collect", "/data/log/", {EIO: 12, ENOSPC: 4, KILL: 2, TORN: 2}),
+    "insert": Area("worker", "/data/store/", {EIO: 12, ENOSPC: 3, KILL: 3, TORN: 2}),
+    "state transaction": Area("worker", "/data/state.db", {EIO: 8, ENOSPC: 2, KILL: 2, TORN: 1}),
+    "append": Area("door", "/data/log/", {EIO: 12, ENOSPC: 4, KILL: 2, TORN: 2}),
 }
 
 

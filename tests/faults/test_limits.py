@@ -90,7 +90,7 @@ def test_dead_letters_at_their_limit_and_beyond(install, check, library, repeats
         assert site.hand.post() == 202
         until(lambda paused=paused: pauses(site) > paused, "it waits, and says why")
         if chance.random() < 0.5:
-            bench.kill("work")
+            bench.kill("worker")
             bench.wait()
         decide(site, "retry")  # in vain
         until(lambda: not due(site), "they were tried again")
@@ -155,7 +155,7 @@ def test_ids_at_the_limit_of_the_index(install, check, library, rounds, chance):
         until(lambda part=part: site.hand.send(part, named=True) == 202, "it accepts")
     for _ in range(max(1, rounds // 100)):
         bench.drained()
-        bench.kill("work")
+        bench.kill("worker")
         bench.wait()
         for part in parts[-(limit // 3000) :]:
             chance.shuffle(part)
@@ -169,7 +169,7 @@ def test_groups_as_large_as_they_come(install, check, library, rounds, repeats, 
         pytest.skip("only in `make faults`")
     site = install()
     bench = Bench(site, library)
-    shim = bench.shims["collect"]
+    shim = bench.shims["door"]
     shim.watch("/data/log/")
     for number in range(repeats):
         small = site.oracle(events=3000, batch=1, clicks=1500, connections=64, seed=chance.randrange(1 << 30))

@@ -39,9 +39,9 @@ _BEFORE = {"slice": (), "merge": ("slice",), "drop": ("slice", "merge")}
 def feed(site: Installation, chance, lines: int) -> int:
     """Real events, stored and not sliced. Returns how many there are."""
     site.prepare()
-    site.start("collect")
+    site.start("door")
     never = {"LOOK_EVERY": "1000000"}
-    site.wait(site.start("work", "--with-query", program="tests.faults.harness.keen", **never))
+    site.wait(site.start("worker", "--with-console", program="tests.faults.harness.keen", **never))
     oracle = site.oracle(events=3000, batch=5, seed=chance.randrange(1 << 30))
     oracle.sent(at_least=lines)
     oracle.stop()

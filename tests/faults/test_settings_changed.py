@@ -49,17 +49,17 @@ def test_settings_of_the_next_run(install, check, library, repeats, chance):
         chosen = chance.sample(sorted(CHANGES), len(CHANGES) // 2)
         settings = {f"FOOTFALL_{name.upper()}": chance.choice(CHANGES[name]) for name in chosen}
         site.hand.phase(f"{number}-{'-'.join(f'{name}={value}' for name, value in settings.items())}")
-        bench.freeze("work")  # so that the next one finds something to do
+        bench.freeze("worker")  # so that the next one finds something to do
         waiting = site.hand.tokens(200)
         for first in range(0, len(waiting), 20):
             part = waiting[first : first + 20]
             until(lambda part=part: site.hand.send(part, named=True) == 202, "it accepts")
-        bench.end("work")
+        bench.end("worker")
         site.stop()
         bench.settings = settings
         for role in bench.processes:
             bench.start_again(role)
-        more = [bench.start("collect", port=port) for port in site.ports(chance.choice(DOORS))]
+        more = [bench.start("door", port=port) for port in site.ports(chance.choice(DOORS))]
         bench.wait()
         oracle = site.oracle(doors=site.doors, events=500, clicks=20, seed=chance.randrange(1 << 30))
         # The same ids again, at other settings: within any of the windows.

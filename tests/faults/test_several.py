@@ -14,7 +14,7 @@ def test_several_doors_and_a_second_worker(install, check, rounds, chance):
     site = install()
     site.serve()
     ports = [free_port(HOST), free_port(HOST)]
-    doors = [site.start("collect", port=port) for port in ports]
+    doors = [site.start("door", port=port) for port in ports]
     for port in ports:
         until(lambda port=port: site.door_answers(port), "the other doors answer")
     oracle = site.oracle(doors=[site.port, *ports], connections=6, seed=chance.randrange(1 << 30))
@@ -28,9 +28,9 @@ def test_several_doors_and_a_second_worker(install, check, rounds, chance):
             doors[at].wait()
         else:
             site.terminate(doors[at])
-        doors[at] = site.start("collect", port=ports[at])
+        doors[at] = site.start("door", port=ports[at])
         until(lambda at=at: site.door_answers(ports[at]), "the door is back")
-    second = site.start("work", "--with-query", port=free_port(HOST))
+    second = site.start("worker", "--with-console", port=free_port(HOST))
     assert second.wait(timeout=60) != 0, "a second worker must not run on the same log"
     assert "in use by `footfall serve`" in site.tail()
     oracle.sent(at_least=30)
@@ -52,7 +52,7 @@ def test_a_slow_door_beside_others(install, check, library, repeats, chance):
     slow.watch("/data/log/")
 
     def door(port, **environment):
-        process = site.start("collect", port=port, **environment)
+        process = site.start("door", port=port, **environment)
         until(lambda: site.door_answers(port), "the door answers")
         return process
 
@@ -72,7 +72,7 @@ def test_a_slow_door_beside_others(install, check, library, repeats, chance):
             slow.slow_fsync(1)
         others.sent(at_least=50)
         # What the others take is stored meanwhile, also by a worker that begins.
-        bench.kill("work")
+        bench.kill("worker")
         bench.wait()
         until(lambda stored=stored: site.counted() > stored, "the others' events are stored")
         further = door(free_port(HOST)) if chance.random() < 0.5 else None

@@ -37,8 +37,8 @@ def test_power_cuts(install, check, library, rounds, chance):
     for number in range(repeats):
         shim = Shim(library, site.directory / f"cut-{number}.control", root=site.data)
         processes = [
-            site.start("collect", **shim.environment),
-            site.start("work", "--with-query", program="tests.faults.harness.keen", **shim.environment),
+            site.start("door", **shim.environment),
+            site.start("worker", "--with-console", program="tests.faults.harness.keen", **shim.environment),
         ]
         site.wait(processes[1])
         # What the last cut left may just be made up for.

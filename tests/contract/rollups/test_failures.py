@@ -103,7 +103,7 @@ async def test_a_failure_at_any_call_is_made_up_for(world, monkeypatch, done):
     assert {"begin_slice", "begin_merge", "publish", "forget", "build", "query"} <= seen
     await world.check()
     await world.restarted().tick()
-    books = await world.builds.books()
+    books = await world.builds.partitions()
     assert await world.partitions() == {
         f"{month}-{build}" for month, build in books.published | {*books.retired}
     }

@@ -49,7 +49,7 @@ async def test_builds_of_a_level_become_one_of_the_next_that_says_the_same(world
 async def test_what_was_merged_stays_until_no_question_can_be_reading_it(world, monkeypatch):
     monkeypatch.setattr(compaction, "FAN_IN", 2)
     await slices(world, 2)
-    books = await world.builds.books()
+    books = await world.builds.partitions()
     assert books.published == {RollupPartition(202603, 3)}
     assert set(books.retired) == {RollupPartition(202603, 1), RollupPartition(202603, 2)}
     world.clock.at += 1259
@@ -58,7 +58,7 @@ async def test_what_was_merged_stays_until_no_question_can_be_reading_it(world, 
     world.clock.at += 2
     await world.rollups.tick()
     assert await world.partitions() == {"202603-3"}
-    assert not (await world.builds.books()).retired
+    assert not (await world.builds.partitions()).retired
     await world.check(80)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tests.faults.harness.installation import PATIENCE, Installation, until
 from tests.faults.harness.shim import Shim
 
-ROLES = ("collect", "work")
+ROLES = ("door", "worker")
 _PATIENCE = 4 * PATIENCE  # seconds: two processes start, on a busy machine
 
 
@@ -29,7 +29,7 @@ class Bench:
 
     def start(self, role: str, port: int = 0) -> "subprocess.Popen[bytes]":
         """One more process in this role."""
-        options = ["--with-query"] if role == "work" else []
+        options = ["--with-console"] if role == "worker" else []
         variables = self.shims[role].environment | self._more | self.settings
         return self.site.start(role, *options, port=port, program=self._program, **variables)
 
@@ -68,7 +68,7 @@ class Bench:
     def wait(self) -> None:
         """Returns when both answer."""
         until(self.answers, "door and console answer", _PATIENCE)
-        self.site.wait(self.processes["work"])
+        self.site.wait(self.processes["worker"])
 
     def revive(self) -> None:
         """Start again what has ended."""

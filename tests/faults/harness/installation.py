@@ -268,7 +268,7 @@ def children(pid: int) -> dict[str, int]:
         with suppress(OSError, IndexError):
             if int((path / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
                 words = (path / "cmdline").read_bytes().split(b"\0")
-                for role, word in (("door", b"collect"), ("worker", b"work")):
+                for role, word in (("door", b"door"), ("worker", b"worker")):
                     if word in words:
                         found[role] = int(path.name)
     return found
