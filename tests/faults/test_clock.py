@@ -111,7 +111,7 @@ def test_a_kill_while_the_clock_is_wrong_forgets_no_id(install, check, library, 
     send(known)
     shift(max(days, 0) * DAY)
     send(site.hand.tokens(5))
-    bench.kill("work")
+    bench.kill("worker")
     bench.wait()
     send(known)
     assert site.counted() == 10

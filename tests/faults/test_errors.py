@@ -67,13 +67,13 @@ def test_one_read_of_the_witness_that_fails_refuses_nothing(install, library):
     site = install(settings=SMALL_SEGMENTS)
     bench = Bench(site, library)
     bench.accepts()
-    shim = bench.shims["collect"]
+    shim = bench.shims["door"]
     hit: list[bool] = []
     for number in range(1, 6):
-        bench.end("collect")
+        bench.end("door")
         shim.watch("/data/log-ends/", READS)
         shim.arm(number, EIO)
-        bench.start_again("collect")
+        bench.start_again("door")
         until(site.door_answers, "the door answers")
         statuses = [site.hand.post() for _ in range(5)]
         hit.append(shim.fired)

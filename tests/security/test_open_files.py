@@ -9,7 +9,7 @@ from footfall.runtime.tcp_ports import free_port
 from tests.e2e.serving import environment
 
 
-@pytest.mark.parametrize("role", [["serve"], ["collect"], ["work"], ["work", "--with-query"], ["query"]])
+@pytest.mark.parametrize("role", [["serve"], ["door"], ["worker"], ["worker", "--with-console"], ["console"]])
 def test_a_role_that_may_open_too_few_files_does_not_start(tmp_path, role):
     ports = ["--port", str(free_port("127.0.0.1")), "--console-port", str(free_port("127.0.0.1"))]
     found = subprocess.run(
