@@ -15,7 +15,8 @@ WHERE database = currentDatabase() AND table = 'rollups' AND active GROUP BY par
 """
 
 # The cube `total` has every event once, by hours in UTC, so that a month of it is a month of events. Of a
-# site of which some were deleted already the rollups say more than is left.
+# site of which some were deleted already the rollups say more than is left. An event
+# that is not sampled weighs one: a difference of half of that is no rounding, however many there are.
 _MISCOUNTED = """
 SELECT DISTINCT site_id FROM (
     SELECT workspace_id, site_id, sumIf(counted, kept) AS said, sumIf(counted, NOT kept) AS there
@@ -28,8 +29,8 @@ SELECT DISTINCT site_id FROM (
         WHERE _partition_id = {{partition:String}} AND site_id IN {{asked:Array(String)}} AND {rows}
     )
     GROUP BY workspace_id, site_id
-    HAVING there - said > 1e-6 * there
-        OR (said - there > 1e-6 * said AND site_id NOT IN {{partly:Array(String)}})
+    HAVING there - said > least(1e-6 * there, 0.5)
+        OR (said - there > least(1e-6 * said, 0.5) AND site_id NOT IN {{partly:Array(String)}})
 )
 """
 

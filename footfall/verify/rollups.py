@@ -44,8 +44,9 @@ FROM (
     ) WHERE {range_of_bucket} GROUP BY workspace_id, site_id, bucket
 )
 GROUP BY workspace_id, site_id, bucket
-HAVING abs(expected - found) > 1e-6 * greatest(expected, 1) OR visitors_expected != visitors_found
-    OR abs(sumIf(digest, kept) - sumIf(digest, NOT kept)) > 1e-6 * greatest(sumIf(digest, NOT kept), 1)
+HAVING abs(expected - found) > least(1e-6 * greatest(expected, 1), 0.5) OR visitors_expected != visitors_found
+    OR abs(sumIf(digest, kept) - sumIf(digest, NOT kept))
+        > least(1e-6 * greatest(sumIf(digest, NOT kept), 1), 0.5)
 ORDER BY workspace_id, site_id, bucket LIMIT {{most:UInt32}}
 """
 
