@@ -13,14 +13,7 @@ from msgspec import Struct
 from footfall.collect.body.incoming import Incoming, explain
 from footfall.collect.client import Caller, clean, is_address
 from footfall.collect.sender_context import SenderContexts
-from footfall.enrich.visitor import (
-    DAY_MS,
-    client_session,
-    client_visitor,
-    public_event_id,
-    public_session,
-    public_visitor,
-)
+from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
 from footfall.errors import Invalid, TooLarge
 from footfall.model.ids import parse_event_id, uuid7
 from footfall.model.kinds import KINDS, Conversion
@@ -101,6 +94,7 @@ class Acceptor:
         previous = 0
         if at % DAY_MS < self._early and not event.visitor_id:
             previous = self._device(sender.workspace.id, caller, at - DAY_MS)
+        secret = sender.workspace.secret
         link_id, destination = event.link_id or "", event.destination_url or ""
         if event.short_code and not link_id and (link := sender.links.get(event.short_code)):
             link_id, destination = link.id, destination or link.url
@@ -110,7 +104,7 @@ class Acceptor:
             occurred_at=at,
             visit=visit,
             site_id=site,
-            visitor_id=self._visitor_id(str(event.visitor_id), site) if event.visitor_id else device,
+            visitor_id=client_visitor(secret, str(event.visitor_id)) if event.visitor_id else device,
             device_hash=device,
             page_url=_text(event.page_url, _LONG),
             referrer=_text(event.referrer, _LONG),
@@ -118,7 +112,7 @@ class Acceptor:
             link_id=_text(link_id, _SHORT),
             short_code=_text(event.short_code, _SHORT),
             destination_url=_text(destination, _LONG),
-            session_id=self._session_id(str(event.session_id), site) if event.session_id else 0,
+            session_id=client_session(secret, str(event.session_id)) if event.session_id else 0,
             client_id=bool(event.event_id),
             occurred_at_original=original,
             event_version=event.event_version,
@@ -134,15 +128,6 @@ class Acceptor:
         sender = self._sender
         event_id = _id(text, "event_id")
         return event_id if sender.key else public_event_id(sender.workspace.secret, site_id, event_id)
-
-    def _visitor_id(self, text: str, site_id: str) -> int:
-        """The client's own id of a visitor, hashed; without a key in a space of its own."""
-        secret = self._sender.workspace.secret
-        return client_visitor(secret, text) if self._sender.key else public_visitor(secret, site_id, text)
-
-    def _session_id(self, text: str, site_id: str) -> int:
-        secret = self._sender.workspace.secret
-        return client_session(secret, text) if self._sender.key else public_session(secret, site_id, text)
 
     def _check_site(self, site_id: str) -> None:
         sender = self._sender

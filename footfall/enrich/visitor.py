@@ -30,19 +30,6 @@ def client_session(secret: bytes, session: str) -> int:
     return _hash(secret, b"session", session)
 
 
-def public_visitor(secret: bytes, site_id: str, client_id: str) -> int:
-    """As `client_visitor`, for what came without a key: apart from keyed senders and from other sites.
-
-    Anybody may send any id: one that was guessed or read must not lead into somebody else's visits.
-    """
-    return _hash(secret, b"site visitor", site_id, client_id)
-
-
-def public_session(secret: bytes, site_id: str, session: str) -> int:
-    """As `client_session`, apart as `public_visitor` is."""
-    return _hash(secret, b"site session", site_id, session)
-
-
 def public_event_id(secret: bytes, site_id: str, event_id: bytes) -> bytes:
     """The id under which an event is kept that came without a key.
 

@@ -86,31 +86,18 @@ async def test_a_stranger_who_sends_an_id_first_takes_nothing_from_a_key_or_anot
     assert event_id in kept, "with a key an id stays what it is"
 
 
-async def test_who_sends_a_visitor_without_a_key_is_in_no_visit_of_a_key_or_another_site(tmp_path):
-    """Visitors and sessions that a stranger guessed, spelled as strings or as numbers."""
+async def test_a_page_and_a_server_that_name_a_visitor_alike_speak_of_one(tmp_path):
+    """What the server stores with a key belongs to the visit of the page, which has none."""
     await main.prepare(load(data=tmp_path, admin_key=KEY))
     named = PAGE | {"visitor_id": "4711", "session_id": "s1"}
     async with open_door(tmp_path) as rig:
-        sites = [await rig.tenants.create_site("default", name) for name in ("Shop", "Blog")]
-        await rig.post([named | {"site_id": site.id} for site in sites])
-        for site in sites:
-            await rig.http.post(f"/v1/events?site_id={site.id}", json=[named])
-            await rig.http.post("/v1/events", json={"site_id": site.id, "events": [named]})
-            await rig.http.get("/v1/pixel.gif", params={"site_id": site.id, "visitor_id": "4711"})
+        site = await rig.tenants.create_site("default", "Shop")
+        await rig.post([named | {"site_id": site.id}])
+        await rig.http.post(f"/v1/events?site_id={site.id}", json=[named])
     async with console(tmp_path):
         pass
-    rows = await select(
-        tmp_path,
-        "SELECT site_id, source = 'api', count(), uniqExact(visitor_id), groupUniqArray(visitor_id)[1],"
-        " uniqExactIf(session_id, source != 'pixel'), groupUniqArrayIf(session_id, source != 'pixel')[1]"
-        " FROM events GROUP BY ALL",
-    )
-    assert sorted((site, keyed, *counts) for site, keyed, *counts in (row[:4] for row in rows)) == sorted(
-        (site.id, keyed, count, 1) for site in sites for keyed, count in ((1, 1), (0, 3))
-    )
-    assert [row[5] for row in rows] == [1] * 4
-    assert len({row[4] for row in rows}) == 3, "with a key one visitor, without one for each site"
-    assert len({row[6] for row in rows}) == 3
+    rows = await select(tmp_path, "SELECT count(), uniqExact(visitor_id), uniqExact(session_id) FROM events")
+    assert [tuple(row) for row in rows] == [(2, 1, 1)]
 
 
 @pytest.mark.parametrize("name", ["properties", "props"])
