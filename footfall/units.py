@@ -59,7 +59,7 @@ def spell_time(seconds: float) -> str:
         count = seconds / _TIMES[unit]
         if count >= 1 and math.isclose(count, round(count), rel_tol=1e-9):
             return f"{round(count)}{unit}"
-    return f"{round(seconds * 1000, 3):g}ms" if seconds else "0"
+    return f"{seconds * 1000:.3f}".rstrip("0").rstrip(".") + "ms" if seconds else "0"
 
 
 def spell_size(size: int) -> str:

@@ -30,6 +30,7 @@ ROUNDS = 40
 def garbled(tmp_path_factory):
     """A server that got much garbage: itself, what it logged meanwhile, and how long that was."""
     with serving(tmp_path_factory.mktemp("garbled") / "data") as server:
+        until(lambda: "Stop with Ctrl-C" in server.output.read_text())  # the greeting comes a little later
         quiet = server.output.stat().st_size
         began = time.monotonic()
         for _ in range(ROUNDS):

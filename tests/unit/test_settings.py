@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from footfall.errors import Misconfigured
@@ -133,6 +133,7 @@ def test_python_is_held_to_the_same_bounds(value):
 
 
 @given(st.floats(min_value=0.001, max_value=1e9))
+@example(1000.94)
 def test_a_time_is_spelled_as_it_is_read(seconds):
     assert parse_time(spell_time(seconds)) == pytest.approx(seconds, rel=1e-4)
 
