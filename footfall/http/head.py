@@ -45,7 +45,8 @@ def read_target(url: bytes) -> tuple[str, bytes, bytes, bytes]:
 def check_headers(headers: Headers, version: str) -> bool:
     """Whether the client waits for a word before it sends the body.
 
-    Raises WrongHost. Only HTTP/1.0 may do without a host.
+    Raises WrongHost, WrongHead. Only HTTP/1.0 may do without a host. A body is framed by its length or by
+    chunks alone, and HTTP/1.0 knows no chunks: what a proxy in front could read otherwise is no request.
     """
     hosts, expects = 0, False
     for name, value in headers:
@@ -55,6 +56,8 @@ def check_headers(headers: Headers, version: str) -> bool:
                 raise WrongHost
         elif name == b"expect":
             expects = value.lower() == b"100-continue"
+        elif name == b"transfer-encoding" and (version == "1.0" or value.strip().lower() != b"chunked"):
+            raise WrongHead
     if hosts != 1 and (hosts or version != "1.0"):
         raise WrongHost
     return expects

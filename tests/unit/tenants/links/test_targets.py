@@ -95,3 +95,12 @@ def test_refused_domains(domain: str):
     with pytest.raises(Invalid) as refused:
         check_domain(domain)
     assert refused.value.field == "domain"
+
+
+@pytest.mark.parametrize(
+    "spelled", ["[::ffff:127.0.0.1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]", "127.9.9.9", "0.0.0.0"]
+)
+def test_an_address_of_the_machine_is_one_however_it_is_spelled(spelled):
+    with pytest.raises(Invalid):
+        check_target(f"http://{spelled}:8000/x", {"localhost:8000"})
+    assert check_target("http://[64:ff9b::102:304]:8000/x", {"localhost:8000"})
