@@ -17,7 +17,12 @@ class StoredRow(NamedTuple):
 
 
 def remember(connection: Connection, row: StoredRow) -> None:
-    """It is in the store, durably. In the caller's transaction."""
+    """It is in the store, durably. In the caller's transaction.
+
+    One that retention may reach already says nothing: it does not take the place of one that must be there.
+    """
+    if row.occurred_at < _deleted(connection) and expected(connection):
+        return
     values = {"shard": f"{row.shard:016x}", "seq": row.seq, "occurred_at": row.occurred_at}
     statement = insert(connection, last_stored).values(id=1, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=[last_stored.c.id], set_=values))
@@ -26,7 +31,11 @@ def remember(connection: Connection, row: StoredRow) -> None:
 def expected(connection: Connection) -> StoredRow | None:
     """The row that must be there; None where none was stored, or retention may have deleted it."""
     row = connection.execute(sa.select(last_stored)).one_or_none()
-    deleted = connection.scalar(sa.select(sa.func.max(raw_deleted.c.at))) or 0
-    if row is None or row.occurred_at < deleted:
+    if row is None or row.occurred_at < _deleted(connection):
         return None
     return StoredRow(int(row.shard, 16), row.seq, row.occurred_at)
+
+
+def _deleted(connection: Connection) -> int:
+    """Before this time (ms) rows may be gone, of one site or another."""
+    return connection.scalar(sa.select(sa.func.max(raw_deleted.c.at))) or 0

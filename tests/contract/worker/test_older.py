@@ -92,3 +92,18 @@ async def test_what_retention_may_have_deleted_is_not_missed(world):
     deleted = {"site_id": "any", "at": NOW, "received": NOW}
     await world.database.run(lambda it: it.execute(insert(it, raw_deleted).values(deleted)))
     assert not await lacks_what_was_stored(world.store, world.database)
+
+
+async def test_late_events_hide_no_store_that_was_set_back(world):
+    await world.append(3)
+    await drain(world)
+    deleted = {"site_id": "any", "at": NOW - 10_000, "received": NOW - 10_000}
+    await world.database.run(lambda it: it.execute(insert(it, raw_deleted).values(deleted)))
+    await world.append(1, occurred_at=NOW - 20_000)  # what another site has deleted by now
+    await drain(world)
+    late = await world.store.arrow("SELECT * FROM events WHERE seq >= 4096")
+    assert late.num_rows == 1
+    assert not await lacks_what_was_stored(world.store, world.database)
+    await empty_the_store(world)
+    await world.store._store.insert(late, "set-back")
+    assert await lacks_what_was_stored(world.store, world.database)
