@@ -16,11 +16,16 @@ class Decision(NamedTuple):
     announced: Mapping[Item, int]
 
 
-def decide(due: Collection[Item], announced: Mapping[Item, int], now: int) -> Decision:
-    """Of what is `due` now; `announced`: what was until now. Unix seconds, of time that has come for sure.
+def decide(due: Collection[Item], announced: Mapping[Item, int], now: int, clock: int) -> Decision:
+    """Of what is `due` now; `announced`: what was until now. Unix seconds.
+
+    `now`: the time that has come for sure; `clock`: what the clock says, which may be ahead of it for a day.
+    An announcement counts from the later one: else a night could pass in the minute in which the
+    clock is believed.
 
     What is not due any more (a setting was changed back, an event came) is forgotten, and must be announced
-    anew; what was announced at a time that has not come (the clock was set back) counts from now.
+    anew; what was announced at a time that has not come (the clock was set back) counts from the clock's.
     """
-    kept = {item: min(announced.get(item, now), now) for item in due}
+    latest = max(now, clock)
+    kept = {item: min(announced.get(item, latest), latest) for item in due}
     return Decision(frozenset(item for item, at in kept.items() if now - at >= NIGHT), kept)

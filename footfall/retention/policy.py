@@ -136,7 +136,7 @@ class Retention:
             self._tell(held)
             months = [each for each in due if each.item not in held]
             rollups = await self._old_rollups(at)
-            decision = await self._announce(months, rollups, int(now))
+            decision = await self._announce(months, rollups, int(now), self._rollups.now() // 1000)
             await self._delete_rollups(rollups, decision.ripe, self._rollups.now())
             gone = [each for each in months if each.item in decision.ripe]
             await self._prepare(gone, at)
@@ -155,23 +155,25 @@ class Retention:
         waiting = {each.item for each in months if not each.is_due(now)}
         return [each for each in months if each.item not in waiting]
 
-    async def _announce(self, months: Sequence[Month], rollups: Collection[Item], now: int) -> Decision:
+    async def _announce(
+        self, months: Sequence[Month], rollups: Collection[Item], now: int, clock: int
+    ) -> Decision:
         known = await self._retained.announced()
         events: Counter[Item] = Counter()
         for each in months:
             events[each.item] += each.events
-        decision = decide([*events, *rollups], known, now)
+        decision = decide([*events, *rollups], known, now, clock)
         if decision.announced != known:
             await self._retained.announce(decision.announced)
         RETENTION_ANNOUNCED.set(sum(count for item, count in events.items() if item not in decision.ripe))
         for item, at in sorted(decision.announced.items()):
-            if at == now:
+            if at == max(now, clock):
                 log.warning(
                     "retention.announced",
                     **item._asdict(),
                     events=events[item],
                     setting=self._setting(item.what),
-                    not_before=iso((now + NIGHT) * 1000),
+                    not_before=iso((at + NIGHT) * 1000),
                 )
         return decision
 

@@ -128,30 +128,30 @@ items = st.sets(
 )
 
 
-@given(st.lists(st.tuples(items, st.integers(0, 200)), max_size=30))
+@given(st.lists(st.tuples(items, st.integers(0, 200), st.sampled_from([0, 0, 5, 30, 900])), max_size=30))
 def test_only_what_was_due_and_announced_on_an_earlier_night_and_ever_since_goes(nights):
     announced = {}
     history = []
-    for due, hour in nights:
+    for due, hour, ahead in nights:
         now = hour * 3600
-        decision = decide(due, announced, now)
+        decision = decide(due, announced, now, now + ahead * 3600)
         for item in decision.ripe:
             since = []
             for before, at in reversed(history):
                 if item not in before:
                     break
                 since.append(at)
-            assert any(at <= now - NIGHT for at in since)
+            assert any(at <= now - NIGHT for at in since), "whatever was believed then"
             assert item in due
         assert decision.announced.keys() == due
-        assert all(at <= now for at in decision.announced.values())
+        assert all(at <= now + ahead * 3600 for at in decision.announced.values())
         announced = decision.announced
-        history.append((due, now))
+        history.append((due, now + ahead * 3600))
 
 
 @given(items)
 def test_what_stays_due_goes_the_next_night(due):
-    first = decide(due, {}, 0)
+    first = decide(due, {}, 0, 0)
     assert not first.ripe
-    assert decide(due, first.announced, 10 * 3600).ripe == frozenset()
-    assert decide(due, first.announced, 86400).ripe == due
+    assert decide(due, first.announced, 10 * 3600, 10 * 3600).ripe == frozenset()
+    assert decide(due, first.announced, 86400, 86400).ripe == due

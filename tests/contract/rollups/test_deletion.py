@@ -157,6 +157,36 @@ async def test_a_shorter_setting_deletes_nothing_before_it_was_announced_a_night
     assert {each["log_level"] for each in logs if each["event"].startswith("retention.")} == {"warning"}
 
 
+async def test_a_night_that_comes_late_after_weeks_off_is_no_earlier_night(world):
+    """Announced five minutes before a midnight at which the clock of three weeks later is believed."""
+    await world.take(world.made(200, START, END))
+    await world.rollups.slice_all()
+    site = Installation(world, raw=FOREVER)
+    await site.run(72)
+    before = await left(world)
+    site.true = (site.true // 86400 + 21) * 86400 + 4 * HOUR
+    site.set(2 * 86400.0)
+    await looks(site, site.true + 19 * HOUR + 3300)
+    assert await site.job.apply() == []
+    announced = await site.job.announced()
+    assert announced
+    midnight = (site.true // 86400 + 1) * 86400
+    await looks(site, midnight + 900)
+    assert site.wall() - await site.days.now() < 86400, "the clock is believed by now"
+    assert await site.job.apply() == []
+    assert await left(world) == before
+    await looks(site, midnight + 86400 + 900)
+    assert await site.job.apply()
+
+
+async def looks(site, until):
+    """The clock is looked at every quarter of an hour; no night comes."""
+    while site.true < until:
+        site.true = min(site.true + 900, until)
+        site.world.clock.at = site.wall()
+        await site.days.now()
+
+
 async def test_days_of_a_site_are_announced_in_the_same_way(site, world):
     await site.job.set_raw_days("york", 1)
     assert await site.run(24) == []
