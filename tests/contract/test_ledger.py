@@ -215,7 +215,7 @@ async def test_the_command_shows_the_table_and_fails_when_the_books_do_not_balan
     monkeypatch.setenv("COLUMNS", "200")
     await books.close(count(acme, "received", 1200), count(acme, "stored", 1198))
     await books.close(count(acme, "rejected", 2, reason="origin"))
-    asked = {"start_date": "2026-03-29", "end_date": "2026-03-29", "workspace": acme}
+    asked = {"start": "2026-03-29", "end": "2026-03-29", "workspace": acme}
     assert await books.command(cli_ledger.ledger, **asked) == 0
     shown = capsys.readouterr().out
     for words in (("received", "1,200"), ("stored", "1,198"), ("rejected", "2"), ("origin", "2")):
