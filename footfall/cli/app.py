@@ -46,8 +46,9 @@ _COMMANDS = {
 }
 for _name, (_function, _help) in _COMMANDS.items():
     app.command(f"footfall.{_function}", name=_name, help=_help)
-# As they were called in earlier versions: whoever starts them so need not know.
-for _name, _function in (("collect", "door"), ("work", "worker"), ("query", "console")):
+EARLIER = {"collect": "door", "work": "worker", "query": "console"}
+"""Commands as they were called in earlier versions: whoever starts them so need not know of it."""
+for _name, _function in EARLIER.items():
     app.command(f"footfall.cli.roles:{_function}", name=_name, show=False)
 
 

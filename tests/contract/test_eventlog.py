@@ -345,7 +345,7 @@ async def test_a_full_log_refuses_and_keeps_nothing_of_what_it_refused(settings)
 async def test_what_is_committed_makes_room_in_the_shard_of_a_door_that_is_gone(settings):
     """Whichever of the two shards is written from now on: the other one has more than is allowed."""
     async with opened(settings) as log, opened(settings) as other:
-        for number in range(2000):
+        for number in range(1000):
             await append(log, body(number))
             await append(other, body(number))
     small = settings.model_copy(update={"log_max": 1 << 20})
