@@ -1,4 +1,4 @@
-"""The parts of an installation, each opened and closed: `async with parts.with_store(settings) as store`.
+"""The components of an installation, opened and closed: `async with components.with_store(settings) as store`.
 
 Imported by the role that needs them, for the reason that `main.py` gives.
 """

@@ -1,6 +1,6 @@
 """The table of contents: settings -> parts -> roles.
 
-With `parts.py`, which opens and closes each part, the only place that wires.
+With `components.py`, which opens and closes each part, the only place that wires.
 
     run_door   the door        log (writes), directory, salts, geo
     run_worker      the worker      log (reads), store, state; with the console in the same process

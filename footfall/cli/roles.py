@@ -55,7 +55,7 @@ class RoleOptions:
 
 DEFAULTS = RoleOptions()
 
-# Given by the supervisor (and the demo) to its children only (see supervise.py).
+# Given by the supervisor (and the demo) to its children only (see runtime/supervisor.py).
 Lifeline = Annotated[int | None, Parameter(show=False)]
 
 

@@ -74,7 +74,7 @@ class Acceptor:
         self.visits: list[SenderContext] = []
 
     def accept(self, event: Incoming) -> RawEvent:
-        """The event as it goes to the log. Raises Refused."""
+        """The event as it goes to the log. Raises RefusedEvent."""
         sender = self._sender
         kind = event.event_type
         if not kind.isprintable() or kind.isspace():
@@ -206,7 +206,7 @@ class Acceptor:
 def _check_public(event: Incoming) -> None:
     """What a site's public id may say: whoever reads a page's source could say it a million times.
 
-    Raises Refused for what only a key may say.
+    Raises RefusedEvent for what only a key may say.
     """
     if event.event_type in _KEYED_KINDS:
         raise _needs_key("event_type", f"events of type {event.event_type}")
@@ -235,7 +235,7 @@ def _bytes(text: str) -> int:
 
 
 def _check_public_value(conversion: Conversion) -> None:
-    """No stranger takes revenue away. Raises Refused."""
+    """No stranger takes revenue away. Raises RefusedEvent."""
     if conversion.value_minor is not None and conversion.value_minor < 0:
         raise _needs_key("properties.value_minor", "an amount below 0")
 
@@ -284,7 +284,7 @@ def _utm(event: Incoming) -> tuple[str, str, str, str, str] | None:
 
 
 def _override(caller: Caller, event: Incoming) -> Caller:
-    """The caller that a keyed sender speaks for. Raises Refused for what is no address."""
+    """The caller that a keyed sender speaks for. Raises RefusedEvent for what is no address."""
     address = None if event.ip_address is None else event.ip_address.strip()
     if address and not is_address(address):
         raise RefusedEvent(Reason.INVALID_FIELD, "ip_address: an IPv4 or an IPv6 address", "ip_address")

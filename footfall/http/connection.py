@@ -158,7 +158,7 @@ class Connection(asyncio.BufferedProtocol):
     # `Requests` calls these.
 
     def begun(self, exchange: Exchange) -> None:
-        """The head of a request is there. Raises Refused."""
+        """The head of a request is there. Raises RefusedRequest."""
         self._drop_part()
         self._seen = 0
         self.patience = limits.BODY_SECONDS

@@ -22,7 +22,7 @@ class WrongHost(WrongHead):
 
 
 def read_target(url: bytes) -> tuple[str, bytes, bytes, bytes]:
-    """Path, path as it was sent, query, and the host of a target that names one (else b""). Raises Wrong."""
+    """Path, path as sent, query, and the host of a target that names one (else b""). Raises WrongHead."""
     host = b""
     if not url.startswith(b"/"):  # as proxies are asked
         try:

@@ -37,7 +37,7 @@ class Taker(Connection, Protocol):
     """The connection."""
 
     def begun(self, exchange: Exchange) -> None:
-        """The head of a request is there. Raises Refused."""
+        """The head of a request is there. Raises RefusedRequest."""
 
     def body_came(self, exchange: Exchange, data: bytes) -> None:
         """A part of its body."""
@@ -78,7 +78,7 @@ class Requests:
         del self._taker
 
     def take(self, data: memoryview) -> None:
-        """Take apart what came. Raises Refused and Enough."""
+        """Take apart what came. Raises RefusedRequest and Enough."""
         self._overhead += len(data)
         try:
             self._feed(data)

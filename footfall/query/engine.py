@@ -41,7 +41,7 @@ _LATE = 60.0
 
 
 class RollupCatalog(Protocol):
-    """What the engine asks of the state: see `state.builds` and `state.stored`."""
+    """What the engine asks of the state: see `state.rollups.builds` and `state.rollups.row_counts`."""
 
     async def manifest(self) -> Manifest: ...  # noqa: D102 - said above
 
@@ -213,7 +213,7 @@ class Engine:
         )
 
     async def gone(self, question: Question) -> tuple[Said, ...]:
-        """What the events alone lack of a question, as in `Found.missing`; ask after they are read."""
+        """What the events alone lack of a question, as in `QueryResult.missing`; ask after they are read."""
         if self._rollups is None:
             return ()
         manifest = await self._rollups.manifest()

@@ -17,7 +17,7 @@ class ServerStopping(Retryable):
 
 
 async def before(stop: asyncio.Event | None, work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns. Raises Stopped when `stop` is set first: then the work was cancelled."""
+    """What `work` returns. Raises ServerStopping when `stop` is set first: then the work was cancelled."""
     if stop is None:
         return await work
     working = asyncio.ensure_future(work)

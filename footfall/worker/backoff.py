@@ -32,14 +32,14 @@ class Backoff:
         self.stop = stop
 
     async def pause(self, failures: int) -> None:
-        """The pause after so many failures in a row. Raises Stopped."""
+        """The pause after so many failures in a row. Raises StopRequested."""
         longest = min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE)
         # stamina's pauses cannot be cut short by an event.
         if await set_within(self.stop, random.uniform(longest / 2, longest)):  # noqa: S311 -- jitter is no secret
             raise StopRequested
 
     async def until_done(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Call until it raises no Retryable. Raises Stopped."""
+        """Call until it raises no Retryable. Raises StopRequested."""
         failures = 0
         while True:
             try:
@@ -71,7 +71,7 @@ class Breaker:
         STORE_UP.set(1)
 
     async def failed(self, error: StoreDown) -> None:
-        """An attempt failed: return when the next one makes sense. Raises Stopped."""
+        """An attempt failed: return when the next one makes sense. Raises StopRequested."""
         self._failures += 1
         log.warning("the store failed", problem=str(error), failures=self._failures)
         await self._patience.pause(self._failures)

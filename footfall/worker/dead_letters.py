@@ -85,7 +85,7 @@ class Retries:
     async def finish(self) -> None:
         """Settle what a crash left inserted, so that its ids are known before anything else is stored.
 
-        Raises Stopped, Conflict.
+        Raises StopRequested, Conflict.
         """
         begun = await self._patience.until_done(self._letters.begun)
         attempt, _ = await self._prepared(begun)

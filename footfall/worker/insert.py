@@ -47,7 +47,7 @@ async def insert_exactly(
     """Return when every row is in the store once; those that the store refuses are returned instead.
 
     `uncertain`: some of them may be there already. When too many are refused, all are tried
-    again. Raises Stopped, Conflict.
+    again. Raises StopRequested, Conflict.
     """
     waiting = [rows]
     refused: list[pa.Table] = []

@@ -55,7 +55,7 @@ def encode(magic: bytes, first: int, appended_at: float, bodies: Sequence[bytes]
 
 
 def size_of(magic: bytes, start: bytes) -> int:
-    """The size of the block that starts with `start` (at least a header). Raises Damaged."""
+    """The size of the block that starts with `start` (at least a header). Raises DamagedBlock."""
     found, _, _, _, count, size = HEADER.unpack_from(start)
     if found != magic or not 0 < count <= MAX_RECORDS or not HEADER.size + 8 * count <= size <= MAX_BLOCK:
         raise DamagedBlock
@@ -65,7 +65,7 @@ def size_of(magic: bytes, start: bytes) -> int:
 def decode(magic: bytes, data: object) -> Block:
     """Read a block; `last` of the answer must be compared with the row's key.
 
-    Raises Damaged when the header or the table is (or `data` isn't even bytes, as in a
+    Raises DamagedBlock when the header or the table is (or `data` isn't even bytes, as in a
     damaged row); damage in a body costs only that record.
     """
     if not isinstance(data, bytes) or len(data) < HEADER.size or size_of(magic, data) != len(data):

@@ -3,8 +3,8 @@
     DATA/log/<shard, 16 hex digits>/lock                               held (flock) by the writer;
                                                                        its text: see write_mark
     DATA/log/<shard, 16 hex digits>/<first offset>-<magic>.db          a segment
-    DATA/log/<shard, 16 hex digits>/begun                              see sqlite_begun
-    DATA/log/consumers/<consumer>/<shard>                              see sqlite_consumers
+    DATA/log/<shard, 16 hex digits>/begun                              see begun.py
+    DATA/log/consumers/<consumer>/<shard>                              see runtime/consumer_offsets.py
 
 A segment is written through one connection, in WAL mode with an fsync per commit; readers
 open it with `mode=ro` and never checkpoint. A full one is sealed: checkpointed and switched

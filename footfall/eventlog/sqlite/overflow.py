@@ -41,7 +41,7 @@ class Overflow:
     """Drops the oldest events that the worker has not begun with. Blocking; the writer's thread alone.
 
     What the worker has begun with stays as it is, because what was stored must not be counted as
-    dropped: it notes how far that goes (see sqlite_begun). What it has read beyond that it would have to
+    dropped: it notes how far that goes (see begun.py). What it has read beyond that it would have to
     read again, so that is spared as well, as far as can be told: above what is committed here it holds at
     most a batch that is closed but not committed, one that is being inserted, and what it read
     on: less than a batch and one more chunk of at most `batch_bytes`. Each of the four may be longer by
@@ -95,7 +95,7 @@ def _bytes_between(segment: Segment, after: int, below: int) -> tuple[int, int]:
 def _drop_events(segment: Segment, below: int) -> int:
     """Write the segment anew without its events; returns its size from now on.
 
-    It stays as it is where the worker has begun with it meanwhile. Raises Damaged, sqlite3.Error or
+    It stays as it is where the worker has begun with it meanwhile. Raises DamagedBlock, sqlite3.Error or
     OSError, and then nothing has changed.
     """
     draft = segment.path.with_name("draft")

@@ -42,7 +42,7 @@ _End = tuple[int, float]  # offset and time (Unix seconds) of the last readable 
 class SegmentReader:
     """Reads records and the ends of segments. Blocking; to be used by one thread at a time.
 
-    Within a shard offsets are dense (see sqlite_files), so whatever is missing between two
+    Within a shard offsets are dense (see files.py), so whatever is missing between two
     readable records of a segment is damaged, and is delivered as such, once all ways to read it failed.
     What is missing behind a segment in which nothing is damaged is not its own: a whole file is gone.
     """

@@ -133,7 +133,7 @@ class Salvage:
             position = page.find(self._magic, position + 1)
 
     def _collect(self, number: int, position: int, *, pointers: bool) -> bytes:
-        """The bytes of the block at `position` of page `number`. Raises Damaged if it cannot be one."""
+        """The bytes of the block at `position` of page `number`. Raises DamagedBlock if it cannot be one."""
         page = self._page(number)
         if len(page) < PAGE or position + HEADER.size > PAGE:
             raise DamagedBlock

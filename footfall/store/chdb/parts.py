@@ -45,7 +45,7 @@ ORDER BY min_block_number, max_block_number DESC, data_version DESC
 
 
 class PartsHandle(Protocol):
-    """What is needed of a handle, see chdb_handles.py."""
+    """What is needed of a handle, see handles.py."""
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run one statement that answers nothing."""
