@@ -1,4 +1,4 @@
-"""The components of an installation, opened and closed: `async with components.with_store(settings) as store`.
+"""The components of an installation, opened and closed: `async with components.with_store(settings)`.
 
 Imported by the role that needs them, for the reason that `main.py` gives.
 """
