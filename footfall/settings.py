@@ -5,22 +5,14 @@ in a file or a variable has its unit ("90d", "64GiB"); Python passes seconds and
 Nothing else in Footfall reads the environment or a configuration file.
 """
 
-import difflib
+import os
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -30,74 +22,23 @@ from pydantic_settings import (
 )
 
 from footfall.errors import Misconfigured
-from footfall.units import DAY, FOREVER, parse_size, parse_time, spell_size, spell_time
+from footfall.setting_errors import PREFIX, explain, unknown_variables, unreadable
+from footfall.setting_values import (
+    CENTURY,
+    LARGEST,
+    SizeRange,
+    TimeRange,
+    read_networks,
+    read_retention,
+    read_url,
+)
+from footfall.units import DAY, FOREVER
 
-CENTURY = 36_500 * DAY
-"""The longest time that can be set, in seconds."""
+_FILE = Path("footfall.toml")
 
-LARGEST = 1 << 50
-"""The largest size that can be set, in bytes."""
-
-
-def _networks(value: object) -> object:
-    """FOOTFALL_TRUSTED_PROXIES=10.0.0.0/8,::1 as well as a TOML array."""
-    given = value.split(",") if isinstance(value, str) else value
-    if not isinstance(given, list | tuple):
-        raise ValueError("write a list of networks")  # noqa: TRY004 -- pydantic wants a ValueError
-    texts = [str(each).strip() for each in cast("Sequence[object]", given)]
-    return tuple(_network(text) for text in texts if text)
-
-
-_MAPPED_BITS = 96
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        network = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(
-            f"{text} is no network: write addresses or networks with commas between them, as in "
-            "192.0.2.1, 10.0.0.0/8, fd00::/8"
-        ) from None
-    if str(network) != text and "/" in text and ip_interface(text).ip != network.network_address:
-        raise ValueError(f"{text} has bits behind its prefix: write {network}, or the address alone")
-    # IPv4 inside IPv6: such addresses are compared as those of IPv4, at every place.
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    bits = network.prefixlen - _MAPPED_BITS
-    return network if mapped is None or bits < 0 else IPv4Network((mapped, bits))
-
-
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
-
-
-@dataclass(frozen=True)
-class TimeRange:
-    """Reads a time: text with its unit, or seconds. Both ends are allowed."""
-
-    least: float
-    most: float
-
-    def __call__(self, value: object) -> float:
-        """The time in seconds. Raises ValueError, which says what is allowed."""
-        seconds = parse_time(value) if isinstance(value, str) else _number(value)
-        if not self.least <= seconds <= self.most:
-            raise ValueError(f"from {spell_time(self.least)} to {spell_time(self.most)} is allowed")
-        return seconds
-
-
-@dataclass(frozen=True)
-class SizeRange:
-    """Reads a size: text with its unit, or bytes. Both ends are allowed."""
-
-    least: int
-    most: int
-
-    def __call__(self, value: object) -> int:
-        """The size in bytes. Raises ValueError, which says what is allowed."""
-        size = parse_size(value) if isinstance(value, str) else int(_number(value))
-        if not self.least <= size <= self.most:
-            raise ValueError(f"from {spell_size(self.least)} to {spell_size(self.most)} is allowed")
-        return size
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(read_networks)]
+Retention = Annotated[float, BeforeValidator(read_retention)]
+Url = Annotated[str, BeforeValidator(read_url)]
 
 
 def _time(least: float, most: float = CENTURY) -> BeforeValidator:
@@ -108,28 +49,6 @@ def _time(least: float, most: float = CENTURY) -> BeforeValidator:
 def _size(least: int, most: int = LARGEST) -> BeforeValidator:
     """A size of `least` to `most` bytes."""
     return BeforeValidator(SizeRange(least, most))
-
-
-def read_retention(value: object, info: ValidationInfo) -> float:
-    """How long something is kept: at least a day, unless `short_retention` says otherwise."""
-    seconds = parse_time(value, long=True) if isinstance(value, str) else _number(value)
-    if seconds < 0 or not (seconds <= CENTURY or seconds == FOREVER):
-        raise ValueError('from 1d to 100y is allowed, or "forever"')
-    if seconds < DAY and not info.data.get("short_retention"):
-        raise ValueError(
-            'this would delete what is younger than a day: write "forever" to keep all, or set '
-            "short_retention = true if you mean it"
-        )
-    return seconds
-
-
-def _number(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 -- no NaN
-        return value
-    raise ValueError("write a number with its unit")
-
-
-Retention = Annotated[float, BeforeValidator(read_retention)]
 
 
 class _Toml(TomlConfigSettingsSource):
@@ -146,7 +65,7 @@ class Settings(BaseSettings):
     """Everything that can be set, with its default. Here sizes are bytes and times seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FOOTFALL_", frozen=True, extra="forbid", toml_file="footfall.toml", env_ignore_empty=True
+        env_prefix=PREFIX, frozen=True, extra="forbid", toml_file=_FILE, env_ignore_empty=True
     )
 
     # Where
@@ -154,10 +73,10 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the door and the console listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The door's port.")
     console_port: int = Field(default=8001, ge=0, le=65535, description="The console's port.")
-    public_url: str = Field(
+    public_url: Url = Field(
         default="", description="How the world reaches the door; default http://localhost:PORT."
     )
-    console_url: str = Field(
+    console_url: Url = Field(
         default="", description="How users reach the console; default http://localhost:CONSOLE_PORT."
     )
     trusted_proxies: Networks = Field(
@@ -372,21 +291,18 @@ def load(**given: Any) -> Settings:
 
     Raises Misconfigured, with a line for each wrong setting.
     """
+    fields = Settings.model_fields
+    wrong = unknown_variables(os.environ, fields)
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        if os.path.lexists(_FILE) and not _FILE.is_file():  # what is there is not passed over in silence
+            raise FileNotFoundError(0, "it is not a file")
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        wrong = {str(problem["loc"][0]): problem for problem in reversed(error.errors())}
-        lines = [_explain(name, dict(problem)) for name, problem in reversed(wrong.items())]
-        raise Misconfigured("wrong settings:\n  " + "\n  ".join(lines)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"footfall.toml cannot be read: {error}") from None
-
-
-def _explain(name: str, problem: dict[str, Any]) -> str:
-    """What is wrong with a setting, on one line, in the words of whoever wrote it."""
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, Settings.model_fields, 1)
-        return f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
-    message = problem.get("ctx", {}).get("error") or problem["msg"].replace("Input should be", "must be")
-    value = problem["input"]
-    return f"{name}: {message}" if name == "admin_key" else f"{name} = {value}: {message}"
+        problems = {problem["loc"][0]: problem for problem in reversed(error.errors())}
+        wrong += [explain(problem, fields, _FILE) for problem in reversed(problems.values())]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise Misconfigured(unreadable(_FILE, error)) from None
+    else:
+        if not wrong:
+            return settings
+    raise Misconfigured("wrong settings:\n  " + "\n  ".join(wrong))

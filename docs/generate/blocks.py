@@ -16,7 +16,8 @@ from footfall.model.columns import COLUMNS
 from footfall.model.reasons import MEANINGS
 from footfall.query.plan.planner import REASONS
 from footfall.query.reports import REPORTS
-from footfall.settings import CENTURY, LARGEST, Settings, SizeRange, TimeRange, read_retention
+from footfall.setting_values import CENTURY, LARGEST, SizeRange, TimeRange, read_retention, read_url
+from footfall.settings import Settings
 from footfall.units import spell_size, spell_time
 
 _PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -116,6 +117,8 @@ def _allowed(field: FieldInfo) -> str:
                 )
             case BeforeValidator() if rule.func is read_retention:
                 return "time, from 1d, or `forever`"
+            case BeforeValidator() if rule.func is read_url:
+                return "address, as in `https://go.example.com`"
             case _:
                 pass
     if get_origin(field.annotation) is Literal:

@@ -126,6 +126,85 @@ def test_a_file_that_is_no_toml_is_named_with_the_line(elsewhere):
         load()
 
 
+@pytest.mark.parametrize(
+    ("content", "line"), [(b"port = 1\nport = 2\n", 2), (b"host = '\xff'\n", 1), (b"port = 1\nhost: x\n", 2)]
+)
+def test_whatever_the_file_is_not_the_line_is_told(elsewhere, content, line):
+    (elsewhere / "footfall.toml").write_bytes(content)
+    with pytest.raises(Misconfigured, match=rf"footfall\.toml cannot be read: .*line {line}"):
+        load()
+
+
+@pytest.mark.parametrize("what", ["directory", "link to nothing"])
+def test_a_file_that_cannot_be_opened_is_not_passed_over(elsewhere, what):
+    path = elsewhere / "footfall.toml"
+    path.mkdir() if what == "directory" else path.symlink_to("gone.toml")
+    with pytest.raises(Misconfigured, match=r"footfall\.toml cannot be read: it is not a file"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("FOOTFALL_PROT", "FOOTFALL_PORT"),
+        ("footfall_prot", "FOOTFALL_PORT"),
+        ("FOOTFALL_RAW_RETENTON", "FOOTFALL_RAW_RETENTION"),
+        ("FOOTFALL_RAW_DAYS", "FOOTFALL_RAW_RETENTION"),
+        ("FOOTFALL_ADMINKEY", "FOOTFALL_ADMIN_KEY"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused_with_the_nearest(monkeypatch, variable, meant):
+    monkeypatch.setenv(variable, "secret")
+    with pytest.raises(Misconfigured) as caught:
+        load(port=99999)
+    assert f"\n  {variable}: there is no such setting; did you mean {meant}?" in str(caught.value)
+    assert "\n  port = 99999: write a whole number from 0 to 65,535" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_variable_far_from_any_setting_is_refused_too(monkeypatch):
+    monkeypatch.setenv("FOOTFALL_XYZZY", "1")
+    with pytest.raises(Misconfigured, match=r"FOOTFALL_XYZZY: there is no such setting$"):
+        load()
+
+
+def test_what_commands_read_and_what_is_not_ours_is_no_setting(monkeypatch):
+    for name in ("FOOTFALL_KEY", "FOOTFALLS", "MY_FOOTFALL_PROT", "FOOTFALL"):
+        monkeypatch.setenv(name, "1")
+    load()
+
+
+def test_an_unknown_name_of_the_file_has_its_line(elsewhere):
+    (elsewhere / "footfall.toml").write_text("# prot\nport = 1\n\nraw-retention = '3y'\n[server]\nport = 2\n")
+    with pytest.raises(Misconfigured) as caught:
+        load()
+    assert str(caught.value).splitlines()[1:] == [
+        "  raw-retention: there is no such setting (footfall.toml, line 4); did you mean raw_retention?",
+        "  server: there is no such setting (footfall.toml, line 5); settings stand in no table",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('port = "x"', "write a whole number from 0 to 65,535"),
+        ("port = 1.5", "write a whole number from 0 to 65,535"),
+        ("connections = 0", "write a whole number from 16"),
+        ("dead_letter_share = 5", "write a number above 0 and at most 1"),
+        ('short_retention = "maybe"', "write true or false"),
+        ('log_level = "INFO"', 'write "debug", "info", "warning" or "error"'),
+        ("data = [1]", "write a path"),
+        ("host = true", "write a text"),
+        ('public_url = "go.example.com"', "write a whole address, as in https://go.example.com"),
+        ('console_url = "https://"', "write a whole address, as in https://go.example.com"),
+    ],
+)
+def test_what_may_be_written_is_said_in_plain_words(elsewhere, line, words):
+    (elsewhere / "footfall.toml").write_text(line)
+    with pytest.raises(Misconfigured, match=rf"^wrong settings:\n  {line.split()[0]} = .*: {words}$"):
+        load()
+
+
 @pytest.mark.parametrize("value", [math.nan, -1.0, 1e18, 3600.0])
 def test_python_is_held_to_the_same_bounds(value):
     with pytest.raises(Misconfigured, match="raw_retention"):

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from footfall.setting_errors import OTHER_VARIABLES
 from footfall.settings import Settings
 from tests.unit.documentation.pages import (
     DECISIONS,
@@ -72,7 +73,7 @@ def defined():
                 pass
 
 
-NAMES = {*defined(), *dir(builtins), *dir(errno), *FOREIGN}
+NAMES = {*OTHER_VARIABLES, *defined(), *dir(builtins), *dir(errno), *FOREIGN}
 
 
 @each_page
