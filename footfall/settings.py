@@ -134,8 +134,9 @@ class Settings(BaseSettings):
     )
     request_memory: Annotated[int, _size(1 << 20)] = Field(
         default=48 << 20,
-        description="Bytes of requests that are not answered yet; beyond, those that began to arrive first "
-        "and are not whole get 503.",
+        description="Bytes of requests that are not answered yet and of answers that are not read yet. "
+        "Beyond, the oldest of these answers are given up, then requests that are not whole, the oldest "
+        "first, get 503.",
     )
     cache_links: int = Field(default=100_000, ge=1, description="Links kept in memory at a door.")
     cache_memory: Annotated[int, _size(1 << 20)] = Field(

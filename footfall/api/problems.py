@@ -5,7 +5,6 @@ taken apart so that the answer names the field.
 """
 
 import re
-import traceback
 from functools import lru_cache
 from typing import Any, cast
 
@@ -126,9 +125,8 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[dict[s
     else:
         body, headers = problems.problem(error, instance), problems.headers_of(error)
         if body["status"] == 500 and getattr(error, "detail", "") != _HUNG_UP:
-            # As text: some renderers of exc_info show local variables, and one of them holds the key.
-            trace = "".join(traceback.format_exception(error))
-            _log.error("unexpected error", method=request.method, path=instance, trace=trace)
+            # Without local variables, one of which holds the key: see `runtime/logs.py`.
+            _log.error("unexpected error", method=request.method, path=instance, exc_info=error)
     return Response(body, status_code=body["status"], headers=headers, media_type=problems.MEDIA_TYPE)
 
 

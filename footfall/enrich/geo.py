@@ -17,6 +17,7 @@ from maxminddb import (
 
 from footfall.enrich.text import clean
 from footfall.errors import Misconfigured
+from footfall.model.addresses import inner_ipv4
 
 PACKAGED = Path(__file__).parents[1] / "_data" / "country.mmdb"
 
@@ -85,10 +86,10 @@ class GeoReader:
 
 
 def _plain(ip: str) -> str:
-    """Without zone ("%eth0"), and as IPv4 where it is one (::ffff:192.0.2.1)."""
+    """Without zone ("%eth0"), and as IPv4 where it is one (::ffff:192.0.2.1, see `inner_ipv4`)."""
     if ":" in ip:
         address = IPv6Address(ip.partition("%")[0])
-        return str(address.ipv4_mapped or address)
+        return str(inner_ipv4(address) or address)
     return ip
 
 

@@ -7,6 +7,8 @@ inputs of two kinds never give equal numbers on purpose. 0 means unknown and is 
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 
+from footfall.model.addresses import inner_ipv4
+
 DAY_MS = 86_400_000
 """A salt's day (UTC): of a time in ms, `at // DAY_MS`."""
 
@@ -54,7 +56,7 @@ def _network(ip: str) -> str:
         return ip
     if not isinstance(address, IPv6Address):
         return ip
-    return str(address.ipv4_mapped or address.packed[:8].hex())
+    return str(inner_ipv4(address) or address.packed[:8].hex())
 
 
 def _hash(key: bytes, kind: bytes, *parts: str) -> int:

@@ -14,6 +14,7 @@ from footfall.http import limits
 from footfall.http.exchange import App, Exchange
 from footfall.http.limits import ConnectionRoom, Refusal, Space
 from footfall.http.requests import Address, Enough, RefusedRequest, Requests
+from footfall.http.untaken import Untaken
 
 
 class Service:
@@ -38,8 +39,7 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_current", "_ends", "_held", "_is_arriving", "_lingers", "_paused", "_queue", "_requests", "_seen",
-        "_service", "_stuck", "_transport", "_unread", "_words", "_yields", "address", "patience", "room",
-        "writable",
+        "_service", "_transport", "_untaken", "_words", "_yields", "address", "patience", "room", "writable",
     )  # fmt: skip
 
     def __init__(self, service: Service) -> None:
@@ -60,7 +60,7 @@ class Connection(asyncio.BufferedProtocol):
         self._lingers = False  # all is said; what comes is thrown away
         self._words = b""  # the last ones
         self._seen = 0  # bytes of the body, at the last tick
-        self._unread, self._stuck = 0, 0.0  # bytes that the client does not take, and for how long
+        self._untaken: Untaken | None = None  # answers
 
     # asyncio calls these.
 
@@ -122,14 +122,15 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The client does not take what is sent."""
         self.writable = asyncio.Event()
-        self._unread, self._stuck = self._transport.get_write_buffer_size(), 0.0
+        self._untaken = Untaken(self, self.room, self._transport)
         self._flow()
 
     def resume_writing(self) -> None:
         """It takes it again."""
         if self.writable is not None:
             self.writable.set()
-            self.writable = None
+            self.writable = self._untaken = None
+            self.room.taken(self)
             self._advance()
 
     def _go_on(self) -> None:
@@ -306,7 +307,9 @@ class Connection(asyncio.BufferedProtocol):
     def tick(self, seconds: float) -> None:
         """So much time went by."""
         if self.writable is not None or self._transport.is_closing():
-            self._watch_answer(seconds)
+            self._untaken = self._untaken or Untaken(self, self.room, self._transport)
+            if self._untaken.tick(seconds):
+                self.give_up()
         elif self.patience != inf and (self._yields or not self._paused):
             reading = self._requests.reading
             if reading is not None:
@@ -317,13 +320,11 @@ class Connection(asyncio.BufferedProtocol):
             if self.patience <= 0:
                 self._lose_patience()
 
-    def _watch_answer(self, seconds: float) -> None:
-        unread = self._transport.get_write_buffer_size()
-        self._stuck = 0.0 if unread < self._unread else self._stuck + seconds
-        self._unread = unread
-        if self._stuck >= limits.UNREAD_SECONDS:
-            self.room.count(limits.UNREAD)
-            self.abort()
+    def give_up(self) -> None:
+        """The client does not take its answers."""
+        self.room.taken(self)
+        self.room.count(limits.UNREAD)
+        self.abort()
 
     def _lose_patience(self) -> None:
         if self._lingers or self._ends:

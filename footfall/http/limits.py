@@ -18,6 +18,7 @@ import structlog
 from msgspec import Struct
 
 from footfall.metrics import HTTP_CONNECTIONS, HTTP_HELD_BYTES, HTTP_REFUSED
+from footfall.model.addresses import inner_ipv4
 from footfall.problems import MEDIA_TYPE, document
 from footfall.runtime import open_files
 from footfall.settings import Settings
@@ -33,7 +34,8 @@ HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 LOWEST_RATE = 16 << 10  # bytes of a body that are worth a further second
 IDLE_SECONDS = 65.0  # between requests
-UNREAD_SECONDS = 60.0  # in which a client must take something of its answer
+UNREAD_SECONDS = 60.0  # that a client has for its answer
+LOWEST_ANSWER_RATE = 4 << 10  # bytes of an answer that are worth a further second
 LINGER_SECONDS = 2.0  # for reading on after the last answer, so that the client gets it
 
 READ = 64 << 10  # bytes that are read of one connection in a turn of the loop
@@ -119,6 +121,10 @@ class LimitedConnection(Protocol):
         """Answer, and end."""
         ...
 
+    def give_up(self) -> None:
+        """End at once, whatever of its answers the client has not taken."""
+        ...
+
 
 class ConnectionRoom:
     """What all connections of one server hold together."""
@@ -131,9 +137,10 @@ class ConnectionRoom:
         self._trusted = limits.trusted
         self.connections: set[LimitedConnection] = set()
         self._by_address: dict[str, set[LimitedConnection]] = {}
-        self.held = 0  # bytes of requests that are not answered yet
+        self.held = 0  # bytes of requests that are not answered yet, and of answers that are not taken yet
         self._peak = 0  # of them, as far as `was_full` looked
         self._arriving: dict[LimitedConnection, None] = {}  # who still sends, by when it began
+        self._untaken: dict[LimitedConnection, int] = {}  # bytes of answers, by when the client stopped
         self._refused: Counter[str] = Counter()  # since the last line about them
 
     def enter(self, connection: LimitedConnection, host: str) -> Refusal | None:
@@ -154,6 +161,7 @@ class ConnectionRoom:
         """The connection is gone, or about to go."""
         self.connections.discard(connection)
         self._arriving.pop(connection, None)
+        self.taken(connection)
         mates = self._by_address.get(connection.address)
         if mates is not None:
             mates.discard(connection)
@@ -168,8 +176,24 @@ class ConnectionRoom:
         """The request is whole, or given up."""
         self._arriving.pop(connection, None)
 
+    def untaken(self, connection: LimitedConnection, size: int) -> None:
+        """The client leaves so many bytes of answers here. Others', the oldest, make room for them."""
+        self.held += size - self._untaken.get(connection, 0)
+        self._untaken[connection] = size
+        while self.held > self.memory and (first := next(iter(self._untaken))) is not connection:
+            first.give_up()
+
+    def taken(self, connection: LimitedConnection) -> None:
+        """The client takes its answers again, or never will."""
+        self.held -= self._untaken.pop(connection, 0)
+
     def relieve(self, connection: LimitedConnection) -> None:
-        """Who began earliest and is not done yet is refused, until there is room; else `connection`."""
+        """Make room: the oldest answers that are not taken go, then who began earliest and is not done yet.
+
+        Where neither is enough it is `connection` that is refused.
+        """
+        while self.held > self.memory and self._untaken:
+            next(iter(self._untaken)).give_up()
         while self.held > self.memory:
             first = next(iter(self._arriving), connection)
             first.refuse(MEMORY)
@@ -248,8 +272,9 @@ def place(host: str, trusted: Sequence[Network] = ()) -> str:
         address = ip_address(host)
     except ValueError:
         return ""
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
-    if any(address in network for network in trusted if network.version == address.version):
+    proxy = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    if any(proxy in network for network in trusted if network.version == proxy.version):
         return ""
-    return str(IPv6Network((int(address), 64), strict=False)) if address.version == 6 else str(address)
+    if isinstance(address, IPv6Address):
+        return str(inner_ipv4(address) or IPv6Network((int(address), 64), strict=False))
+    return str(address)

@@ -2,8 +2,14 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_ALIKE = 20  # lines with a traceback, in one minute
+_MINUTE = 60.0
 
 
 def configure(level: str) -> None:
@@ -16,6 +22,7 @@ def configure(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
+            FewTraces(),
             *(
                 # Plain tracebacks: the pretty ones show local variables, and one may hold a key.
                 [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
@@ -30,6 +37,40 @@ def configure(level: str) -> None:
     # Libraries that log through the standard library: warnings and above.
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[_ToStructlog()], force=True)
     logging.captureWarnings(capture=True)
+
+
+class FewTraces:
+    """A processor that leaves out lines with a traceback where there were many like them in this minute.
+
+    So a request that fails fills no disk, however often it is sent. The next one that is written says how
+    many were left out.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[tuple[str, type | None], tuple[float, int]] = {}  # since when, and how many
+
+    def __call__(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        """Raises DropEvent where it is left out."""
+        if not line.get("exc_info"):
+            return line
+        now, kind = self._clock(), (str(line["event"]), _kind(line["exc_info"]))
+        since, seen = self._seen.get(kind, (now, 0))
+        if now - since >= _MINUTE:
+            if seen > _ALIKE:
+                line["left_out"] = seen - _ALIKE
+            since, seen = now, 0
+        self._seen[kind] = since, seen + 1
+        if seen >= _ALIKE:
+            raise structlog.DropEvent
+        return line
+
+
+def _kind(exc_info: object) -> type | None:
+    """The type of an exception, in any of the forms in which logging takes one."""
+    if isinstance(exc_info, tuple):
+        return exc_info[0]
+    return type(exc_info) if isinstance(exc_info, BaseException) else sys.exc_info()[0]
 
 
 class _ToStructlog(logging.Handler):

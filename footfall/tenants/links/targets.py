@@ -8,15 +8,15 @@ for the parts, the WHATWG URL standard for what browsers make of the rest, UTS 4
 import re
 from collections.abc import Collection
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import quote, urlsplit
 
 from footfall.errors import Invalid
+from footfall.model.addresses import inner_ipv4
 
 MAX_URL = 8192
 MAX_HOST = 253
 
-_NAT64 = IPv6Network("64:ff9b::/96")
 
 # Paths of the door. They are refused on every domain, in upper and lower case.
 RESERVED = frozenset({
@@ -90,18 +90,13 @@ def own_name(host: str) -> str:
         return "localhost"
     if host.startswith("["):
         inner = IPv6Address(host[1:-1])
-        mapped = inner.ipv4_mapped or inner.sixtofour or _translated(inner)
+        mapped = inner_ipv4(inner)
         if mapped is None:
             return "localhost" if inner.is_loopback or inner.is_unspecified else host
         host = str(mapped)
     if _is_address(host) and (IPv4Address(host).is_loopback or host.startswith("0.")):
         return "localhost"
     return host
-
-
-def _translated(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that a translator makes of it (NAT64, RFC 6052)."""
-    return IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
 
 
 def with_port(host: str, port: int | None) -> str:

@@ -30,7 +30,7 @@ def write(path: Path, networks: dict[str, dict], *, ip_version: int = 6) -> Path
 def test_nested_records_of_maxmind(tmp_path):
     reader = GeoReader(write(tmp_path / "city.mmdb", {"192.0.2.0/24": CITY, "2001:db8::/32": CITY}))
     expected = Geo("GB", "ENG", "Boxford", 51.75, -1.25, "Europe/London", 0)
-    for ip in ("192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "2001:db8::1%eth0"):
+    for ip in ("192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "64:ff9b::192.0.2.1", "2001:db8::1%eth0"):
         assert reader.lookup(ip) == expected
     assert reader.build_date is not None
 

@@ -29,7 +29,8 @@ def test_of_ipv6_the_network_counts():
         == hashed("2001:0DB8:1:2::9%eth0")
     )
     assert hashed("2001:db8:1:2::1") != hashed("2001:db8:1:3::1")
-    assert hashed("::ffff:192.0.2.1") == hashed("192.0.2.1")
+    for spelled in ("::ffff:192.0.2.1", "64:ff9b::192.0.2.1", "2002:c000:201:5::7"):
+        assert hashed(spelled) == hashed("192.0.2.1")
 
 
 def test_parts_do_not_run_into_each_other():
