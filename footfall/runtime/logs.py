@@ -67,9 +67,7 @@ class FewTraces:
 
 
 def _kind(exc_info: object) -> type | None:
-    """The type of an exception, in any of the forms in which logging takes one."""
-    if isinstance(exc_info, tuple):
-        return exc_info[0]
+    """The type of an exception: of one that is given, else of the one in hand."""
     return type(exc_info) if isinstance(exc_info, BaseException) else sys.exc_info()[0]
 
 
