@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.state import lease, ledger, lost, stored_row
+from footfall.state import ids_known, lease, ledger, lost, stored_row
 from footfall.state.dead_letters import rows as letter_rows
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.lease import Fence
@@ -56,12 +56,14 @@ class Closing(Struct, frozen=True):
     """What a batch comes to. Every event of it that was `received` has one outcome as well.
 
     `ledger` leaves out what is dead-lettered: that is counted from `dead_letters`. `newest`: of the
-    rows that were stored the one that occurred last.
+    rows that were stored the one that occurred last. `ids_known`: by hour of receipt (ms), when the oldest
+    event came (ms) that could make one of that hour a duplicate.
     """
 
     ledger: Sequence[LedgerCount] = ()
     dead_letters: Sequence[DeadLetter] = ()
     newest: StoredRow | None = None
+    ids_known: Mapping[int, int] = {}
 
 
 class Batches:
@@ -141,6 +143,7 @@ class Batches:
                 _advance(connection, part)
             ledger.add(connection, closing.ledger)
             letter_rows.add(connection, closing.dead_letters)
+            ids_known.note(connection, closing.ids_known)
             if closing.newest:
                 stored_row.remember(connection, closing.newest)
 

@@ -72,6 +72,15 @@ ledger = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# When the oldest event came (ms) that could make one received in the hour a duplicate: how far back the
+# worker's ids reached when it looked at that. See ids_known.py.
+ids_known = sa.Table(
+    "ids_known",
+    METADATA,
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+)
+
 dead_letters = sa.Table(
     "dead_letters",
     METADATA,

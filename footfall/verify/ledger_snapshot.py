@@ -110,25 +110,6 @@ def _books(lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequ
     )
 
 
-async def first_received(database: Database, since: int) -> int:
-    """The first hour from `since` (ms) on in which anything was received; 0: there is none."""
-
-    def read(connection: Connection) -> int:
-        # In the order of the index: it stops at the first.
-        firsts = (
-            connection.scalar(
-                sa.select(ledger.c.hour)
-                .where(*of_part(LedgerPart(each, since, _END)), ledger.c.outcome == "received")
-                .order_by(ledger.c.hour)
-                .limit(1)
-            )
-            for each in workspaces(connection)
-        )
-        return min((hour for hour in firsts if hour is not None), default=0)
-
-    return await database.read(read)
-
-
 async def imbalances(database: Database, since: int) -> int:
     """In how many (workspace, site, hour) from `since` (ms) on the books of the ledger do not balance.
 

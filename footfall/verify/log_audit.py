@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from footfall.eventlog.port import EventLog, GoneRecords
@@ -36,12 +37,29 @@ class Places:
             self.first.append(position)
 
 
+class FirstCopies(NamedTuple):
+    """Of which duplicates retention may have deleted the first copy. All times in ms.
+
+    `deleted`: by workspace, and under "" for all of them, none is deleted that was received from then on.
+    `known`: by hour, when the oldest event came whose id the worker knew; where that was not noted it is
+    thought to have come within the `window`.
+    """
+
+    deleted: Mapping[str, int]
+    known: Mapping[int, int]
+    window: int
+
+    def are_kept(self, workspace_id: str, hour: int) -> bool:
+        """Whether all are there, of duplicates that were received in the hour."""
+        until = max(self.deleted.get(workspace_id, 0), self.deleted.get("", 0))
+        return not until or self.known.get(hour, hour - self.window) >= until
+
+
 class LogAudit:
     """Counts what the log holds of the hours from `start` to `end` (ms) of a workspace, or of all.
 
     Only closed records, and against `books`: what was closed later is not looked at. `deleted`: by
-    site, what retention deleted: the first copy of a duplicate received before `firsts_from` (ms), perhaps;
-    by workspace, and under "" for all of them.
+    site, what retention deleted; `firsts`: which duplicates that concerns.
     """
 
     def __init__(
@@ -53,7 +71,7 @@ class LogAudit:
         end: int,
         workspace_id: str | None,
         deleted: Mapping[str, Deleted],
-        firsts_from: Mapping[str, int],
+        firsts: FirstCopies,
     ) -> None:
         self._log = log
         self._store = store
@@ -62,7 +80,7 @@ class LogAudit:
         self._end = end
         self._workspace_id = workspace_id
         self._deleted = deleted
-        self._firsts_from = firsts_from
+        self._firsts = firsts
         self._received: Counter[Key] = Counter()
         self._duplicates: Counter[Key] = Counter()  # as the door says
         self._missing: defaultdict[Key, Places] = defaultdict(Places)
@@ -212,9 +230,7 @@ class LogAudit:
             self._missing[key].add(position)
             if event_id is None:
                 self._no_duplicates[key].add(position)
-            elif record.hour >= max(
-                self._firsts_from.get(record.workspace_id, 0), self._firsts_from.get("", 0)
-            ):
+            elif self._firsts.are_kept(record.workspace_id, record.hour):
                 self._copies[EventId(record.workspace_id, UUID(bytes=event_id))].append((key, position))
             else:
                 self.firsts_unknown = True

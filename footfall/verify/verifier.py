@@ -13,7 +13,7 @@ It runs beside the worker: all of it looks at what was closed at one moment. It 
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 from footfall.database import Database
@@ -21,7 +21,8 @@ from footfall.errors import Invalid
 from footfall.eventlog.port import EventLog
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import not_compared
-from footfall.state.ledger import HOUR, hour_of
+from footfall.state.ids_known import known_since
+from footfall.state.ledger import HOUR
 from footfall.state.ranges import iso
 from footfall.state.retention import Deleted, RetentionState
 from footfall.state.rollups.builds import Builds
@@ -40,8 +41,8 @@ from footfall.verify.findings import (
     merge,
     positions,
 )
-from footfall.verify.ledger_snapshot import LedgerSnapshot, first_received, read_snapshot
-from footfall.verify.log_audit import LogAudit
+from footfall.verify.ledger_snapshot import LedgerSnapshot, read_snapshot
+from footfall.verify.log_audit import FirstCopies, LogAudit
 from footfall.verify.rollups import RollupVerifier
 from footfall.verify.store_queries import DoubledId, Rows
 from footfall.verify.until_stop import ServerStopping, before
@@ -162,12 +163,15 @@ class Verifier:
         open_from = {shard: books.first_open_seq(shard) for shard in books.closed}
         by_hour = await rows.by_hour(open_from)
         deleted = await self._retained.deleted()
-        firsts_from = {
-            workspace: await self._firsts_from(gone)
-            for workspace, gone in (await self._by_workspace(deleted)).items()
-        }
+        by_workspace = await self._by_workspace(deleted)
+        known = await known_since(self._database, start, end)
+        firsts = FirstCopies(
+            {name: max(each.received for each in gone) for name, gone in by_workspace.items()},
+            known,
+            self._window,
+        )
         audit = LogAudit(
-            self._log, self._store, books, start, end, workspace_id, deleted=deleted, firsts_from=firsts_from
+            self._log, self._store, books, start, end, workspace_id, deleted=deleted, firsts=firsts
         )
         await audit.run()
         doubled = await rows.doubled_positions(sum(closed + above for closed, above in by_hour.values()))
@@ -207,15 +211,6 @@ class Verifier:
         if unknown := [deleted[site] for site in deleted.keys() - {site for _, site in owners}]:
             found[""] = unknown
         return found
-
-    async def _firsts_from(self, deleted: Collection[Deleted]) -> int:
-        """Of a duplicate that was received from here on (ms) retention has not deleted the first copy.
-
-        The worker's window is one of what it was given, not of the clock: after a long time without events
-        the first of them meet the ids of before, which it forgets within minutes.
-        """
-        until = max(each.received for each in deleted) + self._window
-        return max(until, await first_received(self._database, hour_of(until)) + 2 * HOUR)
 
     async def _doubled_ids(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:
         since = start - self._window

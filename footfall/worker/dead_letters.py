@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record
@@ -131,7 +132,8 @@ class Retries:
         now = _now()
         if decided.stored.any():
             ids = Ids(attempt.ids.key[decided.stored], attempt.ids.rest[decided.stored])
-            await self._patience.until_done(lambda: self._memory.enter_late(ids))
+            oldest = pc.min(attempt.rows["received_at"].filter(pa.array(decided.stored))).as_py().timestamp()
+            await self._patience.until_done(lambda: self._memory.enter_late(ids, oldest))
         settled = list(more)
         for index, letter in enumerate(attempt.letters):
             if decided.stored[index]:
@@ -140,8 +142,10 @@ class Retries:
                 settled.append(Settled(letter, "duplicate"))
             elif decided.insert[index]:
                 settled.append(Settled(letter, "failed", "refused_by_store", "", now))
+        since = attempt.oldest - self._reach
+        known = {each.letter.hour: since for each in settled if each.outcome == "duplicate"}
         if settled:
-            await self._patience.until_done(lambda: self._letters.settle(settled))
+            await self._patience.until_done(lambda: self._letters.settle(settled, known))
 
     async def _unfold(self, letters: Sequence[DeadLetter]) -> list[Settled]:
         """Whole records: those that can be read become letters of their events; the others failed again."""

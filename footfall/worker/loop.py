@@ -34,7 +34,8 @@ from footfall.worker.dead_letter_rate import DeadLetterRate, tell
 from footfall.worker.dead_letters import Retries
 from footfall.worker.dedup.index import RecentIds
 from footfall.worker.dedup.restore import DurableRecentIds
-from footfall.worker.dedup.sorted_run import SortedRun, sort
+from footfall.worker.dedup.sorted_run import sort
+from footfall.worker.first_copies import PendingIds
 from footfall.worker.gone import book_gone
 from footfall.worker.insert import insert_exactly, present
 from footfall.worker.marks import Marks
@@ -49,7 +50,7 @@ from footfall.worker.obstacles import (
 from footfall.worker.prepare import Prepared, Preparer
 from footfall.worker.reader import BatchReader, PlannedMissing, RecordBatch, begin, read_again
 from footfall.worker.sessions import Sessions
-from footfall.worker.threads import in_thread
+from footfall.worker.threads import end_of, in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -138,41 +139,41 @@ class Worker:
         )
         reader = await self._start()
         inserting: asyncio.Task[None] | None = None
-        pending: list[SortedRun] = []
+        pending: list[PendingIds] = []
         try:
             while not stop.is_set():
                 found = await reader.read_on()
                 if reader.hole:  # before a batch behind it is planned
-                    inserting = await _end_of(inserting)  # what it closes may go from the log at once
+                    inserting = await end_of(inserting)  # what it closes may go from the log at once
                     closed = reader.done_positions
                     await patience.until_done(
                         lambda closed=closed: book_gone(self._log, self._batches, closed)
                     )
                     reader.hole = False
                 if inserting and inserting.done():
-                    inserting = await _end_of(inserting)
+                    inserting = await end_of(inserting)
                 tried = 0
                 if await self._every_second():
-                    inserting = await _end_of(inserting)  # a letter may hold an id of that batch
+                    inserting = await end_of(inserting)  # a letter may hold an id of that batch
                     tried = await self._retry()
                 rest = until_empty and not found and reader.waiting
                 if reader.full or rest or (reader.ripe and not inserting):
                     batch = await self._begun(reader.cut())
                     prepared = await self._prepared(batch, pending if inserting else [])
-                    inserting = await _end_of(inserting)
+                    inserting = await end_of(inserting)
                     prepared = await self._admitted(prepared)
                     if not stop.is_set():
                         inserting = asyncio.create_task(self._store_batch(prepared))
-                        pending = [sort(prepared.ids)]
+                        pending = [prepared.pending]
                 elif until_empty and not found and not tried and not reader.held:
                     if not inserting:
                         break
-                    inserting = await _end_of(inserting)
+                    inserting = await end_of(inserting)
                 elif found < _LITTLE and (reader.held or not until_empty):
                     await set_within(stop, _POLL)
         finally:
             try:
-                await _end_of(inserting)
+                await end_of(inserting)
             finally:
                 await self._memory.close(reader.done_positions)
 
@@ -225,7 +226,7 @@ class Worker:
                     lambda shard=shard: self._log.commit(WORKER, shard, closed[shard])
                 )
 
-    async def _prepared(self, batch: RecordBatch, pending: Sequence[SortedRun] = ()) -> Prepared:
+    async def _prepared(self, batch: RecordBatch, pending: Sequence[PendingIds] = ()) -> Prepared:
         return await in_thread(self._preparer.prepare, batch, pending)
 
     async def _admitted(self, prepared: Prepared) -> Prepared:
@@ -292,7 +293,7 @@ class Worker:
         closing, ids = prepared.closing, prepared.ids
         await self._patience.until_done(lambda: self._batches.close(plan, closing))
         # In a thread: it may have to wait for a batch that is being checked.
-        await in_thread(self._recent.enter, sort(ids), prepared.received_until)
+        await in_thread(self._recent.enter, sort(ids), *prepared.received)
         self._dead_share.closed(events, prepared.dead)
         self._pauses.over()
         tell(closing.dead_letters)
@@ -343,9 +344,3 @@ class Worker:
         if tried and self._reader:
             self._memory.entered(0, self._reader.done_positions)
         return tried
-
-
-async def _end_of(inserting: asyncio.Task[None] | None) -> None:
-    """Wait for the insert, if there is one. Raises what ended it."""
-    if inserting:
-        await inserting

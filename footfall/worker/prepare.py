@@ -24,7 +24,7 @@ from footfall.model.columns import NAMES
 from footfall.model.record import RawEvent, Record, event_positions
 from footfall.state.batches import BatchPlan, Closing
 from footfall.state.dead_letters.letter import DeadLetter
-from footfall.state.ledger import is_backfilled
+from footfall.state.ledger import hour_of
 from footfall.state.stored_row import StoredRow
 from footfall.store.arrow import table
 from footfall.store.ids import EventId
@@ -32,7 +32,8 @@ from footfall.worker.columnar import Columns, columns
 from footfall.worker.dead_letter_rate import Weight, weigh
 from footfall.worker.dedup.index import RecentIds
 from footfall.worker.dedup.keys import ID_BYTES, Ids, Mask, payload_digests
-from footfall.worker.dedup.sorted_run import SortedRun
+from footfall.worker.dedup.sorted_run import sort
+from footfall.worker.first_copies import FirstCopies, PendingIds, Position, first_copies
 from footfall.worker.ledger_counts import BatchLedger, letter_of_record, letters_of_events
 from footfall.worker.reader import Placed, RecordBatch
 from footfall.worker.sessions import Sessions
@@ -43,18 +44,8 @@ log = structlog.get_logger(__name__)
 # What unpacking a record that contradicts itself raises.
 _CONTRADICTION = (IndexError, TypeError, ValueError)
 
-Position = tuple[int, int]
-"""Of an event: shard and seq."""
-
 Why = tuple[str, str]
 """Of a dead letter: reason and detail."""
-
-
-class FirstCopies(NamedTuple):
-    """Which events count, all but the duplicates; and the ids that clients sent with those."""
-
-    ids: Ids
-    keep: Mask
 
 
 class Prepared(NamedTuple):
@@ -65,8 +56,8 @@ class Prepared(NamedTuple):
     rows: pa.Table
     closing: Closing
     ids: Ids  # those that clients sent with `rows`: known as soon as the batch is closed
-    received_until: float  # Unix seconds: when the newest record came
-    first_copies: "FirstCopies"  # of all its readable events, as first decided
+    received: tuple[float, float]  # Unix seconds: when its newest and its oldest record came
+    first_copies: FirstCopies  # of all its readable events, as first decided
     weight: Weight
 
     @property
@@ -74,6 +65,11 @@ class Prepared(NamedTuple):
         """How many of its events become dead letters, those in records that cannot be read included."""
         of_events = sum(not letter.whole for letter in self.closing.dead_letters)
         return of_events + self.weight.unreadable
+
+    @property
+    def pending(self) -> PendingIds:
+        """Its ids, until it is closed."""
+        return PendingIds(sort(self.ids), self.received[1])
 
 
 class Attempt(NamedTuple):
@@ -99,7 +95,7 @@ class Preparer:
     def prepare(
         self,
         batch: RecordBatch,
-        pending: Sequence[SortedRun] = (),
+        pending: Sequence[PendingIds] = (),
         plan: BatchPlan | None = None,
         present: Container[Position] = (),
     ) -> Prepared:
@@ -122,7 +118,7 @@ class Preparer:
     def _prepare(
         self,
         batch: RecordBatch,
-        pending: Sequence[SortedRun],
+        pending: Sequence[PendingIds],
         plan: BatchPlan | None,
         present: Container[Position],
         *,
@@ -133,8 +129,8 @@ class Preparer:
         records = batch.records
         books = BatchLedger(records)
         rows, events, dead = _unpack(records)
-        copies = copies or self._first_copies(rows, events, pending, present)
-        ids, keep = copies
+        copies = copies or first_copies(self._recent, rows, events, pending, present)
+        ids, keep = copies.ids, copies.keep
         again = None if keep.all() else _pick(rows, ~keep)
         rows = firsts = _pick(rows, keep)
         if refused:
@@ -155,9 +151,12 @@ class Preparer:
         letters = [letter_of_record(placed, now) for placed in records if placed.record is None]
         letters += letters_of_events(records, dead, now)
         plan = plan or _new_plan(batch, rows["occurred_at"], now)
-        received_until = max((p.record.received_at / 1000 for p in records if p.record), default=0.0)
-        closing = Closing(books.counts(), letters, _newest(rows))
-        return Prepared(plan, batch, arrow, closing, ids, received_until, copies, weigh(records))
+        times = [placed.record.received_at for placed in records if placed.record]
+        received = max(times, default=now) / 1000, min(times, default=now) / 1000
+        known_from = int(min(copies.known_from, received[1]) * 1000)
+        known = dict.fromkeys(map(hour_of, times), known_from)
+        closing = Closing(books.counts(), letters, _newest(rows), known)
+        return Prepared(plan, batch, arrow, closing, ids, received, copies, weigh(records))
 
     def prepare_letters(self, letters: Iterable[DeadLetter]) -> tuple[Attempt, dict[Position, str]]:
         """Letters of events, tried again: those that are rows now, and of the others the kind of error."""
@@ -192,43 +191,6 @@ class Preparer:
         clamped = filter(None, rows["occurred_at_original"])  # another copy may have been stored as it is
         oldest = min([*rows["occurred_at"], *rows["received_at"], *clamped], default=0)
         return Attempt(good, arrow, names, ids, oldest), failed
-
-    def _first_copies(
-        self,
-        rows: Columns,
-        events: Sequence[RawEvent],
-        pending: Sequence[SortedRun],
-        present: Container[Position],
-    ) -> FirstCopies:
-        """Decide which events are duplicates.
-
-        Ids made at the door are not looked at: they cannot come twice. Those of imported events are made
-        of their lines: of them the index holds those under which a letter was stored.
-        """
-        keep = np.ones(len(events), np.bool_)
-        if any(map(is_backfilled, set(rows["source"]))):
-            imported = [index for index, source in enumerate(rows["source"]) if is_backfilled(source)]
-            again = self._recent.known(self._identify(rows, events, imported))
-            keep[imported] = ~again | _are_in(rows, imported, present)
-        sent = np.flatnonzero(np.array(rows["client_id"], np.bool_))
-        if not len(sent):
-            return FirstCopies(Ids.none(), keep)
-        chosen = sent.tolist()
-        ids = self._identify(rows, events, chosen)
-        verdict = self._recent.check(ids, pending)
-        duplicate = verdict.duplicate & ~_are_in(rows, chosen, present)
-        keep[sent] = ~duplicate
-        if conflicts := int(verdict.conflict.sum()):
-            metrics.ID_CONFLICTS.inc(conflicts)
-            log.warning("ids came again with another payload; the first one counts", events=conflicts)
-        return FirstCopies(Ids(ids.key[~duplicate], ids.rest[~duplicate]), keep)
-
-    def _identify(self, rows: Columns, events: Sequence[RawEvent], chosen: Sequence[int]) -> Ids:
-        return self._recent.identify(
-            [rows["workspace_id"][i] for i in chosen],
-            [rows["event_id"][i] for i in chosen],
-            payload_digests(events[i] for i in chosen),
-        )
 
     def _table(self, rows: Columns) -> pa.Table:
         self._pipeline.run(rows)
@@ -333,13 +295,6 @@ def _copies_of_dead(again: Columns, firsts: Columns, dead: Mapping[Position, Why
 
     why = {name: dead[place] for place, name in named(firsts) if place in dead} if dead else {}
     return {place: why[name] for place, name in named(again) if name in why} if why else {}
-
-
-def _are_in(rows: Columns, chosen: Sequence[int], places: Container[Position]) -> Mask:
-    """Of the chosen rows, which positions are among `places`."""
-    if not places:
-        return np.zeros(len(chosen), np.bool_)
-    return np.array([(rows["shard"][i], rows["seq"][i]) in places for i in chosen], np.bool_)
 
 
 def _pick(rows: Columns, mask: Mask) -> Columns:

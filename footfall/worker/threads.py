@@ -15,3 +15,9 @@ _THREADS = ThreadPoolExecutor(4, thread_name_prefix="footfall-worker")
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As `asyncio.to_thread`, in a thread of the worker's."""
     return await asyncio.get_running_loop().run_in_executor(_THREADS, lambda: function(*args, **kwargs))
+
+
+async def end_of(task: asyncio.Task[None] | None) -> None:
+    """Wait for the task, if there is one. Raises what ended it."""
+    if task:
+        await task

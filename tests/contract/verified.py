@@ -51,7 +51,9 @@ class World:
         await self.log.append(Entry("key", encode(record)))
         return (await self.log.read(self.shard, -1, 100_000, 1 << 30))[-1].offset
 
-    async def take(self, *, skip=(), duplicates=(), letters=(), unstored=(), close=True, plan=True):
+    async def take(
+        self, *, skip=(), duplicates=(), letters=(), unstored=(), close=True, plan=True, ids_known=None
+    ):
         """Take to the store what is not closed yet.
 
         `duplicates`, `letters`: (offset, index) that become such; `unstored` are counted as
@@ -88,7 +90,7 @@ class World:
                 if (offset, index) not in left_out and offset not in skip
             ]
         )
-        self.taken = batch, Closing(counts, dead)
+        self.taken = batch, Closing(counts, dead, ids_known=ids_known or {})
         if close:
             await self.batches.close(*self.taken)
 

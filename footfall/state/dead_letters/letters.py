@@ -7,7 +7,7 @@ retry that a crash cut short is simply taken again.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.errors import Conflict, NotFound
 from footfall.model.record import SEQ_PER_RECORD, Record
-from footfall.state import lease
+from footfall.state import ids_known, lease
 from footfall.state.dead_letters import rows as letter_rows
 from footfall.state.dead_letters.letter import OF_WHOLE_RECORDS, DeadLetter, format_position
 from footfall.state.dead_letters.rows import Settled, Size
@@ -198,17 +198,19 @@ class DeadLetters:
             lambda connection: letter_rows.read(connection, table.c.status == "retrying")
         )
 
-    async def settle(self, results: Iterable[Settled]) -> None:
+    async def settle(self, results: Iterable[Settled], known: Mapping[int, int] | None = None) -> None:
         """Close a retry: what was `stored` or is a `duplicate` is no dead letter any more.
 
-        One transaction. Settling again changes nothing, so that it may be repeated when its
-        outcome is unknown. Raises Conflict when the worker's lease was taken over.
+        `known`: of those that are duplicates, as `ids_known.note`. One transaction. Settling again changes
+        nothing, so that it may be repeated when its outcome is unknown. Raises Conflict when the worker's
+        lease was taken over.
         """
         every = list(results)
 
         def write(connection: Connection) -> None:
             lease.check(connection, self._fence)
             letter_rows.settle(connection, every)
+            ids_known.note(connection, known or {})
 
         await self._database.run(write)
 

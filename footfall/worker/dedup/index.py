@@ -11,6 +11,7 @@ then on they count for nothing, and the next merge drops them. By age they are f
 the process has lived, whatever its clock says: a wall clock that stands days ahead for a while takes no id.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -63,6 +64,7 @@ class Generation(NamedTuple):
     started: float
     newest: float  # none of it, nor of an older generation, was received later
     ids: int = 0
+    oldest: float = 0.0  # none of it was received earlier
 
 
 class Snapshot(NamedTuple):
@@ -109,6 +111,12 @@ class RecentIds:
     def room(self) -> int:
         """How many more ids can be remembered before the oldest go."""
         return max(0, self._limit - self._count)
+
+    @property
+    def reach(self) -> float:
+        """No id that is remembered was received before that (Unix seconds); infinite where none is."""
+        with self._lock:
+            return min((each.oldest for each in self._generations), default=math.inf)
 
     def __len__(self) -> int:
         """The number of ids remembered."""
@@ -158,16 +166,16 @@ class RecentIds:
                     _note(found[here], same[here], *find(run, key[here], rest[here], self._first))
         return found, same
 
-    def enter(self, run: SortedRun, received_at: float) -> None:
+    def enter(self, run: SortedRun, received_at: float, oldest: float | None = None) -> None:
         """Remember ids whose batch is closed: `sort` of those that were counted, none of them a duplicate.
 
-        `received_at`: Unix time at which the newest of them was received. A batch should be far
-        smaller than the limit, because its ids are forgotten together.
+        `received_at` and `oldest`: Unix times at which the newest and the oldest of them were received. A
+        batch should be far smaller than the limit, because its ids are forgotten together.
         """
         if not run.size:
             return
         with self._lock:
-            generation = self._generation(received_at, run.size)
+            generation = self._generation(received_at, received_at if oldest is None else oldest, run.size)
             run = run._replace(generation=np.full(run.size, generation, np.uint8))
             bounds = [*run.key.searchsorted(_STARTS).tolist(), run.size]
             for number in range(PARTITIONS):
@@ -228,16 +236,16 @@ class RecentIds:
             self._count = sum(each.ids for each in self._generations)
             self._hold_the_limit()
 
-    def _generation(self, received_at: float, count: int) -> int:
-        """The number of the generation that `count` ids received then belong to."""
+    def _generation(self, received_at: float, oldest: float, count: int) -> int:
+        """The number of the generation that `count` ids received then, and from `oldest` on, belong to."""
         last = self._generations[-1] if self._generations else None
         newest = max(received_at, last.newest) if last else received_at
         if last is None or last.ids >= self.together or newest >= last.started + self._window / _WINDOW_SHARE:
             if self._first + len(self._generations) > _LAST_GENERATION:
                 self._renumber()
-            last = Generation(newest, newest)
+            last = Generation(newest, newest, oldest=oldest)
             self._generations.append(last)
-        self._generations[-1] = Generation(last.started, newest, last.ids + count)
+        self._generations[-1] = Generation(last.started, newest, last.ids + count, min(last.oldest, oldest))
         self._count += count
         return self._first + len(self._generations) - 1
 

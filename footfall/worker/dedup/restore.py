@@ -45,6 +45,8 @@ _SECONDS = 60.0
 # Rows of the store at once.
 _CHUNK_ROWS = 200_000
 
+_NO_TIME = 1 << 62  # ms, later than any
+
 _NO_CHECKPOINT = (1 << 51) - 1  # an offset that no record has
 
 # Whether a row's id is its client's is not known there. One that was made at the door never comes again; it
@@ -126,10 +128,11 @@ class DurableRecentIds:
         if self._new >= _NEW_IDS or (self._new and waited >= _SECONDS):
             self._saving = asyncio.create_task(self._save(closed))
 
-    async def enter_late(self, ids: Ids) -> None:
+    async def enter_late(self, ids: Ids, oldest: float) -> None:
         """Know these ids, of positions that the checkpoint claims to cover: it goes first.
 
-        Raises Retryable when it cannot be removed now.
+        `oldest`: when the first of them was received (Unix seconds). Raises Retryable when it cannot be
+        removed now.
         """
         if self._saving:
             await self._saving
@@ -138,7 +141,7 @@ class DurableRecentIds:
         except OSError as error:
             raise Retryable(f"the checkpoint of the recent ids cannot be removed: {error}") from error
         self._saved = float("-inf")
-        await in_thread(self._add, ids, time.time())
+        await in_thread(self._add, ids, time.time(), oldest)
         self._new += len(ids.key)
 
     async def close(self, closed: Mapping[int, int]) -> None:
@@ -160,7 +163,7 @@ class DurableRecentIds:
         """In the order given, in parts of as many ids as are forgotten together."""
         workspaces: list[str] = []
         events: list[RawEvent] = []
-        newest = 0
+        newest, oldest = 0, _NO_TIME
         for shard, (offset, _, data) in records:
             try:
                 record = decode(data) if data is not None else None
@@ -168,16 +171,16 @@ class DurableRecentIds:
                 record = None
             if record is None or (shard, offset) in unstored.records:
                 continue
-            newest = max(newest, record.received_at)
+            newest, oldest = max(newest, record.received_at), min(oldest, record.received_at)
             for index, event in enumerate(record.events):
                 known = event.client_id and len(event.event_id) == ID_BYTES
                 if known and (shard, offset * SEQ_PER_RECORD + index) not in unstored.events:
                     workspaces.append(record.workspace_id)
                     events.append(event)
             if len(events) >= self._recent.together:
-                self._enter_events(workspaces, events, newest)
-                workspaces, events = [], []
-        self._enter_events(workspaces, events, newest)
+                self._enter_events(workspaces, events, newest, oldest)
+                workspaces, events, oldest = [], [], _NO_TIME
+        self._enter_events(workspaces, events, newest, oldest)
 
     async def _enter_stored(
         self, store: Store, tails: Sequence["_Tail"], oldest: float, *, made_here: bool
@@ -220,15 +223,18 @@ class DurableRecentIds:
             event_ids = [UUID(row.event_id).bytes for row in part]
             unknown = [UNKNOWN_PAYLOAD] * len(part)
             ids = self._recent.identify([row.workspace_id for row in part], event_ids, unknown)
-            self._add(ids, part[0].received_at / 1000)
+            self._add(ids, part[0].received_at / 1000, part[-1].received_at / 1000)
 
-    def _enter_events(self, workspaces: Sequence[str], events: Sequence[RawEvent], newest: int) -> None:
-        event_ids = [event.event_id for event in events]
-        self._add(self._recent.identify(workspaces, event_ids, payload_digests(events)), newest / 1000)
+    def _enter_events(
+        self, workspaces: Sequence[str], events: Sequence[RawEvent], newest: int, oldest: int
+    ) -> None:
+        """`newest` and `oldest`: when they were received (ms)."""
+        ids = self._recent.identify(workspaces, [event.event_id for event in events], payload_digests(events))
+        self._add(ids, newest / 1000, oldest / 1000)
 
-    def _add(self, ids: Ids, received_at: float) -> None:
+    def _add(self, ids: Ids, received_at: float, oldest: float) -> None:
         again = self._recent.check(ids).duplicate
-        self._recent.enter(sort(ids, ~again), received_at)
+        self._recent.enter(sort(ids, ~again), received_at, oldest)
 
 
 class _Tail:

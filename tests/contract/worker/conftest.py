@@ -1,5 +1,7 @@
 """An installation for a worker, with each kind of log; see ../installation.py."""
 
+import time
+
 import pytest
 
 from footfall.eventlog import BACKENDS
@@ -33,6 +35,24 @@ async def eager(tmp_path, store, monkeypatch):
         gauge.set(0)
     async with new_world("sqlite", tmp_path, store) as world:
         yield world
+
+
+class Clock:
+    """The clock of this process, which a test moves on."""
+
+    def __init__(self):
+        self.start = time.time()
+        self.passed = 0.0
+
+    def __call__(self):
+        return self.start + self.passed
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock)
+    return clock
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Which ids a start knows: by the time of the log, of all shards together, and only of what is stored."""
 
 import itertools
-import time
 
 import pytest
 
@@ -17,33 +16,17 @@ HOUR = 3600
 DAY = 24 * HOUR
 
 
-class Clock:
-    """The clock of this process, which a test moves on."""
-
-    def __init__(self):
-        self.start = time.time()
-        self.passed = 0.0
-
-    def __call__(self):
-        return self.start + self.passed
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(time, "time", clock)
-    return clock
-
-
 @pytest.fixture
 def world(eager):
     return eager
 
 
 async def send(world, clock, *ids, writer=0):
-    events = [event(event_id=one, client_id=True) for one in ids]
-    made = Record(1, int(clock() * 1000), "acme", "api", events, [SenderContext()])
-    await world.append_raw(encode(made), writer=writer)
+    await world.append_raw(made(clock, *[event(event_id=one, client_id=True) for one in ids]), writer=writer)
+
+
+def made(clock, *events):
+    return encode(Record(1, int(clock() * 1000), "acme", "api", list(events), [SenderContext()]))
 
 
 def lose_checkpoint(world):

@@ -197,7 +197,7 @@ async def test_the_letters_of_a_round_are_one_insert_and_one_transaction(world, 
     fix()
     settles = []
 
-    async def look(results):
+    async def look(results, _):
         settles.append(len(results))
 
     world.hooks["before letters.settle"] = look

@@ -94,7 +94,7 @@ def test_every_received_event_has_one_outcome(preparer):
     }
     assert (prepared.weight.events, prepared.dead) == (8, 3)
     assert prepared.plan.rows == prepared.rows.num_rows == len(prepared.ids.key) == 4
-    assert prepared.received_until == AT / 1000
+    assert prepared.received == (AT / 1000, AT / 1000)
 
 
 def test_a_letter_says_what_kind_of_error_it_was_and_nothing_of_the_value(preparer):
@@ -118,7 +118,7 @@ def test_the_ids_of_dead_letters_are_not_remembered(preparer, recent):
 
 def test_duplicates_of_the_batch_being_inserted(preparer):
     first = preparer.prepare(batch(record(event(1), event(2))))
-    second = preparer.prepare(batch(record(event(2), event(3))), [sort(first.ids)])
+    second = preparer.prepare(batch(record(event(2), event(3))), [first.pending])
     assert seqs(second) == [1]
     assert preparer.prepare(batch(record(event(2), event(3)))).rows.num_rows == 2, "they were never entered"
 
