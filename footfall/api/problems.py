@@ -4,6 +4,7 @@ Bodies are read strictly, before Litestar reads them. Its own messages for wrong
 taken apart so that the answer names the field.
 """
 
+import difflib
 import re
 from functools import lru_cache
 from typing import Any, cast
@@ -17,6 +18,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from footfall import problems
 from footfall.errors import Invalid
+from footfall.json_words import in_words
 
 _log = structlog.get_logger()
 
@@ -24,23 +26,10 @@ _log = structlog.get_logger()
 _NAMED_FIELD = re.compile(r"(?:required|unknown) field `([^`]+)`")
 # Litestar: "Missing required query parameter 'interval' for path /api/v1/...".
 _NAMED_PARAMETER = re.compile(r"parameter '([^']+)'")
-# msgspec: "Expected `str`, got `int`": the words of Python, where the caller wrote JSON.
-_TYPE = re.compile(r"`([^`]+)`")
 # msgspec: "Expected `int`, got `str` - at `$.pagination.limit`".
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
+_NO_FIELD = "Object contains unknown field"
 _NO_CHOICE = "Invalid enum value"
-_NO_TIME = "Invalid RFC3339 encoded datetime"
-_A_TIME = "must be a time in ISO 8601 with offset, as in 2027-01-31T18:00:00+01:00"
-_IN_JSON = {
-    "str": "a string",
-    "int": "an integer",
-    "float": "a number",
-    "bool": "true or false",
-    "array": "an array",
-    "object": "an object",
-    "datetime": "a time",
-    "null": "null",
-}
 _HUNG_UP = "client disconnected prematurely"  # Litestar's words; nobody reads the answer
 _OWN_WORDS = {
     404: "there is nothing at this path",
@@ -91,8 +80,11 @@ def _decode(body: bytes, kind: Any) -> None:
         message = str(error)
         place, inside = _PLACE.search(message), _NAMED_FIELD.search(message)
         field = ".".join(part[1] for part in (place, inside) if part)
-        allowed = _choices(kind, field) if message.startswith(_NO_CHOICE) else ""
-        raise Invalid(allowed or _said_as_json(_PLACE.sub("", message)), field=field) from None
+        if message.startswith(_NO_CHOICE):
+            message = _choices(kind, field) or message
+        elif message.startswith(_NO_FIELD):
+            message = f"unknown field{'' if place else _near(kind, field)}"
+        raise Invalid(in_words(message, field), field=field) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"the body is not valid JSON: {error}") from None
 
@@ -105,6 +97,11 @@ def _choices(kind: Any, field: str) -> str:
         if each.encode_name == field and isinstance(info, msgspec.inspect.LiteralType):
             return f"Expected one of {', '.join(map(str, info.values))}"
     return ""
+
+
+def _near(kind: Any, field: str) -> str:
+    near = difflib.get_close_matches(field, [each.encode_name for each in msgspec.structs.fields(kind)], 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 @lru_cache
@@ -134,21 +131,11 @@ def _explain(error: HTTPException) -> tuple[str, str]:
     """The field and the words for one of Litestar's own refusals."""
     if isinstance(error.extra, list) and error.extra:
         first = cast("dict[str, str]", error.extra[0])
-        return first.get("key", ""), _said_as_json(first.get("message", error.detail))
+        return first.get("key", ""), in_words(first.get("message", error.detail))
     named = _NAMED_PARAMETER.search(error.detail)
     if named:
         return named[1], error.detail.split(" for path ", 1)[0]
     return "", _OWN_WORDS.get(error.status_code, error.detail)
-
-
-def _said_as_json(message: str) -> str:
-    if message == _NO_TIME:
-        return _A_TIME
-    return _TYPE.sub(lambda names: " or ".join(_named(name) for name in names[1].split(" | ")), message)
-
-
-def _named(kind: str) -> str:
-    return _IN_JSON.get(kind, f"'{kind}'")
 
 
 exception_handlers: dict[int | type[Exception], Any] = {Exception: handle}

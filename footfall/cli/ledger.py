@@ -62,6 +62,9 @@ def _table(books: dict[str, Any]) -> Table:
     table.add_row("received", f"{books['received']:,}", style="bold")
     if books["backfilled"]:
         table.add_row("  of them imported", f"{books['backfilled']:,}", style="dim")
+    if books["adjusted"]:
+        words = "  of them stored at the time of receipt, not at their own"
+        table.add_row(words, f"{books['adjusted']:,}", style="dim")
     table.add_section()
     for name in ("stored", "duplicate", "rejected", "dead_lettered", "dropped", "lost", "in_flight"):
         by_reason: dict[str, int] = books[name] if name in _BY_REASON else {}

@@ -19,12 +19,14 @@ from footfall.collect.body.read import (
 from footfall.collect.body.turns import Steps, at_once, in_turns
 from footfall.collect.client import read_caller
 from footfall.collect.door import Door
+from footfall.collect.notes import Notes
 from footfall.collect.reasons import NoKey, event_reason, reason_of
 from footfall.collect.sender import find_sender, site_of_query
 from footfall.collect.validate import Acceptor, RefusedEvent, Sender
 from footfall.errors import Denied, Invalid, LogFull, TooMany
 from footfall.http.limits import place
 from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED
+from footfall.model.kinds import KINDS
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally
 from footfall.runtime.fair import Asker
@@ -167,6 +169,7 @@ async def _find_sender(door: Door, scope: Scope, batch: DecodedEvents, request: 
 def _accept(door: Door, sender: Sender, batch: DecodedEvents, queue: str, *, in_steps: bool) -> Steps[_Taken]:
     settings = door.settings
     acceptor = Acceptor(sender, door.visitors, settings.max_past, settings.max_future, settings.max_event)
+    notes = Notes(sender, settings.max_past, settings.max_future)
     events: list[RawEvent] = []
     verdicts: list[Verdict] = []
     tallies: dict[tuple[str, Reason], int] = {}
@@ -192,6 +195,10 @@ def _accept(door: Door, sender: Sender, batch: DecodedEvents, queue: str, *, in_
                 continue
             seen.add(event.event_id)
         events.append(event)
+        if (event.occurred_at_original or event.link_id or event.event_type not in KINDS) and (
+            note := notes.about(index, event)
+        ):
+            verdicts.append(note | {"message": _cut(note["message"])})
     record = Record(
         FORMAT_VERSION,
         sender.received_at,

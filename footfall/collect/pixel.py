@@ -14,7 +14,7 @@ from msgspec import ValidationError, convert
 
 from footfall.collect.append import append
 from footfall.collect.asgi import NO_STORE, Scope, Send, header, respond
-from footfall.collect.body.incoming import Incoming
+from footfall.collect.body.incoming import Incoming, explain
 from footfall.collect.client import read_caller
 from footfall.collect.door import Door
 from footfall.collect.pages import PIXEL
@@ -62,7 +62,7 @@ async def _record(door: Door, scope: Scope) -> None:
     try:
         event = convert(fields, Incoming)
     except ValidationError as error:
-        raise Invalid(str(error)) from None
+        raise explain(error) from None
     workspace = await workspace_of(door, site.workspace_id)
     sender = Sender(workspace, None, site.id, caller, now, {}, {})
     settings = door.settings

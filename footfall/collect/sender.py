@@ -1,9 +1,10 @@
 """Who sends a request: a secret key of a workspace, or the public id of one of its sites."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from footfall.collect.asgi import Scope, header
+from footfall.collect.body.incoming import Incoming
 from footfall.collect.body.read import DecodedEvents
 from footfall.collect.client import read_caller, without_library
 from footfall.collect.door import Door
@@ -11,7 +12,7 @@ from footfall.collect.reasons import NoKey, WrongOrigin
 from footfall.collect.validate import RefusedEvent, Sender
 from footfall.errors import Denied, Invalid
 from footfall.model.reasons import Reason
-from footfall.tenants.model import Key, Link, Site, Workspace
+from footfall.tenants.model import LINK_ID, Key, Link, Site, Workspace
 
 
 async def find_sender(
@@ -43,6 +44,7 @@ async def find_sender(
         received_at=received_at,
         sites=sites,
         links=await _links(door, workspace, codes),
+        own_links=await _own_links(door, workspace, events),
     )
 
 
@@ -71,6 +73,15 @@ async def _links(door: Door, workspace: Workspace, codes: set[str]) -> Mapping[s
         return {}
     found = await door.directory.links("", codes)
     return {code: link for code, link in found.items() if link.workspace_id == workspace.id}
+
+
+async def _own_links(door: Door, workspace: Workspace, events: Sequence[Incoming]) -> Mapping[str, Link]:
+    """The workspace's links that the events name by id. Ids of another system's links are not looked up."""
+    named = {event.link_id for event in events if event.link_id and event.link_id.startswith(LINK_ID)}
+    if not named:
+        return {}
+    found = await door.directory.links_by_id(named)
+    return {name: link for name, link in found.items() if link.workspace_id == workspace.id}
 
 
 async def public_site(door: Door, site_id: str, page: str, *, required: bool) -> Site:

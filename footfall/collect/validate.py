@@ -26,7 +26,7 @@ _LONG = 2048  # page_url, referrer, destination_url
 _SHORT = 200
 _PUBLIC = 8192  # bytes of the long texts of one event without a key; what is ASCII always fits
 _MS = 100_000_000_000  # a number above this is milliseconds, below it seconds
-_FIRST, _LAST = 0, 4_102_444_800_000  # 1970 and 2100: what occurred_at may be at all
+_FIRST, _LAST = 1, 4_102_444_800_000  # 1970 and 2100: what occurred_at may be at all; 0 is unknown
 
 # What the door itself records of its links: figures that no stranger may make up.
 _KEYED_KINDS = frozenset({"click", "orphan_click"})
@@ -53,6 +53,7 @@ class Sender(Struct):
     received_at: int
     sites: Mapping[str, bool]  # of the site ids that the events name: is it this workspace's?
     links: Mapping[str, Link]  # by short code of the default domain
+    own_links: Mapping[str, Link] = {}  # by the ids that events name
 
 
 class Acceptor:
@@ -95,8 +96,10 @@ class Acceptor:
         if at % DAY_MS < self._early and not event.visitor_id:
             previous = self._device(sender.workspace.id, caller, at - DAY_MS)
         secret = sender.workspace.secret
-        link_id, destination = event.link_id or "", event.destination_url or ""
-        if event.short_code and not link_id and (link := sender.links.get(event.short_code)):
+        link_id, code, destination = event.link_id or "", event.short_code or "", event.destination_url or ""
+        if link_id and (link := sender.own_links.get(link_id)):
+            code, destination = code or link.code, destination or link.url
+        elif code and not link_id and (link := sender.links.get(code)):
             link_id, destination = link.id, destination or link.url
         return RawEvent(
             event_id=self._event_id(event.event_id, site) if event.event_id else uuid7(sender.received_at),
@@ -110,7 +113,7 @@ class Acceptor:
             referrer=_text(event.referrer, _LONG),
             properties=self._properties(event),
             link_id=_text(link_id, _SHORT),
-            short_code=_text(event.short_code, _SHORT),
+            short_code=_text(code, _SHORT),
             destination_url=_text(destination, _LONG),
             session_id=client_session(secret, str(event.session_id)) if event.session_id else 0,
             client_id=bool(event.event_id),

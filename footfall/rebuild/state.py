@@ -23,7 +23,7 @@ from footfall.model.record import NIL_ID, SEQ_PER_RECORD, RawEvent, Record, deco
 from footfall.state import ledger
 from footfall.state.dead_letters import rows
 from footfall.state.dead_letters.letter import DeadLetter, event_letter, unreadable_letter
-from footfall.state.ledger import LedgerCount, hour_of, is_backfilled, received
+from footfall.state.ledger import ADJUSTED, LedgerCount, hour_of, is_backfilled, received
 from footfall.state.tables import positions, rollup_head
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store
@@ -41,7 +41,8 @@ _EARLIEST, _LATEST = -2_208_988_800_000, 10_413_791_999_999
 
 _STORED = (
     "SELECT workspace_id, site_id, toInt64(toUnixTimestamp(toStartOfHour(received_at))) * 1000 AS hour,"
-    " source LIKE 'import:%' AS backfilled, count() FROM events GROUP BY ALL"
+    " source LIKE 'import:%' AS backfilled,"
+    " toUnixTimestamp64Milli(occurred_at_original) != 0 AS adjusted, count() FROM events GROUP BY ALL"
 )
 _ENDS = f"SELECT shard, intDiv(max(seq), {SEQ_PER_RECORD}) FROM events GROUP BY shard"  # noqa: S608 -- a constant
 _BUILDS = (
@@ -90,11 +91,11 @@ async def rebuild(store: Store, log: EventLog, state: Database, committed: Mappi
     closed = dict(committed)
     for shard, offset in ends:
         closed[shard] = max(offset, closed.get(shard, -1))
-    counts = [
-        LedgerCount(workspace, site, hour, outcome, count, backfilled=bool(backfilled))
-        for workspace, site, hour, backfilled, count in await store.query(_STORED, lane="house")
-        for outcome in ("received", "stored")
-    ]
+    counts: list[LedgerCount] = []
+    for workspace, site, hour, backfilled, adjusted, count in await store.query(_STORED, lane="house"):
+        line = LedgerCount(workspace, site, hour, "stored", count, backfilled=bool(backfilled))
+        reason = ADJUSTED if adjusted else ""
+        counts += [line, msgspec.structs.replace(line, outcome="received", reason=reason)]
     stored = sum(count.count for count in counts if count.outcome == "stored")
     letters: list[DeadLetter] = []
     for shard in await log.shards():

@@ -184,7 +184,8 @@ def _note_lost(connection: Connection, until: Mapping[tuple[str, str], int]) -> 
 
 def _left(lines: Mapping[_Line, int], taken: Mapping[_Line, int], letters: int) -> Counter[_Line]:
     """The lines of a cell without the records that are read again; what was stored of the rest is lost."""
-    total = max(lines.get(("received", ""), 0) - taken.get(("received", ""), 0), letters)
+    received = sum(count for (outcome, _), count in lines.items() if outcome == "received")
+    total = max(received - taken.get(("received", ""), 0), letters)
     left: Counter[_Line] = Counter({("received", ""): total, ("dead_lettered", ""): letters})
     room = total - letters
     # Duplicates come last: of them only the sum is known.

@@ -37,8 +37,8 @@ class LedgerCount(Struct, frozen=True):
     """`count` events of one (workspace, site, hour of receipt) had this outcome.
 
     `hour` is its first ms since 1970 UTC (`hour_of`). `reason` goes with `rejected`,
-    `dropped` and `lost`, and is empty else. `backfilled`: they were imported, not received live. Counts
-    of the same line add up.
+    `dropped` and `lost`, is ADJUSTED for some of `received`, and empty else. `backfilled`: they were
+    imported, not received live. Counts of the same line add up.
     """
 
     workspace_id: str
@@ -111,6 +111,9 @@ def hour_of(at: int) -> int:
     """The hour that `at` (ms) lies in."""
     return at - at % HOUR
 
+
+ADJUSTED = "adjusted"
+"""The reason of what was `received` and had its `occurred_at` set to the time of receipt."""
 
 BACKFILLED = "import:"
 """So begins the `source` of what was imported."""

@@ -68,6 +68,8 @@ class Directory:
         self._links: Cache[tuple[str, str], Link] = Cache(
             database, links.find, settings.cache_links, self._applied, settings.cache_memory
         )
+        # The place of a link never changes, and its id never comes again.
+        self._places: Cache[str, tuple[str, str]] = Cache(database, links.places, _SMALL, self._applied)
         self._sites: Cache[str, Site] = Cache(database, _find_sites, _SMALL, self._applied)
         self._keys: Cache[str, _StoredKey] = Cache(database, _find_keys, _SMALL, self._applied)
         self._workspaces: Cache[str, Workspace] = Cache(database, _find_workspaces, _SMALL, self._applied)
@@ -94,6 +96,12 @@ class Directory:
         """Those links that exist of the domain, by code, with one look-up. Raises Retryable."""
         places = [(domain, code) for code in codes if len(code) <= _LONGEST_NAME]
         return {code: link for (_, code), link in (await self._links.get_all(places)).items()}
+
+    async def links_by_id(self, link_ids: Iterable[str]) -> dict[str, Link]:
+        """Those links that exist, of whatever workspace, by id, with two look-ups. Raises Retryable."""
+        places = await self._places.get_all(name for name in link_ids if len(name) <= _LONGEST_NAME)
+        found = await self._links.get_all(places.values())
+        return {name: link for name, at in places.items() if (link := found.get(at)) and link.id == name}
 
     async def site(self, site_id: str) -> Site | None:
         """The site with that public id. Raises Retryable."""
@@ -164,7 +172,7 @@ class Directory:
         if news.domains is not None:
             self._domains = news.domains
         if news.everything:
-            for cache in (self._links, self._sites, self._keys, self._workspaces):
+            for cache in (self._links, self._places, self._sites, self._keys, self._workspaces):
                 cache.clear()
         for kind, name in news.changes:
             self._forget(kind, name)

@@ -37,6 +37,10 @@ class Site(Struct, frozen=True):
     created_at: int = 0
 
 
+LINK_ID = "link_"
+"""So begin the ids of links."""
+
+
 class Link(Struct, frozen=True):
     """A short link. `domain` is "" for the installation's own. Times in ms since 1970 UTC."""
 

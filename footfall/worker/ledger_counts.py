@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.dead_letters.letter import DeadLetter, event_letter, unreadable_letter
-from footfall.state.ledger import LedgerCount, Outcome, hour_of, is_backfilled, received
+from footfall.state.ledger import ADJUSTED, LedgerCount, Outcome, hour_of, is_backfilled, received
 from footfall.tenants.model import DEFAULT_WORKSPACE
 from footfall.worker.columnar import Columns
 from footfall.worker.reader import Placed
@@ -30,6 +30,9 @@ class BatchLedger:
             hour, backfilled = hour_of(record.received_at), is_backfilled(record.source)
             for (site, outcome, reason), count in received(record).items():
                 self._counts[record.workspace_id, site, hour, outcome, reason, backfilled] += count
+            for site, count in Counter([e.site_id for e in record.events if e.occurred_at_original]).items():
+                self._counts[record.workspace_id, site, hour, "received", "", backfilled] -= count
+                self._counts[record.workspace_id, site, hour, "received", ADJUSTED, backfilled] += count
 
     def count(self, rows: Columns, outcome: Outcome) -> None:
         """All these rows had this outcome."""

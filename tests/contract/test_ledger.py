@@ -4,7 +4,7 @@ import pytest
 
 from footfall.cli import ledger as cli_ledger
 from footfall.state import ledger
-from footfall.state.ledger import HOUR, received
+from footfall.state.ledger import ADJUSTED, HOUR, received
 from footfall.worker.in_flight import InFlightCounter
 from tests.contract.acme import assert_problem
 from tests.contract.books import NINE, count, event, letter, open_books, received_with, record
@@ -39,7 +39,8 @@ async def ask(books, workspace, **params):
 async def test_every_event_received_has_one_outcome(books, acme):
     kept = letter(acme, 7)
     await books.close(
-        count(acme, "received", 20),
+        count(acme, "received", 16),
+        count(acme, "received", 4, reason=ADJUSTED),
         count(acme, "stored", 12),
         count(acme, "duplicate", 3),
         count(acme, "rejected", 1, reason="invalid_field"),
@@ -68,6 +69,7 @@ async def test_every_event_received_has_one_outcome(books, acme):
         "lost": 1,
         "in_flight": 0,
         "backfilled": 100,
+        "adjusted": 4,
         "balanced": True,
         "imbalances": [],
     }

@@ -16,7 +16,16 @@ from footfall.api.problems import refusals
 from footfall.errors import Invalid
 from footfall.query.language.periods import DEFAULT_DAYS, MAX_BUCKETS, Period, resolve
 from footfall.query.reporting.report import Resolved
-from footfall.state.ledger import HOUR, MOST_IMBALANCES, InFlight, Ledger, LedgerLine, LedgerRange, Waiting
+from footfall.state.ledger import (
+    ADJUSTED,
+    HOUR,
+    MOST_IMBALANCES,
+    InFlight,
+    Ledger,
+    LedgerLine,
+    LedgerRange,
+    Waiting,
+)
 from footfall.tenants.directory import Directory
 
 _START = f"First day, or time. [{DEFAULT_DAYS} days up to the end]"
@@ -39,6 +48,10 @@ class Counts(Struct, frozen=True, kw_only=True):
     lost: int
     in_flight: Annotated[int, Meta(description="Durable in the log, not stored yet.")]
     backfilled: Annotated[int, Meta(description="How many of those received were imported.")]
+    adjusted: Annotated[
+        int,
+        Meta(description="How many of those received had their `occurred_at` set to the time of receipt."),
+    ]
 
 
 class Hour(Counts, frozen=True, kw_only=True):
@@ -204,13 +217,15 @@ def _hours(period: Period, lines: Sequence[LedgerLine], waiting: Mapping[int, in
 def _counts(lines: Iterable[LedgerLine], in_flight: int) -> dict[str, Any]:
     total: Counter[str] = Counter()
     reasons: dict[str, Counter[str]] = {"rejected": Counter(), "dropped": Counter()}
-    backfilled = 0
+    backfilled = adjusted = 0
     for line in lines:
         total[line.outcome] += line.events
         if line.outcome in reasons:
             reasons[line.outcome][line.reason] += line.events
         if line.outcome == "received" and line.backfilled:
             backfilled += line.events
+        if line.outcome == "received" and line.reason == ADJUSTED:
+            adjusted += line.events
     return {
         "received": total["received"] + in_flight,
         "stored": total["stored"],
@@ -221,4 +236,5 @@ def _counts(lines: Iterable[LedgerLine], in_flight: int) -> dict[str, Any]:
         "lost": total["lost"],
         "in_flight": in_flight,
         "backfilled": backfilled,
+        "adjusted": adjusted,
     }

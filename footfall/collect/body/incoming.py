@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from footfall.collect.body.aliases import respell
 from footfall.errors import Invalid, TooLarge
+from footfall.json_words import in_words
 from footfall.model.kinds import KINDS
 
 Id = Annotated[str, Meta(max_length=200)]
@@ -138,5 +139,5 @@ def explain(error: msgspec.ValidationError, prefix: str = "") -> Invalid:
     if not field and (missing := re.search(r"missing required field `([^`]+)`", text)):
         field = missing.group(1)
     field = prefix + field if field else prefix.rstrip(".")
-    message = text.split(" - at ", maxsplit=1)[0].replace("`", "")
+    message = in_words(text, field)
     return Invalid(f"{field}: {message}" if field else message, field=field)

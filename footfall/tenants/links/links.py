@@ -92,6 +92,12 @@ def find(connection: Connection, places: Collection[Place]) -> dict[Place, Link]
     return found
 
 
+def places(connection: Connection, link_ids: Sequence[str]) -> dict[str, Place]:
+    """Where the links with these ids are, of whatever workspace."""
+    wanted = sa.select(links.c.id, links.c.domain, links.c.code).where(links.c.id.in_(link_ids))
+    return {row.id: (row.domain, row.code) for row in connection.execute(wanted)}
+
+
 def update(
     connection: Connection,
     workspace_id: str,

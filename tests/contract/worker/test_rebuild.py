@@ -9,6 +9,7 @@ from footfall.rebuild.state import REASON, rebuild
 from footfall.stamps import committed_offsets
 from footfall.state.batches import Batches
 from footfall.state.dead_letters.letters import DeadLetters
+from footfall.state.ledger import ADJUSTED, Ledger
 from footfall.state.tables import open_state
 from tests.contract.installation import NOW, Crash, drain, event, new_world, record, retry_all, settled
 
@@ -48,6 +49,23 @@ async def test_it_says_what_the_lost_one_said(world):
     assert await world.outcomes() == before
     await drain(world)
     await settled(world, rows=16, **before)
+
+
+async def adjusted(world):
+    """How many of the events received had their time set otherwise, by the ledger."""
+    lines = (await Ledger(world.database).books("acme", 0, 1 << 62)).lines
+    return sum(line.events for line in lines if (line.outcome, line.reason) == ("received", ADJUSTED))
+
+
+async def test_how_many_times_were_set_otherwise_is_known_again(world):
+    await world.append_raw(
+        record([event(occurred_at_original=1), event(), event(occurred_at_original=NOW - 1)])
+    )
+    await drain(world)
+    before = await world.outcomes()
+    assert (before["received"], await adjusted(world)) == (3, 2)
+    await lose_the_books(world)
+    assert (await world.outcomes(), await adjusted(world)) == (before, 2)
 
 
 async def test_what_the_worker_released_in_the_log_is_known_to_who_compares_the_parts(world):

@@ -21,6 +21,7 @@ from tests.contract.installation import (
     record,
     settled,
 )
+from tests.contract.worker.test_rebuild import adjusted
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +45,22 @@ async def forget_records_of(world, writer):
     for segment in list_segments(shard_directory(world.settings.data / "log", shard)):
         for path in segment.path.parent.glob(f"{segment.path.name}*"):
             path.unlink()
+
+
+async def test_times_that_were_set_otherwise_count_once(world):
+    """Those that the log still has are received again, those that it has no more are lost."""
+    await world.append_raw(record([event(occurred_at_original=1), event()]))
+    await drain(world)
+    before = await world.outcomes()
+    await lose_the_store(world)
+    await drain(world)
+    await settled(world, rows=2, **before)
+    assert await adjusted(world) == 1
+    for shard in await world.reading.shards():
+        await forget_records_of(world, shard)
+    done = await lose_the_store(world)
+    assert done.lost == 2
+    assert await world.outcomes() == {"received": 2, "lost": 2}
 
 
 async def test_all_that_the_log_has_is_stored_again_once(world):
