@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from unicodedata import normalize
 
 import sqlalchemy as sa
 import structlog
@@ -178,8 +179,14 @@ def _prepare(connection: Any, _record: object) -> None:
     # The driver's own way of starting transactions would begin them late and without a
     # lock: two readers that both go on to write would then fail at once. See _begin.
     connection.isolation_level = None
+    connection.create_function("fold", 1, fold, deterministic=True)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
+
+
+def fold(text: str | None) -> str | None:
+    """`text` without case, in any script: `lower` of SQLite knows that of ASCII only."""
+    return None if text is None else normalize("NFC", normalize("NFC", text).casefold())
 
 
 def _begin(connection: Connection) -> None:

@@ -71,10 +71,16 @@ async def _route(door: Door, scope: Scope, receive: Receive, send: Send) -> None
         await respond_status(send, 405, "only GET and HEAD here", scope, [(b"allow", b"GET, HEAD")])
     elif (handler := _PAGES.get(path)) is not None:
         await handler(door, scope, send)
-    elif "/" not in path[1:] and path[1:] not in _RESERVED:
-        await get_code(door, scope, send, path[1:])
+    elif code := _code_in(path):
+        await get_code(door, scope, send, code)
     else:
         await respond_status(send, 404, "the door only takes events and clicks", scope)
+
+
+def _code_in(path: str) -> str:
+    """What `path` asks for, if that may be a code; mail programs and people put slashes behind it."""
+    code = path[1:].rstrip("/")
+    return "" if "/" in code or code in _RESERVED or f"/{code}" in _PAGES else code
 
 
 async def _events(_door: Door, scope: Scope, send: Send) -> None:

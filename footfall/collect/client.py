@@ -6,13 +6,14 @@ An address exists only in memory, for the length of a request.
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from footfall.enrich.text import preferred_language
+from footfall.enrich.address import Address, parse_address
+from footfall.enrich.text import preferred_language, without_controls
 
 Network = IPv4Network | IPv6Network
 Headers = Iterable[tuple[bytes, bytes]]
@@ -54,11 +55,10 @@ class Proxies:
             return _plain(peer)
         client = peer
         for hop in reversed(forwarded.split(",")[-20:]):
-            text = _strip_port(hop.strip())
-            if _parse(text) is None:
+            if _parse(hop) is None:
                 break
-            client = text
-            if not self._is_trusted(text):
+            client = hop
+            if not self._is_trusted(hop):
                 break
         return _plain(client)
 
@@ -91,7 +91,7 @@ def read_caller(scope: dict[str, Any], proxies: Proxies) -> Caller:
         ip=proxies.client_ip(peer, forwarded.decode("latin-1")),
         user_agent=header_text(agent, 1000),
         client_hints=header_text(b"|".join((hint, mobile, platform)), 300) if hint or platform else "",
-        language=preferred_language(header_text(language, 35)),
+        language=preferred_language(header_text(language, 300)) if language else "",
         referrer=header_text(referrer, 2048),
         host=header_text(host, 255).lower(),
     )
@@ -124,43 +124,16 @@ def header_text(value: bytes, limit: int) -> str:
         text = cut.decode()
     except UnicodeDecodeError:
         text = cut.decode("latin-1")
-    return text if text.isprintable() else clean(text)
+    return without_controls(text)
 
 
-def clean(text: str) -> str:
-    """Without control characters and lone surrogates, which no reader of ours should meet."""
-    return "".join(
-        c for c in text if c >= " " and not "\x7f" <= c <= "\x9f" and not "\ud800" <= c <= "\udfff"
-    )
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an IPv4 or IPv6 address."""
-    return _parse(text) is not None
-
-
-def _parse(text: str) -> Any:
+def _parse(text: str) -> Address | None:
     return _parse_short(text) if len(text) <= _LONGEST_ADDRESS else None
 
 
-@lru_cache(4096)
-def _parse_short(text: str) -> Any:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+_parse_short = lru_cache(4096)(parse_address)
 
 
 def _plain(text: str) -> str:
     address = _parse(text)
     return "" if address is None else str(address)
-
-
-def _strip_port(text: str) -> str:
-    """`1.2.3.4:567` and `[::1]:567` as some proxies write them."""
-    if text.startswith("["):
-        return text[1:].split("]", 1)[0]
-    return text.split(":", 1)[0] if text.count(":") == 1 else text

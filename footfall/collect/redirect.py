@@ -5,13 +5,12 @@ the log at most `redirect_cap` (mode durable), or not at all (mode async).
 """
 
 import time
-from functools import lru_cache
 
 from footfall.collect.asgi import NO_STORE, Scope, Send, header, respond
 from footfall.collect.client import Caller, read_caller
 from footfall.collect.door import Door
 from footfall.collect.pages import EXPIRED, HEADERS, HTML, NOT_FOUND, POLICY
-from footfall.enrich.page import parse_page
+from footfall.enrich.page import merged_campaign
 from footfall.enrich.visitor import DAY_MS
 from footfall.metrics import CLICKS_PENDING, REDIRECTS
 from footfall.model.ids import format_event_id, uuid7
@@ -97,18 +96,9 @@ def _click(
         link_id="" if link is None else link.id,
         short_code=code[:_LONGEST_CODE],
         destination_url="" if link is None else link.url,
-        # A campaign is written on the destination; what the visitor's own URL says still wins.
-        utm=None if link is None or b"utm_" in query else _destination_utm(link.url),
+        utm=None if link is None else merged_campaign(query.decode("latin-1") if query else "", link.url),
         previous_device=visitors.device(workspace_id, caller, now - DAY_MS) if after_midnight else 0,
     )
-
-
-@lru_cache(2000)  # targets may be 8 KiB long
-def _destination_utm(url: str) -> tuple[str, str, str, str, str] | None:
-    if "utm_" not in url:
-        return None
-    page = parse_page(url, None)
-    return (page.utm_source, page.utm_medium, page.utm_campaign, page.utm_term, page.utm_content)
 
 
 def _is_prefetch(scope: Scope) -> bool:

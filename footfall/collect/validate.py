@@ -11,8 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from footfall.collect.body.incoming import Incoming, explain
-from footfall.collect.client import Caller, clean, is_address
+from footfall.collect.client import Caller
 from footfall.collect.sender_context import SenderContexts
+from footfall.enrich.address import client_address
+from footfall.enrich.geo import country_of
+from footfall.enrich.text import preferred_language, without_controls
 from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
 from footfall.errors import Invalid, TooLarge
 from footfall.model.ids import parse_event_id, uuid7
@@ -269,7 +272,7 @@ def _id(text: str, field: str) -> bytes:
 def _text(value: str | None, limit: int) -> str:
     if not value:
         return ""
-    return value if len(value) <= limit and value.isprintable() else clean(value)[:limit]
+    return value if len(value) <= limit and value.isprintable() else without_controls(value)[:limit]
 
 
 def _utm(event: Incoming) -> tuple[str, str, str, str, str] | None:
@@ -288,9 +291,12 @@ def _utm(event: Incoming) -> tuple[str, str, str, str, str] | None:
 
 def _override(caller: Caller, event: Incoming) -> Caller:
     """The caller that a keyed sender speaks for. Raises RefusedEvent for what is no address."""
-    address = None if event.ip_address is None else event.ip_address.strip()
-    if address and not is_address(address):
-        raise RefusedEvent(Reason.INVALID_FIELD, "ip_address: an IPv4 or an IPv6 address", "ip_address")
+    told = None if event.ip_address is None else event.ip_address.strip()
+    address = client_address(told) if told else told
+    if told and not address:
+        raise RefusedEvent(
+            Reason.INVALID_FIELD, "ip_address: an IPv4 or an IPv6 address, or a list of them", "ip_address"
+        )
     return Caller(
         ip=caller.ip if address is None else address,
         user_agent=caller.user_agent if event.user_agent is None else _text(event.user_agent, 1000),
@@ -310,8 +316,8 @@ def _told(visit: SenderContext, event: Incoming, *, geo: bool) -> SenderContext:
     return SenderContext(
         base.user_agent,
         base.client_hints,
-        _text(event.language, 35) or base.language,
-        (event.country_code or "").upper() or base.country_code,
+        (preferred_language(event.language) if event.language else "") or base.language,
+        country_of(event.country_code or "") or base.country_code,
         _text(event.region, _SHORT) or base.region,
         _text(event.city, _SHORT) or base.city,
         base.latitude if event.latitude is None or not geo else event.latitude,

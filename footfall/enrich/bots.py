@@ -39,9 +39,14 @@ class _Crawler(NamedTuple):
     pattern: re.Pattern[str] | None
 
 
-def classify(user_agent: str) -> Bot:
-    """Tell people from programs. An empty user agent is not called a bot: nothing is known of it."""
+def classify(user_agent: str, client_hints: str = "") -> Bot:
+    """Tell people from programs. An empty user agent is not called a bot: nothing is known of it.
+
+    `client_hints` as `parse_user_agent` takes them: a browser without a window may say so only there.
+    """
     text = clean(user_agent, MAX_LENGTH)
+    if "headless" in client_hints.lower():
+        text = f"{text} {clean(client_hints, MAX_LENGTH)}"
     if not text or not _isbot().search(text.lower()):
         return NOT_A_BOT
     for crawler in _crawlers():

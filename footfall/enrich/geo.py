@@ -4,6 +4,7 @@ Reads the nested records of MaxMind and DB-IP and the flat ones of ip-location-d
 What a file does not know is empty; nothing about an address is ever an error.
 """
 
+import re
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -22,6 +23,11 @@ from footfall.model.addresses import inner_ipv4
 PACKAGED = Path(__file__).parents[1] / "_data" / "country.mmdb"
 
 REMEMBERED = 16_384  # addresses, about 6 MB
+
+
+# Two letters that are free for users (AA, QM to QZ, XA to XZ, ZZ) are none; XK is what all call Kosovo.
+_COUNTRY = re.compile("(?!AA|AP|EU|EZ|UN|Q[M-Z]|X[A-JL-Z]|ZZ)[A-Z]{2}")
+_SAID_OF_COUNTRIES = {"UK": "GB", "EL": "GR"}
 
 
 class Geo(NamedTuple):
@@ -102,9 +108,8 @@ def _read(record: dict[str, Any]) -> Geo:
         or (country if isinstance(country, str) else _dict(country).get("iso_code"))
         or _dict(record.get("registered_country")).get("iso_code")
     )
-    code = _text(code).upper()
     return Geo(
-        country_code=code if len(code) == 2 and code.isascii() and code.isalpha() else "",
+        country_code=country_of(_text(code)),
         region=_text(
             subdivision.get("iso_code") or _name(subdivision) or record.get("state1") or record.get("region")
         ),
@@ -114,6 +119,19 @@ def _read(record: dict[str, Any]) -> Geo:
         timezone=_text(location.get("time_zone") or record.get("timezone")),
         asn=_asn(record.get("autonomous_system_number") or record.get("asn")),
     )
+
+
+@lru_cache(2048)
+def country_of(code: str) -> str:
+    """The ISO 3166-1 code of a country; "" where `code` names none.
+
+    CDNs and databases have codes of their own for what is no country: Tor (T1), proxies (A1), satellites
+    (A2), Europe (EU), Asia and the Pacific (AP), unknown (XX, ZZ, --).
+    """
+    code = code.strip().upper()
+    if code in _SAID_OF_COUNTRIES:
+        return _SAID_OF_COUNTRIES[code]
+    return code if _COUNTRY.fullmatch(code) else ""
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Page URL -> path, and the campaign (UTM) parameters of its query."""
 
+import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
@@ -12,6 +14,14 @@ MAX_UTM = 200
 
 NO_UTM: Utm = ("", "", "", "", "")
 _UTM = {"utm_source": 0, "utm_medium": 1, "utm_campaign": 2, "utm_term": 3, "utm_content": 4}
+
+
+# What Python does not call printable and writing needs all the same: the joiners of Persian, Hindi and
+# emoji, the tags of a flag, and marks that enclose digits. What hides or turns text is not among them.
+_SHOWN = re.compile(
+    "[\\u200c\\u200d\\u0600-\\u0605\\u06dd\\u070f\\u0890\\u0891\\u08e2]"
+    "|\\U0001f3f4[\\U000e0030-\\U000e007a]{2,6}\\U000e007f"
+)
 
 
 class PageFields(NamedTuple):
@@ -35,6 +45,28 @@ def parse_page(page_url: str, utm: Utm | None) -> PageFields:
     return PageFields(_path(address), *tagged)
 
 
+def merged_campaign(query: str, destination: str) -> Utm | None:
+    """The campaign of a click on a link: what the visited URL's `query` says, else the destination's.
+
+    Parameter by parameter: an empty one says nothing. None where the destination has none: what the visited
+    URL says is then found in it.
+    """
+    written = _destination_campaign(destination)
+    if written is None or "utm_" not in query:
+        return written
+    said = _utm(query.partition("#")[0])
+    return tuple(own or theirs for own, theirs in zip(said, written, strict=True))  # pyright: ignore[reportReturnType]  as many as NO_UTM
+
+
+@lru_cache(2000)  # targets may be 8 KiB long
+def _destination_campaign(url: str) -> Utm | None:
+    if "utm_" not in url:
+        return None
+    page = parse_page(url, None)
+    found = (page.utm_source, page.utm_medium, page.utm_campaign, page.utm_term, page.utm_content)
+    return found if any(found) else None
+
+
 def _path(address: str) -> str:
     """The path as people read it: percent-encoding undone where that gives printable text."""
     _, scheme, rest = address.partition("://")
@@ -48,7 +80,7 @@ def _path(address: str) -> str:
             readable = unquote(path, errors="strict")
         except UnicodeError:
             readable = ""
-        path = readable if readable.isprintable() and readable else path
+        path = readable if readable and _SHOWN.sub("", readable).isprintable() else path
     return clean(path, MAX_PATH)
 
 
@@ -57,7 +89,7 @@ def _utm(query: str) -> Utm:
     values = list(NO_UTM)
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
-        place = _UTM.get(name)
+        place = _UTM.get(name.removeprefix("amp;"))  # of a link that was escaped twice
         if place is not None and not values[place]:
             values[place] = clean(unquote_plus(value), MAX_UTM)
     return tuple(values)  # pyright: ignore[reportReturnType]  as many as NO_UTM

@@ -24,7 +24,7 @@ class Step(NamedTuple):
 
 STEPS: tuple[Step, ...] = (
     Step("user_agent", ("user_agent", "client_hints"), Device._fields, parse_user_agent),
-    Step("bots", ("user_agent",), Bot._fields, classify),
+    Step("bots", ("user_agent", "client_hints"), Bot._fields, classify),
     Step("page", ("page_url", "utm"), PageFields._fields, parse_page),
     Step("referrer", ("referrer", "page_url", "utm_source", "utm_medium"), Source._fields, parse_referrer),
 )

@@ -53,6 +53,10 @@ _FROZEN = re.compile(
     r"Android 10; K[);]|Windows NT 10\.0|Mac OS X 10_15_7|Mac OS X 10\.15;|CrOS "
     r"|OS 18_[67](?!.* Version/18)"
 )
+# Browsers of iOS that call it a Macintosh; no other system has them.
+_OF_IOS = re.compile(
+    r"\b(?:Cri|Edgi|Fxi|OPi|Ddg?i)OS/|\bGSA/|Macintosh;.* Mobile/|\bOPT/\d|(?:YaApp_|YaBrowser.*)iOS"
+)
 _BRAND = re.compile(r'"([^"]*)";\s*v="(\d*)[^"]*"')
 
 # In this order: a television says Android too, a tablet says Mobile too. "Tablet PC" is a desktop's.
@@ -98,7 +102,10 @@ def parse_user_agent(user_agent: str, client_hints: str) -> Device:
         system = clean(_SYSTEMS.get(platform.family, platform.family), _NAME)
         if system and not _FROZEN.search(text):
             os_version = _version(platform.major, platform.minor)
-    device = Device(_device_type(text, system), browser, browser_version, system, os_version)
+    kind = _device_type(text, system)
+    if "Macintosh" in text and (system == "iOS" or _OF_IOS.search(text)):
+        kind, system, os_version = "tablet", "iOS", ""  # it asks for pages as a desktop does
+    device = Device(kind, browser, browser_version, system, os_version)
     return _refine(device, clean(client_hints, MAX_LENGTH)) if client_hints else device
 
 

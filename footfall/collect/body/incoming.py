@@ -53,7 +53,7 @@ class Incoming(Struct, forbid_unknown_fields=True, gc=False):
     utm_content: str | None = None
     ip_address: Id | None = None
     user_agent: str | None = None
-    country_code: Annotated[str, Meta(pattern="^([A-Za-z]{2})?$")] | None = None
+    country_code: Annotated[str, Meta(pattern="^([A-Za-z][A-Za-z0-9]|-{1,2})?$")] | None = None
     region: Id | None = None
     city: Id | None = None
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from footfall.enrich.page import parse_page
+from footfall.enrich.page import merged_campaign
 from footfall.imports.access_log import combined, json_log
 from footfall.imports.access_log.request import LONG, Request, identity, identity_of_text, text
 from footfall.imports.access_log.rules import REDIRECT_STATUS, judge
@@ -22,7 +22,7 @@ from footfall.tenants.model import Link
 
 AHEAD_MS = 300_000  # what is later than this is no time of a request: as at the door
 
-_CODE = re.compile("/([A-Za-z0-9_-]{1,64})")
+_CODE = re.compile("/([A-Za-z0-9_-]{1,64})/*")
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?")
 
 Place = tuple[str, str]
@@ -125,21 +125,12 @@ def events(
         if outcome == "click" and link is not None:
             event.link_id, event.short_code, event.destination_url = link.id, link.code, link.url
             event.page_url = text(f"{origin}{hit.path}?{hit.query}", LONG) if hit.query else ""
-            event.utm = None if "utm_" in hit.query else destination_utm(link.url)
+            event.utm = merged_campaign(hit.query, link.url)
         else:
             event.site_id = target.site_id
             event.page_url = text(f"{origin}{hit.path}{'?' if hit.query else ''}{hit.query}", LONG)
         found.append(ImportedEvent(hit.line, event, visitors.visit(request.address, request.user_agent)))
     return found
-
-
-@lru_cache(10_000)
-def destination_utm(url: str) -> tuple[str, str, str, str, str] | None:
-    """The campaign written on a link's destination, as the door reads it."""
-    if "utm_" not in url:
-        return None
-    page = parse_page(url, None)
-    return (page.utm_source, page.utm_medium, page.utm_campaign, page.utm_term, page.utm_content)
 
 
 def _parser(line: str) -> Callable[[str], Request]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from footfall.enrich.geo import country_of
 from footfall.enrich.text import preferred_language
 from footfall.imports.clicks.line import ImportedClick, RefusedLine
 from footfall.model.reasons import Reason
@@ -73,7 +74,7 @@ def parse(text: str) -> ImportedClick | RefusedLine:
         visit=SenderContext(
             user_agent=line.user_agent or "",
             language=preferred_language(line.language or ""),
-            country_code=(line.country or "").upper(),
+            country_code=country_of(line.country or ""),
             region=line.region or "",
             city=line.city or "",
             latitude=latitude,

@@ -1,7 +1,8 @@
 """Rows of Arrow as text: CSV (RFC 4180) and NDJSON. Columns are worked on whole, not cell by cell.
 
-Spreadsheets run text as a formula when it begins with one of = + - @ or with a tab or line break:
-in CSV such text gets an apostrophe in front, which spreadsheets show as text. Numbers stay numbers.
+Spreadsheets run text as a formula when it begins with one of = + - @ (of full width, too; some skip blanks
+and what is not seen before it) or with NUL, a tab or a line break: in CSV such text gets an apostrophe in
+front, which spreadsheets show as text. Numbers stay numbers.
 """
 
 import csv
@@ -24,7 +25,7 @@ _pc: Any = pc
 _TextWriter = Callable[[Any, Any], Any]
 """Text that is escaped: `(values, metadata of the field)`."""
 
-_FORMULA = r"^[=+\-@\t\r\n]"
+_FORMULA = r"^[\x00-\x20\p{Z}\p{Cf}]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\x00\t\r\n]"
 _NEEDS_QUOTES = '[",\r\n]'
 _NEEDS_ESCAPES = r'["\\\x00-\x1f\x7f]'
 
@@ -34,8 +35,8 @@ _QUARTER = 900_000  # ms; the offset of a zone changes at no other time
 def csv_header(schema: pa.Schema) -> bytes:
     """The first line: the names of the columns."""
     line = io.StringIO()
-    names = ["'" + name if name[:1] in "=+-@\t\r\n" else name for name in schema.names]
-    csv.writer(line).writerow(names)
+    names: Any = pa.array(schema.names, pa.string())
+    csv.writer(line).writerow(_safe(names).to_pylist())
     return line.getvalue().encode()
 
 
@@ -89,8 +90,11 @@ def _cells(table: pa.Table, number: int, zone: ZoneInfo, write: _TextWriter) -> 
 def _csv_text(text: Any, meta: Any) -> Any:
     if TOKEN in meta:
         return text
-    text = _where(text, _FORMULA, lambda cells: _pc.binary_join_element_wise("'", cells, ""))
-    return _where(text, _NEEDS_QUOTES, _quoted)
+    return _where(_safe(text), _NEEDS_QUOTES, _quoted)
+
+
+def _safe(text: Any) -> Any:
+    return _where(text, _FORMULA, lambda cells: _pc.binary_join_element_wise("'", cells, ""))
 
 
 def _quoted(text: Any) -> Any:

@@ -210,7 +210,7 @@ def _of_kind(
     if operator in _COMPARED:
         if kind == "bool" or len(values) != 1 or not _is_number(values[0]):
             raise Invalid(f"{where}: {operator} compares with one number", field=where)
-        return (float(values[0]),)
+        return (values[0],)
     if operator in _TEXT_ONLY and kind != "text":
         raise Invalid(f"{where}: {operator} is for text; use is, is_not, gt, gte, lt, lte", field=where)
     if kind == "number":

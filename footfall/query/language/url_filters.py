@@ -123,7 +123,7 @@ def _value(name: str, field: str, kind: str, text: str) -> str | float | bool:
         raise Invalid(f"{name} must be true or false", field=name)
     if kind == "number":
         if _NUMBER.fullmatch(text):
-            return float(text)
+            return int(text) if text.lstrip("+-").isdigit() else float(text)
         raise Invalid(f"{name} must be numbers, separated by commas", field=name)
     longest = MAX_LONG if field in _LONG or field.startswith(PROPERTY) else MAX_LENGTH
     if not 1 <= len(text) <= longest:

@@ -44,11 +44,20 @@ class Conditions:
     def _where(self, where: Comparison) -> str:
         field, kind = self._field(where.field), KINDS.get(where.field, "text")
         if where.operator in _COMPARED:
-            number = f"toFloat64OrNull({field})" if kind == "text" else f"toFloat64({field})"
-            bound = self._values.add(where.values[0], "Float64")
-            return f"ifNull({number} {_COMPARED[where.operator]} {bound}, 0)"
+            return self._compared(_COMPARED[where.operator], where.values[0], field, kind)
         positive = self._one_of(where, field, kind)
         return f"NOT ({positive})" if where.operator.endswith("_not") else f"({positive})"
+
+    def _compared(self, sign: str, value: str | float, field: str, kind: str) -> str:
+        """Whole numbers are compared as such: beyond 2^53 not each of them is a Float64."""
+        bound = self._values.add(float(value), "Float64")
+        if kind != "text":
+            return f"toFloat64({field}) {sign} {bound}"
+        compared = f"toFloat64OrNull({field}) {sign} {bound}"
+        if float(value).is_integer():
+            whole = self._values.add(str(int(value)), "Int128")
+            compared = f"ifNull(toInt128OrNull({field}) {sign} {whole}, {compared})"
+        return f"ifNull({compared}, 0)"
 
     def _one_of(self, where: Comparison, field: str, kind: str) -> str:
         add = self._values.add

@@ -8,11 +8,19 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.exc import IntegrityError
 
+from footfall.database import fold
 from footfall.errors import Conflict, Invalid
 from footfall.model.ids import short_code, short_id
 from footfall.tenants import rows
 from footfall.tenants.fields import ListPage, check_tags, check_text, check_time
-from footfall.tenants.links.targets import check_code, check_domain, check_target, loop_error, names_of
+from footfall.tenants.links.targets import (
+    as_written,
+    check_code,
+    check_domain,
+    check_target,
+    loop_error,
+    names_of,
+)
 from footfall.tenants.model import Link
 from footfall.tenants.tables import domains, link_name, links, record_changes
 
@@ -157,10 +165,20 @@ def page(
     if domain is not None:
         where.append(links.c.domain == _own_or_checked(domain, own))
     if search:
-        text = check_text(search, "search", longest=_MAX_SEARCH).lower()
-        fields = (links.c.code, links.c.url, links.c.title)
-        where.append(sa.or_(*(sa.func.lower(field).contains(text, autoescape=True) for field in fields)))
+        text = check_text(search, "search", longest=_MAX_SEARCH)
+        where.append(sa.or_(*_containing(text)))
     return rows.page(connection, links, Link, where, limit, offset)
+
+
+def _containing(text: str) -> Iterable[ColumnElement[bool]]:
+    """Code, URL or title contain `text`; of the URL, in which all is ASCII, also as it is encoded there."""
+    if text.isascii():
+        for column in (links.c.code, links.c.url, links.c.title):
+            yield sa.func.lower(column).contains(text.lower(), autoescape=True)
+        return
+    yield sa.func.fold(links.c.title).contains(fold(text), autoescape=True)
+    for encoded in {as_written(text), as_written(text.lower())}:
+        yield sa.func.lower(links.c.url).contains(encoded.lower(), autoescape=True)
 
 
 def _own_or_checked(domain: str, own: Collection[str]) -> str:

@@ -29,6 +29,7 @@ _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::([0-9]{1,5}))?")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 # C0, DEL and C1; lone surrogates have no encoding.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
+_JOINERS = "\u200c\u200d"
 # Everything printable that may stand in a header as it is. "%" too: what is encoded stays so.
 _SAFE = "!#$%&'()*+,-./:;=?@[]^_{|}~"
 
@@ -53,12 +54,17 @@ def check_target(url: str, own: Collection[str]) -> str:
     if authority is None:
         raise Invalid("url must name a host, as in https://example.com/", field="url")
     host, port = check_host(authority[1], field="url"), _port(authority[2], "url")
-    location = f"{parts[1].lower()}://{host}{f':{port}' if port else ''}{quote(parts[3], safe=_SAFE)}"
+    location = f"{parts[1].lower()}://{host}{f':{port}' if port else ''}{as_written(parts[3])}"
     if len(location) > MAX_URL:
         raise Invalid(f"url is longer than {MAX_URL} characters once it is encoded", field="url")
     if any(name in own for name in names_of(location)):
         raise loop_error(location)
     return location
+
+
+def as_written(text: str) -> str:
+    """`text` as it stands behind the host of a target: percent-encoded where that must be."""
+    return quote(text, safe=_SAFE)
 
 
 @lru_cache(10_000)  # asked at every redirect
@@ -171,11 +177,26 @@ def _is_address(name: str) -> bool:
 
 
 def _to_ascii(host: str, field: str) -> str:
+    """As browsers do it (UTS 46, not transitional), which take symbols and emoji that IDNA 2008 does not."""
     if host.isascii():
         return host
     import idna  # noqa: PLC0415 -- its tables are large, and few hosts need them
 
     try:
-        return idna.encode(host, uts46=True).decode()
-    except idna.IDNAError:
+        labels = idna.uts46_remap(host, std3_rules=False, transitional=False).split(".")
+        return ".".join(label if label.isascii() else _to_punycode(label) for label in labels)
+    except (idna.IDNAError, UnicodeError):
         raise Invalid(f"{field} contains a host name that no browser accepts", field=field) from None
+
+
+def _to_punycode(label: str) -> str:
+    """One label that was mapped. Raises IDNAError for what is not valid by UTS 46."""
+    import idna  # noqa: PLC0415 -- as above
+
+    idna.check_nfc(label)
+    idna.check_initial_combiner(label)
+    idna.check_bidi(label)
+    for place, char in enumerate(label):
+        if char in _JOINERS and not idna.valid_contextj(label, place):
+            raise idna.InvalidCodepointContext("a joiner where none may be")
+    return f"xn--{label.encode('punycode').decode()}"
