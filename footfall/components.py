@@ -283,6 +283,7 @@ async def with_console(
             store=store,
             directory=directory,
             find_link=tenants.link,
+            find_links=tenants.links_by_id,
             settings=settings,
             ready=ready,
             complete_through=complete_through,

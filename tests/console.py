@@ -37,6 +37,7 @@ class Console:
             store=store,
             directory=directory,
             find_link=tenants.link,
+            find_links=tenants.links_by_id,
             settings=settings,
             ready=self._ready,
             complete_through=self._complete_through,

@@ -29,7 +29,7 @@ from footfall.http.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
 from footfall.query.catalog.networks import Networks
 from footfall.query.engine import Engine, RollupCatalog
 from footfall.query.language.params import P, parse, wants_all
-from footfall.query.reporting.report import Context, FindLink, Report
+from footfall.query.reporting.report import Context, FindLink, FindLinks, Report
 from footfall.query.reports import REPORTS
 from footfall.settings import Settings
 from footfall.store.port import Store
@@ -68,6 +68,7 @@ def create_app(
     store: Store,
     directory: Directory,
     find_link: FindLink,
+    find_links: FindLinks,
     settings: Settings,
     ready: Ready,
     complete_through: Through | None = None,
@@ -105,6 +106,7 @@ def create_app(
             complete_through=await through(),
             engine=engine,
             find_link=find_link,
+            find_links=find_links,
             networks=networks,
             timeout=settings.query_timeout,
             path=request.path_params,

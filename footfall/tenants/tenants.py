@@ -178,6 +178,11 @@ class Tenants:
         """The link, if the workspace has it."""
         return await self._read(rows.get, tables.links, Link, workspace_id, link_id)
 
+    async def links_by_id(self, workspace_id: str, link_ids: Collection[str]) -> dict[str, Link]:
+        """Those of these links that the workspace has, by id."""
+        found = await self._read(rows.find, tables.links.c.id, link_ids, Link)
+        return {name: link for name, link in found.items() if link.workspace_id == workspace_id}
+
     async def update_link(
         self,
         workspace_id: str,

@@ -4,7 +4,7 @@ A report is one file in `reports/` and one line in `REPORTS`. Its parameters, it
 its part of the API documentation derive from the `Report` it declares.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 FindLink = Callable[[str, str], Awaitable[Link | None]]
 """The link of a workspace by its id: `find_link(workspace_id, link_id)`."""
+
+FindLinks = Callable[[str, Collection[str]], Awaitable[Mapping[str, Link]]]
+"""Those links of a workspace that exist, by id: `find_links(workspace_id, link_ids)`."""
 
 Bots = Literal["excluded", "included", "only"]
 
@@ -105,6 +108,7 @@ class Context(Generic[P]):
     complete_through: int | None
     engine: Engine
     find_link: FindLink
+    find_links: FindLinks
     networks: Networks
     timeout: float
     path: Mapping[str, str]

@@ -124,7 +124,7 @@ async def test_the_report_of_a_link_keeps_its_clicks(world):
     dates = [("start_date", "2026-03-01"), ("end_date", "2026-04-30")]
 
     async def find_link(_workspace, link):
-        return SimpleNamespace(id=link, code="one", url="https://example.com")
+        return SimpleNamespace(id=link, code="one", url="https://example.com", title="One")
 
     async def report():
         context = Context(
@@ -133,6 +133,7 @@ async def test_the_report_of_a_link_keeps_its_clicks(world):
             complete_through=None,
             engine=Engine(world.store, RollupState(world.database), small=0),
             find_link=find_link,
+            find_links=None,
             networks=None,
             timeout=10.0,
             path={"id": "link_1"},
