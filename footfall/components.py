@@ -183,6 +183,7 @@ async def with_rollups(
     """Rollups of what the worker stores, kept current; and retention, which only deletes what they have."""
     from footfall.retention.policy import Retention, nightly_retention
     from footfall.rollups.maintenance import RollupMaintainer, running
+    from footfall.state import closings
     from footfall.state.days_seen import DaysSeen
 
     async with with_state(settings) as state, with_tenants(settings) as tenants:
@@ -192,7 +193,8 @@ async def with_rollups(
         night = nightly_retention(retention, settings.data)
 
         async def tick() -> None:
-            await days.now()  # every minute, so that a jump of the clock is seen as one
+            believed = await days.now()  # every minute, so that a jump of the clock is seen as one
+            await closings.mark(state, worker.fence, time.time(), believed)
             await night.tick()
 
         async with running(rollups):

@@ -5,7 +5,7 @@ be old enough, and in them at the sites that have no event that is too young.
 """
 # ruff: noqa: S608 -- the conditions are put together from cubes; values are parameters
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from footfall.model.calendar import month_start
 from footfall.rollups.statements import Statement
+from footfall.state.closings import Closings
 from footfall.state.retention import Item, RetentionState
 from footfall.state.rollups.builds import Builds
 from footfall.state.rollups.manifest import Building
@@ -20,6 +21,9 @@ from footfall.store.port import Store
 from footfall.units import DAY, FOREVER
 
 _DAY = 86_400_000
+
+# What is received is closed within seconds, and by the marks of the next day's first look.
+_SLACK = 2 * _DAY
 
 _PARTITIONS = """
 SELECT toUInt32(partition_id) AS month FROM system.parts
@@ -30,9 +34,9 @@ _OF_MONTH = (
 )
 _SITES = f"""
 SELECT workspace_id, site_id, count(),
-    toUnixTimestamp64Milli(greatest(max(occurred_at), max(received_at)))
+    toUnixTimestamp64Milli(greatest(max(occurred_at), max(received_at))), shard, max(seq)
 FROM events WHERE {_OF_MONTH} AND site_id NOT IN {{young:Array(String)}}
-GROUP BY workspace_id, site_id ORDER BY workspace_id, site_id
+GROUP BY workspace_id, site_id, shard ORDER BY workspace_id, site_id, shard
 """
 # The sort key has the hours of a site in order: this reads the last ones.
 _YOUNG = f"""
@@ -44,8 +48,9 @@ WHERE {_OF_MONTH} AND occurred_at > fromUnixTimestamp64Milli({{limit:Int64}}, 'U
 class Month(Struct, frozen=True):
     """The raw events of a site that occurred in a month (YYYYMM, UTC).
 
-    `newest` and `deleted_after` in ms; `deleted_after` None: never. `unsliced`: how many of them no
-    rollup has yet, until when they are kept in any case.
+    `newest` and `deleted_after` in ms; `deleted_after` None: never. `closed`: when the last of them was
+    stored (ms), where that is so much later than its own time that the clock must have been behind; else
+    `newest`. `unsliced`: how many of them no rollup has yet, until when they are kept in any case.
     """
 
     month: int
@@ -55,6 +60,7 @@ class Month(Struct, frozen=True):
     newest: int
     deleted_after: int | None
     unsliced: int
+    closed: int = 0
 
     def is_due(self, now: int) -> bool:
         """Whether they are old enough, and in the rollups."""
@@ -63,7 +69,9 @@ class Month(Struct, frozen=True):
     @property
     def kept(self) -> float:
         """For how many seconds they are kept, or FOREVER."""
-        return FOREVER if self.deleted_after is None else (self.deleted_after - self.newest) / 1000
+        if self.deleted_after is None:
+            return FOREVER
+        return (self.deleted_after - max(self.newest, self.closed)) / 1000
 
     @property
     def item(self) -> Item:
@@ -103,20 +111,24 @@ class RetentionPlan:
         """How long raw events are kept now."""
         return Ages(self._kept, await self._retained.raw_days())
 
-    async def months(self, workspace_id: str = "", due_at: int | None = None) -> list[Month]:
+    async def months(self, now: float, workspace_id: str = "", due_at: int | None = None) -> list[Month]:
         """All raw events there are; `due_at` (ms): only of months and sites that may be due then.
+
+        `now`: the time that has come for sure, Unix seconds.
 
         Raises Retryable.
         """
         ages = await self.ages()
         held = (await self._builds.sliced())[1]
+        closings = await self._retained.closings(now)
         shards = await self._retained.shards()
         found = [month for (month,) in await self._store.query(_PARTITIONS, lane="house")]
         months: list[Month] = []
         for month in found if due_at is None else _may_be_due(found, ages, due_at):
-            where = {"partition": str(month), "workspace": workspace_id}
+            where: dict[str, Any] = {"partition": str(month), "workspace": workspace_id}
             young = await self._young(where, ages, due_at)
-            months += await self._month(month, {**where, "young": young}, ages, _unsliced(held, shards))
+            where |= {"young": young}
+            months += await self._month(month, where, ages, _unsliced(held, shards), closings)
         return months
 
     async def _young(self, where: Mapping[str, str], ages: Ages, due_at: int | None) -> list[str]:
@@ -128,9 +140,9 @@ class RetentionPlan:
         return [site for (site,) in rows]
 
     async def _month(
-        self, month: int, where: Mapping[str, Any], ages: Ages, unsliced: Statement
+        self, month: int, where: Mapping[str, Any], ages: Ages, unsliced: Statement, closings: Closings
     ) -> list[Month]:
-        sites = await self._store.query(_SITES, where, lane="house")
+        sites = _by_site(await self._store.query(_SITES, where, lane="house"), closings)
         left = await self._store.query(
             f"SELECT workspace_id, site_id, count() FROM events WHERE {_OF_MONTH} AND ({unsliced.sql})"
             " GROUP BY workspace_id, site_id",
@@ -143,13 +155,34 @@ class RetentionPlan:
                 month,
                 workspace,
                 site,
-                events,
-                newest,
-                None if (age := ages.of(site)) is None else newest + age,
+                each.events,
+                each.newest,
+                None if (age := ages.of(site)) is None else each.closed + age,
                 waiting.get((workspace, site), 0),
+                each.closed,
             )
-            for workspace, site, events, newest in sites
+            for (workspace, site), each in sites.items()
         ]
+
+
+class _OfSite(NamedTuple):
+    events: int = 0
+    newest: int = 0
+    closed: int = 0
+
+
+def _by_site(rows: Iterable[Sequence[Any]], closings: Closings) -> dict[tuple[str, str], _OfSite]:
+    """Of (workspace, site, events, newest, shard, last seq) by workspace and site."""
+    found: dict[tuple[str, str], _OfSite] = {}
+    for workspace, site, events, newest, shard, last in rows:
+        known = found.get((workspace, site), _OfSite())
+        closed = int(closings.until(shard, last) * 1000)
+        if closed <= newest + _SLACK:
+            closed = newest
+        found[workspace, site] = _OfSite(
+            known.events + events, max(known.newest, newest), max(known.closed, closed)
+        )
+    return found
 
 
 def _may_be_due(months: Collection[int], ages: Ages, now: int) -> list[int]:

@@ -8,6 +8,7 @@ to be deleted is written down, so that no report, and no comparison, takes what 
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -77,7 +78,7 @@ class Retention:
 
         Raises Retryable.
         """
-        return await self._plan.months(workspace_id)
+        return await self._plan.months(time.time(), workspace_id)
 
     async def announced(self) -> Mapping[Item, int]:
         """What is deleted the next night, and since when (Unix seconds) that is announced."""
@@ -94,7 +95,7 @@ class Retention:
         tomorrow = day_of(now) + 1
         at = tomorrow * 86_400_000
         announced = await self._retained.announced()
-        due = [each for each in await self._plan.months(due_at=at) if each.is_due(at)]
+        due = [each for each in await self._plan.months(now, due_at=at) if each.is_due(at)]
         held = await self._not_covered(due)
         stuck = [await self._stuck(kept) for kept in await self._retained.visits()]
         self._tell(held.union(*stuck))
@@ -150,7 +151,7 @@ class Retention:
 
     async def due(self, now: int) -> list[Month]:
         """What is old enough at `now` (ms), and in the rollups. Raises as `plan`."""
-        months = await self._plan.months(due_at=now)
+        months = await self._plan.months(now / 1000, due_at=now)
         # A site without a name ("") may be one of several workspaces.
         waiting = {each.item for each in months if not each.is_due(now)}
         return [each for each in months if each.item not in waiting]
@@ -189,7 +190,7 @@ class Retention:
         for each in gone:
             age = ages.of(each.site_id)
             # What was just set to stay, or to stay longer, is not due any more.
-            if age is not None and each.newest + age <= now:
+            if age is not None and max(each.newest, each.closed) + age <= now:
                 groups.setdefault((each.month, age), Counter())[each.site_id] += each.events
         for (month, age), counts in sorted(groups.items()):
             going = Going(month, tuple(sorted(counts)), now - age + 1, held)

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from footfall.database import Database
-from footfall.state import lease
+from footfall.state import closings, lease
+from footfall.state.closings import Closings
 from footfall.state.lease import Fence
 from footfall.state.ledger import closed_positions
 from footfall.state.rollups import builds, manifest
@@ -55,6 +56,10 @@ class RetentionState:
     def __init__(self, database: Database, fence: Fence | None = None) -> None:
         self._database = database
         self._fence = fence
+
+    async def closings(self, now: float) -> Closings:
+        """When rows were closed, as far as that is known `now` (Unix seconds)."""
+        return await closings.read(self._database, now)
 
     async def raw_days(self) -> dict[str, int]:
         """Sites that have a number of days of their own for raw events; 0: for ever."""

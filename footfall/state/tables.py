@@ -48,6 +48,15 @@ last_stored = sa.Table(
     sa.Column("occurred_at", sa.BigInteger, nullable=False),
 )
 
+# How far the shards were closed (JSON: offset by shard) at the first look on each day. See closings.py.
+closings = sa.Table(
+    "closings",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("offsets", sa.Text, nullable=False),
+)
+
 # A plan is written whole and read whole, so it is one JSON document.
 plans = sa.Table(
     "plans",

@@ -1,5 +1,6 @@
 """Opening a worker: the lease that makes it the only one, and what it remembers."""
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -7,6 +8,7 @@ from footfall.database import Database
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.runtime.background import every
 from footfall.settings import Settings
+from footfall.state import closings
 from footfall.state.batches import Batches
 from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.lease import Lease, this_process
@@ -26,6 +28,7 @@ async def open_worker(
         await lease.renew(fence, LEASE_SECONDS)
 
     try:
+        await closings.mark(state, fence, time.time())
         # The worker may wait for the store, or pause, for longer than the lease lasts. Whether it may go on
         # it asks itself. A renewal under way must not come after the release: it gets the time it needs.
         async with every("lease", LEASE_SECONDS / 3, renew, grace=LEASE_SECONDS):

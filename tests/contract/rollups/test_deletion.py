@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
+from footfall.state import closings
 from footfall.state.days_seen import DaysSeen
 from footfall.state.retention import Item, RetentionState
 from footfall.units import FOREVER
@@ -45,7 +46,7 @@ class Installation:
         for _ in range(round(hours)):
             self.true += HOUR
             self.world.clock.at = self.wall()
-            await self.days.now()
+            await closings.mark(self.world.database, None, self.wall(), await self.days.now())
             night = (self.wall() - 900) // 86400
             if night != self.night:
                 self.night = night

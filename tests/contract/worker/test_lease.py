@@ -8,11 +8,13 @@ import sqlalchemy as sa
 
 from footfall.errors import Conflict
 from footfall.eventlog.port import WORKER
+from footfall.model.record import SEQ_PER_RECORD
+from footfall.state import closings
 from footfall.state.lease import Lease
 from footfall.state.tables import leases
 from footfall.worker import open  # noqa: A004 -- the module
 from footfall.worker.open import open_worker
-from tests.contract.installation import nothing, settled, stored, until
+from tests.contract.installation import NOW, drain, nothing, settled, stored, until
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +110,15 @@ async def test_a_worker_that_lost_its_lease_during_an_insert_does_not_close(worl
     world.store.after = nothing
     await (await world.worker()).drain()
     await settled(world, rows=5, received=5, stored=5)
+
+
+async def test_a_worker_that_begins_writes_down_what_was_closed_before(world):
+    await world.append(1)
+    await drain(world)
+    await Lease(world.database).release(world.fence)
+    async with open_worker(world.reading, world.store, world.database, world.settings) as worker:
+        await world.append(1)
+        await worker.drain()
+    known = await closings.read(world.database, NOW / 1000 + 9)
+    (shard,) = await world.batches.positions()
+    assert [known.until(shard, offset * SEQ_PER_RECORD) for offset in (0, 1)] == [0.0, NOW / 1000 + 9]

@@ -22,6 +22,7 @@ from footfall.query.engine import Engine
 from footfall.retention.policy import Retention
 from footfall.rollups.maintenance import RollupMaintainer
 from footfall.settings import Settings
+from footfall.state import closings
 from footfall.state.batches import Batches
 from footfall.state.days_seen import DaysSeen
 from footfall.state.dead_letters.letters import DeadLetters
@@ -79,6 +80,7 @@ class World:
         self._fence = await lease.acquire(WORKER, "test", LEASE_SECONDS)
         self.life = life = Life()
         self.days = DaysSeen(self.state, self.clock.shown, self.clock.true)
+        await closings.mark(self.state, self._fence, self.clock.shown())
         state = Through(self.state, "state", life)
         self.worker = Worker(
             Through(self.reading, "log", life),  # type: ignore[arg-type] - a stand-in
@@ -92,6 +94,10 @@ class World:
         self.worker._lease._safe_until = lease._safe_until
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self.worker.run(self._stop))
+
+    async def look_at_the_clock(self) -> None:
+        """What the worker does every minute."""
+        await closings.mark(self.state, None, self.clock.shown(), await self.days.now())
 
     async def stop(self) -> None:
         """A clean stop."""

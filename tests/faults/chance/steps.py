@@ -159,6 +159,7 @@ async def retention(world: World, rng: Random) -> str:
         for _ in range(2):
             await job.apply()
             world.clock.advance(DAY)
+            await world.look_at_the_clock()
         await job.apply()
 
     if rng.random() < 0.6:
