@@ -116,7 +116,7 @@ def columns(some: Sequence[Event], first: int, links: dict[str, str]) -> dict[st
         "shard": [0x9E3779B97F4A7C15] * n,
         "seq": [(first + row) * 4096 for row in range(n)],
     }
-    result |= {name: [""] * n for name in ("site_id", "variant", "page_url", "client_hints")}
+    result |= {name: [""] * n for name in ("sent_by", "site_id", "variant", "page_url", "client_hints")}
     for name in visits[0].__struct_fields__:
         result.setdefault(name, [getattr(visit, name) for visit in visits])
     return result
@@ -133,7 +133,7 @@ def _build(hours: float, count: int) -> tuple[list[pa.Table], float]:
     for first in range(0, count, BATCH):
         values = columns(all_events[first : first + BATCH], first, links)
         pipeline.run(values)
-        del values["utm"], values["client_hints"]
+        del values["utm"], values["client_hints"], values["told"]
         started = time.process_time()
         batches.append(table(values))
         spent += time.process_time() - started

@@ -19,8 +19,9 @@ KINDS = ["page_view"] * 8 + [
     "widget_click", "device_page_view", "it's custom",
 ]  # fmt: skip
 TEXT = [
-    "event_type", "source", "site_id", "link_id", "short_code", "destination_url", "variant", "page_url",
-    "page_path", "referrer", "referrer_host", "channel", "country_code", "region", "city", "timezone",
+    "event_type", "source", "site_id", "sent_by", "link_id", "short_code", "destination_url", "variant",
+    "page_url", "page_path", "referrer", "referrer_host", "channel", "country_code", "region", "city",
+    "timezone",
     "device_type", "browser", "browser_version", "os", "os_version", "language", "bot_name", "bot_category",
     "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
 ]  # fmt: skip
@@ -61,6 +62,7 @@ def make_visits(seed, count, first, last, workspaces, links, seq, sites=SITES):
                     "occurred_at": at,
                     "received_at": at + rng.choice([5, 5, 40_000, 3 * DAY]),
                     "source": "api",
+                    "sent_by": rng.choice(["", "", "wordpress"]),
                     "workspace_id": workspace,
                     "link_id": link,
                     "short_code": link[-2:],

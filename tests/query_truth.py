@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from footfall.query.catalog.countries import country_names
+from footfall.enrich.countries import country_names
 from tests.query_events import DAY, PROPERTIES, VISITS
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -185,6 +185,8 @@ class _Scope:
             return self.visits.get(event["session_id"], {}).get(name, "")
         if name in PROPERTIES or name.startswith("property:"):
             return as_text(event["parsed"].get(name.removeprefix("property:")))
+        if name == "source":
+            return event["sent_by"] or event["source"]
         return event[name]
 
     def passes(self, body, event):

@@ -10,8 +10,8 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from footfall.enrich.countries import country_names
 from footfall.model.columns import COLUMNS
-from footfall.query.catalog.countries import country_names
 
 COUNTRIES = ["", "US", "DE", "IN", "CI", "XK", "Q9"]
 DEVICES = [("desktop", "Chrome", "Windows"), ("mobile", "Safari", "iOS"), ("mobile", "", ""), ("", "", "")]

@@ -23,19 +23,21 @@ async def find_sender(
     Raises Denied when it is neither a key nor a site, or the page it comes from is not one of the site's.
     """
     caller = read_caller(scope, door.proxies)
+    events = [event for event in batch.events if not isinstance(event, Invalid)]
+    named = {event.site_id for event in events if event.site_id}
     if key is None:
         if site is None:
-            named = (event.site_id for event in batch.events if not isinstance(event, Invalid))
-            site = await _site_of_page(door, scope, batch.site_id or next(named, "") or "")
+            first = next((event.site_id for event in events if event.site_id), "")
+            site = await _site_of_page(door, scope, batch.site_id or first)
         workspace = await workspace_of(door, site.workspace_id)
-        return Sender(workspace, None, site.id, caller, received_at, {}, {})
-    site_id = _query_site(scope) or batch.site_id
+        sites = {name: site.id for name in named if _is_at(door, name, site)}
+        return Sender(workspace, None, site.id, caller, received_at, sites, {})
     workspace = await workspace_of(door, key.workspace_id)
-    events = [event for event in batch.events if not isinstance(event, Invalid)]
-    sites = await _sites(door, workspace, {event.site_id for event in events if event.site_id} | {site_id})
-    if site_id and not sites.get(site_id):
+    site_name = _query_site(scope) or batch.site_id
+    sites = await _sites(door, workspace, named | {site_name})
+    if site_name and site_name not in sites:
         raise RefusedEvent(Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id")
-    codes = {event.short_code for event in events if event.short_code and not event.link_id}
+    site_id = sites[site_name] if site_name else _site_of_origin(door, scope, workspace)
     return Sender(
         workspace=workspace,
         key=key,
@@ -43,8 +45,9 @@ async def find_sender(
         caller=without_library(caller),
         received_at=received_at,
         sites=sites,
-        links=await _links(door, workspace, codes),
+        links=await _links(door, workspace, events),
         own_links=await _own_links(door, workspace, events),
+        source=batch.source,
     )
 
 
@@ -54,25 +57,54 @@ async def site_of_query(door: Door, scope: Scope) -> Site | None:
     return await _site_of_page(door, scope, site_id) if site_id else None
 
 
-async def _site_of_page(door: Door, scope: Scope, site_id: str) -> Site:
-    return await public_site(door, site_id, header(scope, b"origin").decode("latin-1"), required=True)
+async def _site_of_page(door: Door, scope: Scope, site_name: str) -> Site:
+    return await public_site(door, site_name, header(scope, b"origin").decode("latin-1"), required=True)
 
 
-async def _sites(door: Door, workspace: Workspace, named: set[str]) -> Mapping[str, bool]:
-    """Which of these sites are the workspace's. One look-up, however many they are."""
+def _site_of_origin(door: Door, scope: Scope, workspace: Workspace) -> str:
+    """The workspace's site whose page it is that sends with a key; "" for none."""
+    origin = header(scope, b"origin").decode("latin-1")
+    found = door.directory.sites_at(origin, workspace.id) if origin else ()
+    return found[0].site_id if found else ""
+
+
+def _is_at(door: Door, name: str, site: Site) -> bool:
+    return any(each.site_id == site.id for each in door.directory.sites_at(name, site.workspace_id))
+
+
+async def _sites(door: Door, workspace: Workspace, named: set[str]) -> Mapping[str, str]:
+    """The ids of those sites that are the workspace's, by id or domain. One look-up for all of them."""
     named.discard("")
     if not named:
         return {}
     found = await door.directory.sites(named)
-    return {name: site.workspace_id == workspace.id for name, site in found.items()}
+    by_host = {
+        name: places[0].site_id
+        for name in named - found.keys()
+        if (places := door.directory.sites_at(name, workspace.id))
+    }
+    return by_host | {name: name for name, site in found.items() if site.workspace_id == workspace.id}
 
 
-async def _links(door: Door, workspace: Workspace, codes: set[str]) -> Mapping[str, Link]:
-    """The workspace's links by short code, of the default domain. One look-up, too."""
-    if not codes:
+async def _links(
+    door: Door, workspace: Workspace, events: Sequence[Incoming]
+) -> Mapping[tuple[str, str], Link]:
+    """The workspace's links that events name by domain and code. One look-up, too."""
+    named = {
+        (event.short_domain or "", event.short_code)
+        for event in events
+        if event.short_code and not event.link_id
+    }
+    places = {
+        name: (domain, name[1])
+        for name in named
+        if (domain := door.directory.link_domain(name[0]) if name[0] else "") is not None
+    }
+    if not places:
         return {}
-    found = await door.directory.links("", codes)
-    return {code: link for code, link in found.items() if link.workspace_id == workspace.id}
+    found = await door.directory.links(set(places.values()))
+    mine = {place: link for place, link in found.items() if link.workspace_id == workspace.id}
+    return {name: mine[place] for name, place in places.items() if place in mine}
 
 
 async def _own_links(door: Door, workspace: Workspace, events: Sequence[Incoming]) -> Mapping[str, Link]:
@@ -84,14 +116,20 @@ async def _own_links(door: Door, workspace: Workspace, events: Sequence[Incoming
     return {name: link for name, link in found.items() if link.workspace_id == workspace.id}
 
 
-async def public_site(door: Door, site_id: str, page: str, *, required: bool) -> Site:
-    """The site with that public id, if `page` (Origin or Referer) may send for it.
+async def public_site(door: Door, site_name: str, page: str, *, required: bool) -> Site:
+    """The site with that public id or domain, if `page` (Origin or Referer) may send for it.
 
-    `required`: a site with a list of origins insists on being told the page.
+    Without one it is the site that lists the page's host. `required`: a site with a list of origins
+    insists on being told the page.
     """
-    if not site_id:
-        raise NoKey("who is this? Send a key (Authorization: Bearer ...), or a site's public id as site_id")
-    site = await door.directory.site(site_id)
+    site = await door.directory.site(site_name) if site_name else None
+    if site is None and (host := site_name or page):
+        site = await _site_at(door, host)
+    if site is None and not site_name:
+        raise NoKey(
+            "who is this? Send a key (Authorization: Bearer ...), or a site's public id as site_id, or "
+            "list the page's host among the origins of its site"
+        )
     if site is None:
         raise RefusedEvent(Reason.UNKNOWN_SITE, "site_id: there is no such site", "site_id")
     if site.origins and (page or required) and not _allowed(page, site.origins):
@@ -99,6 +137,18 @@ async def public_site(door: Door, site_id: str, page: str, *, required: bool) ->
             f"this page may not send for the site; allowed are {', '.join(site.origins)}", known=True
         )
     return site
+
+
+async def _site_at(door: Door, host: str) -> Site | None:
+    """The one site at that host. Raises RefusedEvent where several workspaces say that it is theirs."""
+    found = door.directory.sites_at(host)
+    if len({each.workspace_id for each in found}) > 1:
+        raise RefusedEvent(
+            Reason.UNKNOWN_SITE,
+            "site_id: sites of several workspaces list this host; send the public id of one",
+            "site_id",
+        )
+    return await door.directory.site(found[0].site_id) if found else None
 
 
 def _allowed(page: str, origins: tuple[str, ...]) -> bool:

@@ -16,13 +16,14 @@ from footfall.collect.sender_context import SenderContexts
 from footfall.enrich.address import client_address
 from footfall.enrich.geo import country_of
 from footfall.enrich.text import preferred_language, without_controls
+from footfall.enrich.told import device_type_of
 from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
 from footfall.errors import Invalid, TooLarge
 from footfall.model.ids import parse_event_id, uuid7
 from footfall.model.kinds import KINDS, Conversion
 from footfall.model.properties import check
 from footfall.model.reasons import Reason
-from footfall.model.record import NIL_ID, RawEvent, SenderContext
+from footfall.model.record import NIL_ID, NOTHING_TOLD, RawEvent, SenderContext, Told, is_our_source
 from footfall.tenants.model import Key, Link, Workspace
 
 _LONG = 2048  # page_url, referrer, destination_url
@@ -54,9 +55,10 @@ class Sender(Struct):
     site_id: str
     caller: Caller
     received_at: int
-    sites: Mapping[str, bool]  # of the site ids that the events name: is it this workspace's?
-    links: Mapping[str, Link]  # by short code of the default domain
+    sites: Mapping[str, str]  # ids of the sites that it may send for, by id or domain as the events name them
+    links: Mapping[tuple[str, str], Link]  # by domain and short code, as the events name them
     own_links: Mapping[str, Link] = {}  # by the ids that events name
+    source: str = ""  # its word for itself, of all events that say none
 
 
 class Acceptor:
@@ -92,7 +94,7 @@ class Acceptor:
             original, at = min(max(at, _FIRST), _LAST), sender.received_at
         site = event.site_id or sender.site_id
         if event.site_id and event.site_id != sender.site_id:
-            self._check_site(event.site_id)
+            site = self._site(event.site_id)
         visit, caller = self._visit(event)
         device = self._device(sender.workspace.id, caller, at)
         previous = 0
@@ -102,7 +104,7 @@ class Acceptor:
         link_id, code, destination = event.link_id or "", event.short_code or "", event.destination_url or ""
         if link_id and (link := sender.own_links.get(link_id)):
             code, destination = code or link.code, destination or link.url
-        elif code and not link_id and (link := sender.links.get(code)):
+        elif code and not link_id and (link := sender.links.get((event.short_domain or "", code))):
             link_id, destination = link.id, destination or link.url
         return RawEvent(
             event_id=self._event_id(event.event_id, site) if event.event_id else uuid7(sender.received_at),
@@ -127,6 +129,7 @@ class Acceptor:
             sample_weight=event.sample_weight,
             utm=_utm(event),
             previous_device=previous,
+            sent_by=_sent_by(event.source or sender.source) if sender.key else "",
         )
 
     def _event_id(self, text: str, site_id: str) -> bytes:
@@ -135,41 +138,48 @@ class Acceptor:
         event_id = _id(text, "event_id")
         return event_id if sender.key else public_event_id(sender.workspace.secret, site_id, event_id)
 
-    def _check_site(self, site_id: str) -> None:
+    def _site(self, name: str) -> str:
+        """The id of the site that an event names. Raises RefusedEvent."""
         sender = self._sender
+        site_id = sender.sites.get(name)
+        if site_id:
+            return site_id
         if sender.key is None:
             raise RefusedEvent(
                 Reason.FORBIDDEN,
                 f"site_id: a request without a key may only send events of one site, here {sender.site_id}",
                 "site_id",
             )
-        if not sender.sites.get(site_id):
-            raise RefusedEvent(
-                Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id"
-            )
+        raise RefusedEvent(Reason.UNKNOWN_SITE, "site_id: no site of this workspace has this id", "site_id")
 
     def _visit(self, event: Incoming) -> tuple[int, Caller]:
         """The index of the event's visit, and its caller: that of the request unless a key says otherwise."""
         caller = self._sender.caller
-        told = self._sender.key is not None and (
+        told = self._sender.key is not None and bool(
             event.ip_address is not None
             or event.user_agent is not None
             or event.country_code is not None
             or event.region is not None
             or event.city is not None
             or event.latitude is not None
+            or event.device_type
+            or event.browser
+            or event.os
+            or event.is_bot is not None
+            or event.bot_name
         )
         if not told:
             memo: object = (event.language, event.timezone)
         else:
             caller = _override(caller, event)
             memo = (caller, event.language, event.timezone, event.country_code, event.region, event.city,
-                    event.latitude, event.longitude)  # fmt: skip
+                    event.latitude, event.longitude, event.device_type, event.browser, event.browser_version,
+                    event.os, event.os_version, event.is_bot, event.bot_name)  # fmt: skip
         index = self._visit_of.get(memo)
         if index is None:
             visit = self._visitors.visit(caller)
             if told or event.language or event.timezone:
-                visit = _told(visit, event, geo=told)
+                visit = _context(visit, event, believed=told)
             index = self._visit_of[memo] = len(self.visits)
             self.visits.append(visit)
         return index, caller
@@ -307,21 +317,43 @@ def _override(caller: Caller, event: Incoming) -> Caller:
     )
 
 
-def _told(visit: SenderContext, event: Incoming, *, geo: bool) -> SenderContext:
-    """The visit with what the event itself says; told geo replaces looked-up geo as a whole."""
-    told_geo = geo and any(
+def _sent_by(word: str | None) -> str:
+    text = _text(word, _SHORT)
+    return "" if not text or is_our_source(text) else text
+
+
+def _context(visit: SenderContext, event: Incoming, *, believed: bool) -> SenderContext:
+    """The visit with what the event itself says; a told place replaces the looked-up one as a whole.
+
+    `believed`: a key says so. Language and time zone are believed in any case.
+    """
+    told_place = believed and any(
         part is not None for part in (event.country_code, event.region, event.city, event.latitude)
     )
-    base = visit if not told_geo else SenderContext(visit.user_agent, visit.client_hints, visit.language)
+    base = visit if not told_place else SenderContext(visit.user_agent, visit.client_hints, visit.language)
     return SenderContext(
         base.user_agent,
         base.client_hints,
         (preferred_language(event.language) if event.language else "") or base.language,
-        country_of(event.country_code or "") or base.country_code,
-        _text(event.region, _SHORT) or base.region,
-        _text(event.city, _SHORT) or base.city,
-        base.latitude if event.latitude is None or not geo else event.latitude,
-        base.longitude if event.longitude is None or not geo else event.longitude,
+        country_of(event.country_code or "") if told_place else base.country_code,
+        _text(event.region, _SHORT) if told_place else base.region,
+        _text(event.city, _SHORT) if told_place else base.city,
+        event.latitude if told_place else base.latitude,
+        event.longitude if told_place else base.longitude,
         _text(event.timezone, 64) or base.timezone,
-        base.asn,
+        visit.asn,
+        _told(event) if believed else None,
     )
+
+
+def _told(event: Incoming) -> Told | None:
+    told = Told(
+        device_type_of(event.device_type) if event.device_type else "",
+        _text(event.browser, _SHORT),
+        _text(event.browser_version, _SHORT),
+        _text(event.os, _SHORT),
+        _text(event.os_version, _SHORT),
+        event.is_bot,
+        _text(event.bot_name, _SHORT),
+    )
+    return None if told == NOTHING_TOLD else told

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from sys import getsizeof
 from typing import Any, NamedTuple, cast
 
-from footfall.enrich.bots import Bot, classify
+from footfall.enrich import told
+from footfall.enrich.bots import Bot
 from footfall.enrich.page import PageFields, parse_page
 from footfall.enrich.referrer import Source, parse_referrer
-from footfall.enrich.user_agent import Device, parse_user_agent
+from footfall.enrich.user_agent import Device
 
 _Input = tuple[Any, ...]
 _Answer = tuple[Any, ...]
@@ -23,8 +24,8 @@ class Step(NamedTuple):
 
 
 STEPS: tuple[Step, ...] = (
-    Step("user_agent", ("user_agent", "client_hints"), Device._fields, parse_user_agent),
-    Step("bots", ("user_agent", "client_hints"), Bot._fields, classify),
+    Step("user_agent", ("user_agent", "client_hints", "told"), Device._fields, told.device),
+    Step("bots", ("user_agent", "client_hints", "told"), Bot._fields, told.bot),
     Step("page", ("page_url", "utm"), PageFields._fields, parse_page),
     Step("referrer", ("referrer", "page_url", "utm_source", "utm_medium"), Source._fields, parse_referrer),
 )

@@ -46,7 +46,14 @@ COLUMNS: tuple[Column, ...] = (
         "source",
         "LowCardinality(String)",
         "dimension",
-        "How it came: `api`, `beacon`, `redirect`, `pixel`, or `import:` and the format.",
+        "How it came: `api`, `beacon`, `redirect`, `pixel`, or `import:` and the format. Reports show"
+        " `sent_by` in its place, where a sender said it.",
+    ),
+    Column(
+        "sent_by",
+        "LowCardinality(String)",
+        "dimension",
+        "The word of a sender with a key for itself (`wordpress`, `mobile_app`), which it sends as `source`.",
     ),
     Column("workspace_id", "LowCardinality(String)", "private", "The workspace it belongs to."),
     Column("site_id", "LowCardinality(String)", "dimension", "The site; empty for links of no site."),
@@ -155,6 +162,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("shard", "UInt64", "position", "Shard of the log that holds its record."),
     Column("seq", "UInt64", "position", "Its position in the shard."),
 )
+
+SHOWN_AS: dict[str, str] = {
+    "source": "if(sent_by = '', source, sent_by)",
+}
+"""SQL of what is shown and asked for in place of a column: the sender's own word, where it said one."""
 
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 NAMES: tuple[str, ...] = tuple(BY_NAME)

@@ -12,6 +12,8 @@ Everything here is ClickHouse's SQL over the columns of `events`, or of `rollups
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from footfall.model.columns import SHOWN_AS
+
 Grain = Literal["hour", "day"]
 """An hour (a quarter of one for sites in zones that need it), or a day of the site's own zone."""
 
@@ -31,7 +33,7 @@ def field_text(name: str) -> str:
     """SQL over `events` for a field that is kept as text in a rollup row."""
     if name in PROPERTY_FIELDS:
         return property_text(name)
-    return "toString(asn)" if name == "asn" else name
+    return "toString(asn)" if name == "asn" else SHOWN_AS.get(name, name)
 
 
 class Measure(NamedTuple):

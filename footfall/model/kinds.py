@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=2000)]
+Id = Name | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""Of a thing of the sender's own: text, or a number, and so it comes back."""
 
 
 class Click(Struct, frozen=True):
@@ -30,8 +32,8 @@ class PageView(Struct, frozen=True):
 class WidgetImpression(Struct, frozen=True):
     """A widget was put on a page. Viewable means `viewport_percent` of at least 50."""
 
-    mapping_id: Name
-    post_id: Name | None = None
+    mapping_id: Id
+    post_id: Id | None = None
     widget_index: Annotated[int, Meta(ge=0, le=10_000)] | None = None
     device_slug: Name | None = None
     raw_model: Text | None = None
@@ -41,8 +43,8 @@ class WidgetImpression(Struct, frozen=True):
 class WidgetClick(Struct, frozen=True):
     """A click in a widget."""
 
-    mapping_id: Name
-    post_id: Name | None = None
+    mapping_id: Id
+    post_id: Id | None = None
     device_slug: Name | None = None
     click_target: Text | None = None
     destination_url: Text | None = None
@@ -51,11 +53,11 @@ class WidgetClick(Struct, frozen=True):
 class DevicePageView(Struct, frozen=True):
     """The page of a device was shown, perhaps reached through a widget."""
 
-    device_id: Name
+    device_id: Id
     device_slug: Name | None = None
     brand: Name | None = None
     view_source: Name | None = None
-    referrer_mapping_id: Name | None = None
+    referrer_mapping_id: Id | None = None
 
 
 class Conversion(Struct, frozen=True):

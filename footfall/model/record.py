@@ -8,7 +8,7 @@ Never in a record: an IP address, a key, or a byte of the request that was not v
 """
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +23,30 @@ SEQ_PER_RECORD = 4096
 # Sources of records that anybody may cause, without a key.
 WITHOUT_KEY = ("beacon", "redirect", "pixel")
 
+_OUR_SOURCES = frozenset({"api", *WITHOUT_KEY, "import"})
+
+
+def is_our_source(word: str) -> bool:
+    """Whether a source is one that Footfall alone says of a record: no sender may call itself so."""
+    return word.partition(":")[0].strip().lower() in _OUR_SOURCES
+
+
 NIL_ID = b"\0" * 16
+
+
+class Told(NamedTuple):
+    """What a keyed sender says itself of the visitor's program; "" and None where it says nothing."""
+
+    device_type: str = ""
+    browser: str = ""
+    browser_version: str = ""
+    os: str = ""
+    os_version: str = ""
+    is_bot: bool | None = None
+    bot_name: str = ""
+
+
+NOTHING_TOLD = Told()
 
 
 class SenderContext(Struct, array_like=True, frozen=True, gc=False):
@@ -40,6 +63,7 @@ class SenderContext(Struct, array_like=True, frozen=True, gc=False):
     longitude: float | None = None
     timezone: str = ""
     asn: int = 0
+    told: Told | None = None
 
 
 class RawEvent(Struct, array_like=True, gc=False):
@@ -70,6 +94,8 @@ class RawEvent(Struct, array_like=True, gc=False):
     utm: tuple[str, str, str, str, str] | None = None
     # The device under the salt of the day before, for the length of a visit after midnight (UTC); else 0.
     previous_device: int = 0
+    # The word of a keyed sender for itself (`wordpress`); "" for none.
+    sent_by: str = ""
 
 
 class Tally(Struct, array_like=True, frozen=True):

@@ -8,19 +8,22 @@ When the database does not answer, what is cached stays good.
 import hmac
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from footfall.errors import Invalid
 from footfall.runtime.background import Loop
 from footfall.settings import Settings
 from footfall.tenants import rows, tables
 from footfall.tenants.cache import UNKNOWN, Cache, Unknown
 from footfall.tenants.keys import hash_of, with_expiry
 from footfall.tenants.links import links
-from footfall.tenants.links.targets import names_of
+from footfall.tenants.links.targets import check_target, names_of
 from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Link, Site, Workspace
+from footfall.tenants.site_hosts import Place, SiteHosts, read_hosts, sites_at
 from footfall.tenants.tables import changes, current_version, domains
 from footfall.tenants.tenants import Tenants
 
@@ -43,12 +46,13 @@ class _StoredKey(Key, frozen=True):
 
 
 class _News(NamedTuple):
-    """What happened since some version. `domains` is None where they are still the same."""
+    """What happened since some version. `domains` and `hosts` are None where they are still the same."""
 
     version: int
     changes: list[tuple[str, str]]
     everything: bool = False
     domains: dict[str, str] | None = None
+    hosts: SiteHosts | None = None
 
 
 class Directory:
@@ -64,6 +68,7 @@ class Directory:
         self._database = database
         self._version = 0  # the last change that was applied here
         self._domains: dict[str, str] = {}
+        self._hosts: SiteHosts = {}
         self._following = Loop("directory", POLL_SECONDS, self._apply_changes)
         self._links: Cache[tuple[str, str], Link] = Cache(
             database, links.find, settings.cache_links, self._applied, settings.cache_memory
@@ -77,7 +82,7 @@ class Directory:
     async def start(self) -> None:
         """Load the domains and begin to follow changes. Raises Retryable."""
         news = await self._database.read(lambda connection: _read_news(connection, -1))
-        self._version, self._domains = news.version, news.domains or {}
+        self._version, self._domains, self._hosts = news.version, news.domains or {}, news.hosts or {}
         self._following.start()
 
     async def stop(self) -> None:
@@ -92,10 +97,9 @@ class Directory:
         """The link at that place (domain "" for the installation's own). Raises Retryable."""
         return await self._links.get((domain, code)) if len(code) <= _LONGEST_NAME else None
 
-    async def links(self, domain: str, codes: Iterable[str]) -> dict[str, Link]:
-        """Those links that exist of the domain, by code, with one look-up. Raises Retryable."""
-        places = [(domain, code) for code in codes if len(code) <= _LONGEST_NAME]
-        return {code: link for (_, code), link in (await self._links.get_all(places)).items()}
+    async def links(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Link]:
+        """Those links that exist, by domain and code, with one look-up. Raises Retryable."""
+        return await self._links.get_all(place for place in places if len(place[1]) <= _LONGEST_NAME)
 
     async def links_by_id(self, link_ids: Iterable[str]) -> dict[str, Link]:
         """Those links that exist, of whatever workspace, by id, with two look-ups. Raises Retryable."""
@@ -110,6 +114,10 @@ class Directory:
     async def sites(self, site_ids: Iterable[str]) -> dict[str, Site]:
         """Those sites that exist, by id, with one look-up. Raises Retryable."""
         return await self._sites.get_all(name for name in site_ids if len(name) <= _LONGEST_NAME)
+
+    def sites_at(self, host: str, workspace_id: str = "") -> Sequence[Place]:
+        """The sites that list this host (or a URL's) as an origin, or are named so; oldest first. No I/O."""
+        return sites_at(self._hosts, host, workspace_id)
 
     async def key(self, token: str) -> Key | None:
         """The key whose secret is `token`, unless it has expired. Raises Retryable.
@@ -151,6 +159,18 @@ class Directory:
                 return domain
         return ""
 
+    def link_domain(self, host: str) -> str | None:
+        """The domain whose links have `host` (lower case, as in a URL): "" for the installation's own.
+
+        None for a host that has no links here. No I/O.
+        """
+        with suppress(Invalid):
+            names = names_of(check_target(f"http://{host}/", ()))
+            if not self._own.isdisjoint(names):
+                return ""
+            return next((name for name in names[::-1] if name in self._domains), None)
+        return None
+
     def leads_back(self, link: Link) -> bool:
         """Whether a link leads to this door again: browsers would come round until they give up. No I/O.
 
@@ -171,6 +191,8 @@ class Directory:
         self._version = news.version
         if news.domains is not None:
             self._domains = news.domains
+        if news.hosts is not None:
+            self._hosts = news.hosts
         if news.everything:
             for cache in (self._links, self._places, self._sites, self._keys, self._workspaces):
                 cache.clear()
@@ -202,10 +224,12 @@ def _read_news(connection: Connection, seen: int) -> _News:
     complete = bool(found) and found[0].version == seen + 1 and len(found) <= _MOST_CHANGES
     kinds = {row.kind for row in found}
     everything = not complete or "all" in kinds
-    hosts = None
+    whose = None
     if everything or "domain" in kinds:
-        hosts = {row.host: row.workspace_id for row in connection.execute(sa.select(domains))}
-    return _News(version, [] if everything else [(row.kind, row.name) for row in found], everything, hosts)
+        whose = {row.host: row.workspace_id for row in connection.execute(sa.select(domains))}
+    hosts = read_hosts(connection) if everything or "site" in kinds else None
+    what = [] if everything else [(row.kind, row.name) for row in found]
+    return _News(version, what, everything, whose, hosts)
 
 
 def _find_sites(connection: Connection, names: Sequence[str]) -> dict[str, Site]:

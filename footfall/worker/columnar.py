@@ -17,7 +17,7 @@ def columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
 
     `records`: shard, offset in the shard, and the record.
 
-    They are the columns of `model.columns` that the door fills and, besides, `client_hints` and
+    They are the columns of `model.columns` that the door fills and, besides, `client_hints`, `told` and
     `utm` for the enrichment, `previous_device` for the sessions, and `client_id`: whether the event's
     id is its client's.
     `session_id` is the client's own, 0 where it has none.
@@ -48,6 +48,7 @@ def columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
         "occurred_at_original": [e.occurred_at_original for e in events],
         "received_at": received_at,
         "source": source,
+        "sent_by": [e.sent_by for e in events],
         "workspace_id": workspace_id,
         "site_id": [e.site_id for e in events],
         "link_id": [e.link_id for e in events],
@@ -67,6 +68,7 @@ def columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
         "client_id": [e.client_id for e in events],
         "user_agent": [v.user_agent for v in visits],
         "client_hints": [v.client_hints for v in visits],
+        "told": [v.told for v in visits],
         "language": [v.language for v in visits],
         "country_code": [v.country_code for v in visits],
         "region": [v.region for v in visits],

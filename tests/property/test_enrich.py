@@ -80,6 +80,7 @@ def test_hashes(key, workspace, ip, user_agent, visitor, started):
 def test_a_batch_gives_what_its_rows_give(rows, remember):
     names = ("user_agent", "client_hints", "page_url", "referrer", "utm")
     columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    columns["told"] = [None] * len(rows)
     Pipeline(remember=remember).run(columns)
     for place, (user_agent, hints, page_url, referrer, utm) in enumerate(rows):
         page = parse_page(page_url, utm)

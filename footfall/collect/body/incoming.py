@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from footfall.collect.body.aliases import respell
 from footfall.errors import Invalid, TooLarge
@@ -26,7 +26,11 @@ class MissingEventType(Invalid):
 
 
 class Incoming(Struct, forbid_unknown_fields=True, gc=False):
-    """An event on the wire. `ip_address`, `user_agent` and the geo fields need a secret key."""
+    """An event on the wire.
+
+    Who the visitor is (`ip_address`, `user_agent`, place, device, program, bot or not) and `source` are
+    believed from senders with a secret key only.
+    """
 
     event_type: Annotated[str, Meta(min_length=1, max_length=100)]
     event_id: Id | None = None
@@ -58,6 +62,15 @@ class Incoming(Struct, forbid_unknown_fields=True, gc=False):
     city: Id | None = None
     latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    short_domain: str | None = None  # host of `short_code`; none: the installation's own
+    source: str | None = None  # the word of a keyed sender for itself
+    device_type: str | None = None
+    browser: str | None = None
+    browser_version: str | None = None
+    os: str | None = None
+    os_version: str | None = None
+    is_bot: bool | None = None
+    bot_name: str | None = None
 
 
 class Envelope(Struct, forbid_unknown_fields=True):
@@ -66,6 +79,7 @@ class Envelope(Struct, forbid_unknown_fields=True):
     events: list[Incoming]
     site_id: str | None = None
     queue_id: str | None = None
+    source: str | None = None
 
 
 class RawEnvelope(Struct):
@@ -74,7 +88,14 @@ class RawEnvelope(Struct):
     events: list[msgspec.Raw]
     site_id: str | None = None
     site: str | None = None
+    site_by_camel: str | None = field(default=None, name="siteId")
     queue_id: str | None = None
+    source: str | None = None
+
+    @property
+    def site_name(self) -> str:
+        """The site, however it is spelled; "" for none."""
+        return self.site_id or self.site or self.site_by_camel or ""
 
 
 _MOST_FIELDS = 1000  # far more than could be kept
@@ -104,7 +125,7 @@ def _convert(data: bytes | memoryview) -> Incoming:
         raise Invalid("an event must be a JSON object")
     if len(plain) > _MOST_FIELDS:  # pyright: ignore[reportUnknownArgumentType] -- a JSON object
         raise TooLarge(f"the event has more than {_MOST_FIELDS} fields")
-    event = respell(plain)  # pyright: ignore[reportUnknownArgumentType] -- JSON objects have str keys
+    event = respell(plain, FIELDS)  # pyright: ignore[reportUnknownArgumentType] -- JSON objects have str keys
     kind = event.get("event_type")
     if kind is None or kind == "":
         raise MissingEventType(

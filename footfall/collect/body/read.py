@@ -34,6 +34,7 @@ class DecodedEvents(Struct):
     events: Sequence[Incoming | Invalid]
     site_id: str = ""
     queue_id: str = ""
+    source: str = ""
 
 
 class BodyLimits(Struct, frozen=True):
@@ -77,7 +78,7 @@ _MEMBERS = 1000  # of an envelope, or of an event that stands alone
 # UnicodeDecodeError is a ValueError.
 _BROKEN = (msgspec.DecodeError, ValueError, RecursionError)
 _LINES = ("ndjson", "jsonl", "jsonlines", "json-seq")
-_BESIDE = frozenset({b"site_id", b"site", b"queue_id"})
+_BESIDE = frozenset({b"site_id", b"site", b"siteId", b"queue_id", b"source"})
 _NAME = re.compile(rb'\s*+"(\w{1,20})"\s*+:\s*+')
 _INFLATED = 256 << 10  # bytes in one step
 # Bytes that are fed in one step: what is behind the end of a member is copied each time.
@@ -156,7 +157,10 @@ def decode_small(body: bytes, content_type: str, limits: BodyLimits) -> DecodedE
         if start == b"{":
             envelope = _envelope.decode(body)
             return _limited(
-                DecodedEvents(envelope.events, envelope.site_id or "", envelope.queue_id or ""), limits
+                DecodedEvents(
+                    envelope.events, envelope.site_id or "", envelope.queue_id or "", envelope.source or ""
+                ),
+                limits,
             )
     except _BROKEN:
         pass  # not all in our own spelling, or broken: the slow way says which
@@ -223,7 +227,7 @@ def _object(body: bytes, limits: BodyLimits) -> Steps[DecodedEvents]:
     if envelope is None:
         return (yield from _split_envelope(body, limits))
     events = yield from _each(envelope.events, limits)
-    return DecodedEvents(events, envelope.site_id or envelope.site or "", envelope.queue_id or "")
+    return DecodedEvents(events, envelope.site_name, envelope.queue_id or "", envelope.source or "")
 
 
 def _take_apart(decoder: msgspec.json.Decoder[T], text: bytes) -> T | None:
@@ -278,7 +282,7 @@ def _split_envelope(body: bytes, limits: BodyLimits) -> Steps[DecodedEvents]:
     except _BROKEN as error:
         raise _not_json(error) from None
     events = yield from _split_events(body, start, limits, last=False)
-    return DecodedEvents(events, envelope.site_id or envelope.site or "", envelope.queue_id or "")
+    return DecodedEvents(events, envelope.site_name, envelope.queue_id or "", envelope.source or "")
 
 
 def _not_json(why: object) -> Invalid:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from footfall.enrich.countries import UNKNOWN, country_names
 from footfall.errors import Invalid
-from footfall.model.columns import COLUMNS
+from footfall.model.columns import COLUMNS, SHOWN_AS
 from footfall.model.cubes import PROPERTY_FIELDS, property_text
-from footfall.query.catalog.countries import UNKNOWN, country_names
 
 Kind = Literal["text", "number", "bool"]
 
@@ -73,7 +73,7 @@ def over_events(name: str, values: Values) -> str:
     """The SQL of a field over `events`."""
     if name.startswith(PROPERTY):
         return f"JSONExtract(properties, {values.add(name.removeprefix(PROPERTY), 'String')}, 'String')"
-    return property_text(name) if name in PROPERTY_FIELDS else name
+    return property_text(name) if name in PROPERTY_FIELDS else SHOWN_AS.get(name, name)
 
 
 @dataclass(frozen=True, slots=True)

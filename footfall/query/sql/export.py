@@ -11,7 +11,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from footfall.model.calendar import instant
-from footfall.model.columns import COLUMNS, Column
+from footfall.model.columns import COLUMNS, SHOWN_AS, Column
 from footfall.query.catalog.fields import Values
 from footfall.query.language.question import Question
 from footfall.query.sql.select import Statement
@@ -133,7 +133,7 @@ def with_names(found: pa.Table) -> tuple[pa.Table, Place | None]:
 
 def _sql(column: Column) -> str:
     unknown, known, _ = _SHOWN[column.type]
-    sql = known.format(column.name)
+    sql = known.format(SHOWN_AS.get(column.name, column.name))
     return sql if column.name in _ALWAYS_KNOWN else unknown.format(column.name, sql)
 
 

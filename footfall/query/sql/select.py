@@ -8,6 +8,7 @@ begins with the workspace and the range.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from footfall.model.columns import SHOWN_AS
 from footfall.model.session_fields import FACTS
 from footfall.query.catalog.fields import Values
 from footfall.query.catalog.metrics import METRICS, Measured, Metric, Unit, measures_of
@@ -76,7 +77,7 @@ def listing(
             _received(events, after.received_until),
         ]
     text = (
-        f"SELECT {', '.join(columns)} FROM {events.relation(*more)} "
+        f"SELECT {', '.join(SHOWN_AS.get(name, name) for name in columns)} FROM {events.relation(*more)} "
         f"ORDER BY occurred_at DESC, seq DESC, shard DESC LIMIT {question.limit:d} OFFSET {question.offset:d}"
     )
     return Statement(text, events.values.parameters)
