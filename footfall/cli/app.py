@@ -34,8 +34,11 @@ _COMMANDS = {
     "report": ("cli.report:report", "Show the overview and the top lists of a range."),
     "ledger": ("cli.ledger:ledger", "Show what became of every event received, and whether it adds up."),
     "verify": ("cli.verify:verify", "Compare what is stored with the ledger and the log."),
-    "retention": ("cli.retention:retention", "Show what is deleted when, before it is."),
-    "dead-letters": ("cli.dead_letters:app", "What could not be stored: look, try again, or give up."),
+    "retention": ("cli.retention:retention", "Show what retention will delete, and when."),
+    "dead-letters": ("cli.dead_letters:app", "List, retry or discard events that could not be stored."),
+    "keys": ("cli.keys:app", "The keys of the workspace: list them, make and revoke them."),
+    "sites": ("cli.sites:app", "The sites of the workspace: list them, make, change and delete them."),
+    "links": ("cli.links:app", "The short links of the workspace: list them, make, change and delete them."),
     "doctor": ("cli.doctor_command:doctor", "Check this machine and the data directory."),
     "door": ("cli.roles:door", "Run a door only."),
     "worker": ("cli.roles:worker", "Run the worker only."),
@@ -60,8 +63,8 @@ def run(arguments: Sequence[str]) -> int:
     except CycloptsError:
         return 2
     except FootfallError as error:
-        field = f"{error.field}: " if isinstance(error, Invalid) and error.field else ""
-        warn(f"footfall: {field}{error}")
+        field = error.field if isinstance(error, Invalid) else ""
+        warn(f"footfall: {error}" if str(error).startswith(field) else f"footfall: {field}: {error}")
         return 2 if isinstance(error, Misconfigured | Invalid) else 1
     except KeyboardInterrupt:
         return 130

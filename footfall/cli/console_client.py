@@ -1,8 +1,10 @@
 """How a command reaches the console: by URL and key, the server that runs here, or one of its own."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -12,7 +14,9 @@ from footfall.cli.terminal import warn
 from footfall.client.answers import error_of
 from footfall.errors import Invalid, Misconfigured, NotFound, Retryable
 from footfall.runtime import data_directory
-from footfall.settings import Settings
+from footfall.settings import Settings, load
+
+T = TypeVar("T")
 
 _JSON = {"Content-Type": "application/json"}
 _TIMEOUT = httpx.Timeout(60, connect=5)
@@ -36,6 +40,10 @@ class Console:
         """The answer of a POST, however long it takes if `patient`; raises as `get`."""
         timeout = {"timeout": None} if patient else {}
         return await self._ask("POST", path, content=msgspec.json.encode(body), headers=_JSON, **timeout)
+
+    async def patch(self, path: str, body: object) -> Any:
+        """The answer of a PATCH; raises as `get`."""
+        return await self._ask("PATCH", path, content=msgspec.json.encode(body), headers=_JSON)
 
     async def put(self, path: str, body: object) -> Any:
         """The answer of a PUT; raises as `get`."""
@@ -85,6 +93,16 @@ async def console(
             )
         await stack.enter_async_context(http)
         yield Console(http, own=url is None and run is None)
+
+
+def ask(data: Path | None, url: str | None, key: str | None, work: Callable[[Console], Awaitable[T]]) -> T:
+    """What a command does that asks the console. Raises as `console`, and as `work` does."""
+
+    async def answer() -> T:
+        async with console(load(data=data), url, key) as server:
+            return await work(server)
+
+    return asyncio.run(answer())
 
 
 async def _first_start(settings: Settings) -> None:

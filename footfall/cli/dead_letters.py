@@ -1,8 +1,6 @@
 """`footfall dead-letters`: look at what could not be stored, try it again, or give it up."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
@@ -10,10 +8,9 @@ from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
-from footfall.cli.console_client import Console, console
+from footfall.cli.console_client import ask
 from footfall.cli.options import Data, Key, Url
 from footfall.errors import Invalid
-from footfall.settings import load
 from footfall.state.dead_letters.letter import format_position, parse_position
 
 Position = Annotated[str, Parameter(help="Its position, as `footfall dead-letters list` shows it.")]
@@ -34,7 +31,7 @@ def list_letters(
     key: Key = None,
 ) -> None:
     """List them, newest first."""
-    answer = _ask(data, url, key, lambda server: server.get(_PATH, reason=reason, limit=limit))
+    answer = ask(data, url, key, lambda server: server.get(_PATH, reason=reason, limit=limit))
     table = Table(*_COLUMNS)
     for letter in answer["data"]:
         table.add_row(*(Text(str(letter[name])) for name in _COLUMNS))
@@ -46,7 +43,7 @@ def list_letters(
 @app.command
 def show(position: Position, /, *, data: Data = None, url: Url = None, key: Key = None) -> None:
     """Show one and what it holds, as JSON."""
-    answer = _ask(data, url, key, lambda server: server.get(_one(position)))
+    answer = ask(data, url, key, lambda server: server.get(_one(position)))
     Terminal().print_json(msgspec.json.encode(answer).decode())
 
 
@@ -64,10 +61,10 @@ def retry(
     if (position is None) == (reason is None):
         raise Invalid("give either a position or --reason", field="retry")
     if position is not None:
-        _ask(data, url, key, lambda server: server.post(f"{_one(position)}/retry", {}))
+        ask(data, url, key, lambda server: server.post(f"{_one(position)}/retry", {}))
         count = 1
     else:
-        answer = _ask(data, url, key, lambda server: server.post(f"{_PATH}/retry", {"reason": reason}))
+        answer = ask(data, url, key, lambda server: server.post(f"{_PATH}/retry", {"reason": reason}))
         count = answer["due"]
     Terminal().print(f"{count:,} handed to the worker", highlight=False)
 
@@ -86,21 +83,13 @@ def discard(
     if (position is None) == (reason is None):
         raise Invalid("give either a position or --reason", field="discard")
     if position is not None:
-        _ask(data, url, key, lambda server: server.delete(_one(position)))
+        ask(data, url, key, lambda server: server.delete(_one(position)))
         count = 1
     else:
-        answer = _ask(data, url, key, lambda server: server.post(f"{_PATH}/discard", {"reason": reason}))
+        answer = ask(data, url, key, lambda server: server.post(f"{_PATH}/discard", {"reason": reason}))
         count = answer["discarded"]
     Terminal().print(f"{count:,} discarded", highlight=False)
 
 
 def _one(position: str) -> str:
     return f"{_PATH}/{format_position(*parse_position(position))}"
-
-
-def _ask(data: Data, url: str | None, key: str | None, ask: Callable[[Console], Awaitable[Any]]) -> Any:
-    async def answer() -> Any:
-        async with console(load(data=data), url, key) as server:
-            return await ask(server)
-
-    return asyncio.run(answer())

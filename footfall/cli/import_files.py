@@ -24,8 +24,9 @@ from rich.table import Table
 
 from footfall.cli.console_client import Console, console
 from footfall.cli.options import Data, Key, Url
+from footfall.cli.sites import site_id
 from footfall.cli.terminal import warn
-from footfall.errors import Invalid, Retryable
+from footfall.errors import Retryable
 from footfall.imports.access_log.requests import line_identity
 from footfall.imports.clicks.chunk import MAX_LINES
 from footfall.imports.reader import Chunk
@@ -68,6 +69,7 @@ class Upload:
     identity: Callable[[str], bytes]
     count: Callable[[dict[str, Any]], dict[str, int]]
     totals: Counter[str] = field(default_factory=Counter[str])
+    times: list[str] = field(default_factory=list[str])
     refused: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
 
 
@@ -149,23 +151,12 @@ async def import_access_log(
     upload = Upload("/api/v1/imports/access-log", options, line_identity, count)
     with open_chunks(file, _stdin(), MAX_LINES, upload.identity) as source:
         async with console(load(data=data), url, key, create=True) as server:
-            upload.fields["site_id"] = await _site_id(server, site)
+            upload.fields["site_id"] = await site_id(server, site)
             return await _send_file(server, source, upload)
 
 
 def _stdin() -> BufferedReader:
     return cast("BufferedReader", sys.stdin.buffer)
-
-
-async def _site_id(server: Console, site: str) -> str:
-    """The id of the site that has this id or, alone, this name. Raises Invalid."""
-    sites = (await server.get("/api/v1/sites", limit=1000))["data"]
-    found = [each["id"] for each in sites if each["id"] == site]
-    found = found or [each["id"] for each in sites if each["name"] == site]
-    if len(found) != 1:
-        known = ", ".join(f"{each['id']} ({each['name']})" for each in sites[:_SHOWN])
-        raise Invalid(f"no site has this id, or not exactly one this name; there are {known}", field="--site")
-    return found[0]
 
 
 async def _send_file(server: Console, source: tuple[Iterator[Chunk], int], upload: Upload) -> Counter[str]:
@@ -228,6 +219,9 @@ def _count(upload: Upload, chunk: Chunk, result: dict[str, Any]) -> None:
     totals, refused = upload.totals, upload.refused
     totals["lines"] += len(chunk.lines)
     totals.update(upload.count(result))
+    if occurred := result.get("occurred"):
+        times = (*upload.times, occurred["first"], occurred["last"])  # all in one form, and of UTC
+        upload.times = [min(times), max(times)]
     for reason, count in result["rejected"].items():
         totals[f"{'skipped' if reason in _SKIPPED else 'refused'}: {reason}"] += count
     refused += [
@@ -250,6 +244,9 @@ def _show(upload: Upload) -> None:
         if count or name.endswith("imported"):
             table.add_row(name, f"{count:,}")
     Terminal().print(table)
+    if upload.times:
+        first, last = (at[:19].replace("T", " ") for at in upload.times)
+        Terminal().print(f"from {first} to {last} (UTC)", highlight=False)
 
 
 @contextmanager

@@ -4,12 +4,13 @@ import asyncio
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
 from footfall.cli.console_client import console
 from footfall.cli.options import Data, End, Key, Start, Timezone, Url
+from footfall.cli.sites import named, site_id, site_names
+from footfall.cli.tables import terminal
 from footfall.settings import load
 
 _BY_REASON = frozenset({"rejected", "dropped"})
@@ -20,7 +21,7 @@ def ledger(
     start: Start = None,
     end: End = None,
     timezone: Timezone = None,
-    site: Annotated[str | None, Parameter(help="Only this site, by its id.")] = None,
+    site: Annotated[str | None, Parameter(help="Only this site: its id or its name.")] = None,
     data: Data = None,
     url: Url = None,
     key: Key = None,
@@ -30,28 +31,32 @@ def ledger(
     Exit status 1 when they don't. Days are those on which the events were received. Asks the
     server that runs on the data directory, or at --url; where none runs, it opens the data itself.
     """
-    parameters = {"start_date": start, "end_date": end, "timezone": timezone, "site_id": site}
-    return asyncio.run(_ledger(parameters, data, url, key))
+    parameters = {"start_date": start, "end_date": end, "timezone": timezone}
+    return asyncio.run(_ledger(parameters, site, data, url, key))
 
 
-async def _ledger(parameters: dict[str, Any], data: Data, url: str | None, key: str | None) -> int:
+async def _ledger(
+    parameters: dict[str, Any], site: str | None, data: Data, url: str | None, key: str | None
+) -> int:
     async with console(load(data=data), url, key) as server:
-        answer = await server.get("/api/v1/ledger", **parameters)
+        only = None if site is None else await site_id(server, site, gone=True)
+        answer = await server.get("/api/v1/ledger", **parameters, site_id=only)
+        names = await site_names(server)
     books, meta = answer["data"], answer["meta"]
-    terminal = Terminal()
+    shown = terminal()
     asked = meta["query"]
-    terminal.print(f"received {asked['start']} to {asked['end']} ({asked['timezone']})", highlight=False)
-    terminal.print(_table(books))
+    shown.print(f"received {asked['start']} to {asked['end']} ({asked['timezone']})", highlight=False)
+    shown.print(_table(books))
     for wrong in books["imbalances"]:
-        terminal.print(
-            f"{wrong['hour']} site {wrong['site_id'] or '-'}: {wrong['line']} {wrong['expected']:,}, "
+        shown.print(
+            f"{wrong['hour']} site {named(wrong['site_id'], names)}: {wrong['line']} {wrong['expected']:,}, "
             f"found {wrong['found']:,}",
             markup=False,
             highlight=False,
         )
-    terminal.print("balanced" if books["balanced"] else "NOT balanced")
+    shown.print("balanced" if books["balanced"] else "NOT balanced")
     for warning in meta["warnings"]:
-        terminal.print(f"Note: {warning}", style="dim", markup=False)
+        shown.print(f"Note: {warning}", style="dim", markup=False)
     return 0 if books["balanced"] else 1
 
 

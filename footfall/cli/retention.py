@@ -1,15 +1,16 @@
 """`footfall retention`: what is deleted when, as a table in the terminal, before it is."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console as Terminal
 from rich.table import Table
-from rich.text import Text
 
 from footfall.cli.console_client import console
 from footfall.cli.options import Data, Key, Url
+from footfall.cli.sites import named, site_id, site_names
+from footfall.cli.tables import add, table, terminal
 from footfall.errors import Invalid
 from footfall.settings import load
 
@@ -22,7 +23,7 @@ def retention(
     plan: Annotated[  # noqa: ARG001 - showing the plan is all that this does without --site; said for clarity
         bool, Parameter(negative="", help="Show what is deleted when. [default]")
     ] = True,
-    site: Annotated[str | None, Parameter(help="Set --raw-days of this site, by its id.")] = None,
+    site: Annotated[str | None, Parameter(help="Set --raw-days of this site: its id or its name.")] = None,
     raw_days: Annotated[
         str | None,
         Parameter(help="Keep its raw events so many days; or forever; or default: as in the settings."),
@@ -57,34 +58,28 @@ async def _retention(
 ) -> None:
     async with console(load(data=data), url, key) as server:
         if site is not None:
-            answer = await server.put(_PATH, {"site_id": site, "raw_days": days})
+            body = {"site_id": await site_id(server, site), "raw_days": days}
+            answer = await server.put(_PATH, body)
         else:
             answer = await server.get(_PATH)
-    terminal = Terminal()
-    terminal.print(_table(answer["data"]))
+        names = await site_names(server)
+    shown = terminal()
+    shown.print(_table(answer["data"], names))
     meta = answer["meta"]
     for what, kept in (("raw events", meta["raw_days"]), ("rollups", meta["rollup_days"])):
-        terminal.print(f"{what}: {'forever' if kept is None else f'{kept:g} days'}", highlight=False)
+        shown.print(f"{what}: {'forever' if kept is None else f'{kept:g} days'}", highlight=False)
     for warning in meta["warnings"]:
-        terminal.print(f"Note: {warning}", style="dim", markup=False)
+        shown.print(f"Note: {warning}", style="dim", markup=False)
 
 
-def _table(months: list[dict[str, Any]]) -> Table:
-    table = Table("month", "site")
-    for name in ("events", "deleted after"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+def _table(months: list[dict[str, Any]], names: Mapping[str, str]) -> Table:
+    made = table("month", "site", "events", "deleted after", "", right=("events",))
     for each in months:
         words = "announced next night, deleted the one after" if each["due"] else ""
         if each["announced"]:
             words = f"next night (announced {each['announced'][:10]})"
         if each["unsliced"] and not each["due"]:
             words = f"{each['unsliced']:,} not in the rollups yet"
-        table.add_row(
-            each["month"],
-            Text(each["site_id"] or "-"),
-            f"{each['events']:,}",
-            each["deleted_after"] or "never",
-            words,
-        )
-    return table
+        after = (each["deleted_after"] or "never")[:16].replace("T", " ")  # to the minute, UTC
+        add(made, each["month"], named(each["site_id"], names), each["events"], after, words or None)
+    return made

@@ -1,6 +1,7 @@
 """`footfall verify`: whether the store holds what the ledger and the log say, as tables in the terminal."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
@@ -8,10 +9,11 @@ from cyclopts import Parameter
 from rich.console import Console as Terminal
 from rich.progress import Progress
 from rich.table import Table
-from rich.text import Text
 
 from footfall.cli.console_client import Console, console
 from footfall.cli.options import Data, Key, Url
+from footfall.cli.sites import named, site_names
+from footfall.cli.tables import add, table, terminal
 from footfall.errors import FootfallError
 from footfall.settings import load
 from footfall.state.ranges import iso, resolve
@@ -67,33 +69,34 @@ async def _verify(
 ) -> int:
     async with console(load(data=data), url, key) as server:
         answers: list[dict[str, Any]] = []
+        names = await site_names(server)
         stop = await _compare(server, first, last, answers)
         rebuilt = await _repair(server, answers) if repair and stop is None else []
-    terminal = Terminal()
+    shown = terminal()
     through = f"{iso(first)} to {answers[-1]['meta']['end'] if answers else iso(first)}"
-    terminal.print(f"received {through if stop else f'{iso(first)} to {iso(last)}'}", highlight=False)
+    shown.print(f"received {through if stop else f'{iso(first)} to {iso(last)}'}", highlight=False)
     if stop:
         said = f"{stop.why}: what follows is of {through} only, not up to {iso(last)}"
-        terminal.print(said, markup=False, highlight=False)
-    terminal.print(_sites(answers))
+        shown.print(said, markup=False, highlight=False)
+    shown.print(_sites(answers, names))
     findings = [each for answer in answers for each in answer["data"]["findings"]]
     total = sum(answer["data"]["total"] for answer in answers)
     if findings:
-        terminal.print(_findings(findings[:_SHOWN]))
+        shown.print(_findings(findings[:_SHOWN], names))
         if total > _SHOWN:
-            terminal.print(f"and {total - _SHOWN:,} more", style="dim", highlight=False)
+            shown.print(f"and {total - _SHOWN:,} more", style="dim", highlight=False)
     log_from = max((answer["meta"]["log_from"] or "" for answer in answers), default="")
     if log_from:
-        terminal.print(f"Note: the log holds everything only from {log_from} on", style="dim", markup=False)
+        shown.print(f"Note: the log holds everything only from {log_from} on", style="dim", markup=False)
     for note in dict.fromkeys(note for answer in answers for note in answer["meta"]["notes"]):
-        terminal.print(f"Note: {note}", style="dim", markup=False)
+        shown.print(f"Note: {note}", style="dim", markup=False)
     for line in rebuilt:
-        terminal.print(line, markup=False, highlight=False)
+        shown.print(line, markup=False, highlight=False)
     ok = all(answer["data"]["ok"] for answer in answers)
     if stop and ok:
-        terminal.print("what was compared adds up")
+        shown.print("what was compared adds up")
         return stop.status
-    terminal.print("all of it adds up" if ok else "it does NOT add up")
+    shown.print("all of it adds up" if ok else "it does NOT add up")
     return 0 if ok else 1
 
 
@@ -154,25 +157,23 @@ async def _repair(server: Console, answers: list[dict[str, Any]]) -> list[str]:
     return done
 
 
-def _sites(answers: list[dict[str, Any]]) -> Table:
+def _sites(answers: list[dict[str, Any]], names: Mapping[str, str]) -> Table:
     sums: dict[str, dict[str, int]] = {}
     for answer in answers:
         for site in answer["data"]["sites"]:
             line = sums.setdefault(site["site_id"], dict.fromkeys(_FIGURES, 0))
             for name in _FIGURES:
                 line[name] += site[name]
-    table = Table("site")
-    shown = [name for name in _FIGURES if name in _FIGURES[:3] or any(line[name] for line in sums.values())]
-    for name in shown:
-        table.add_column(name.replace("_", " "), justify="right")
+    figures = [name for name in _FIGURES if name in _FIGURES[:3] or any(line[name] for line in sums.values())]
+    made = table("site", *figures, right=figures)
     for site in sorted(sums):
-        table.add_row(Text(site or "-"), *(f"{sums[site][name]:,}" for name in shown))
-    return table
+        add(made, named(site, names), *(sums[site][name] for name in figures))
+    return made
 
 
-def _findings(findings: list[dict[str, Any]]) -> Table:
-    table = Table(*(name.replace("_", " ") for name in _FINDING))
+def _findings(findings: list[dict[str, Any]], names: Mapping[str, str]) -> Table:
+    made = table(*("site" if name == "site_id" else name for name in _FINDING))
     for each in findings:
-        words = {**each, "site_id": each["site_id"] or "-", "examples": "\n".join(each["examples"])}
-        table.add_row(*(Text(str(words[name])) for name in _FINDING))
-    return table
+        words = each | {"site_id": named(each["site_id"], names), "examples": "\n".join(each["examples"])}
+        add(made, *(words[name] for name in _FINDING))
+    return made

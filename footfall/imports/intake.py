@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -44,6 +45,21 @@ class ImportedEvent(Struct, frozen=True, gc=False):
     line: int
     event: RawEvent
     visit: SenderContext
+
+
+class Span(Struct, frozen=True):
+    """When the first and the last of some events occurred, in ISO 8601."""
+
+    first: str
+    last: str
+
+
+def span_of(times: Sequence[int]) -> Span | None:
+    """Of these times (ms); None of none."""
+    if not times:
+        return None
+    first, last = (datetime.fromtimestamp(at / 1000, UTC) for at in (min(times), max(times)))
+    return Span(first.isoformat(timespec="seconds"), last.isoformat(timespec="seconds"))
 
 
 class Intake:

@@ -23,6 +23,10 @@ class Workspace(Struct, frozen=True):
     created_at: int
 
 
+SITE_ID = "site_"
+"""So begin the ids of sites."""
+
+
 class Site(Struct, frozen=True):
     """A web site (or app). Its id is public: it may only send events for this site.
 

@@ -10,6 +10,7 @@ from litestar import Litestar
 from footfall.api.problems import exception_handlers, strict_body
 from footfall.api.routes.dead_letters import dead_letter_routes
 from footfall.api.routes.ledger import ledger_routes
+from footfall.api.routes.tenants import tenant_routes
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.http.server import serve_http
@@ -42,6 +43,7 @@ class Books:
             [
                 ledger_routes(self.ledger, directory, self._in_flight),
                 dead_letter_routes(self.letters, directory),
+                *tenant_routes(tenants, directory),
             ],
             exception_handlers=exception_handlers,
             before_request=strict_body,

@@ -17,7 +17,7 @@ from footfall.imports.access_log.matching import Matcher
 from footfall.imports.access_log.requests import Hits, Place, Target
 from footfall.imports.access_log.visitors import LoggedVisitors
 from footfall.imports.clicks.chunk import LineProblem, check_measures
-from footfall.imports.intake import ImportedEvent, Intake
+from footfall.imports.intake import ImportedEvent, Intake, Span, span_of
 from footfall.imports.runs import Lines, Owner
 from footfall.tenants.directory import Directory
 from footfall.tenants.links.targets import check_target
@@ -35,7 +35,8 @@ class AccessLogOutcome(Struct, frozen=True):
     `added`: events by type (with `dry_run`: that would be). `received`: events that were received
     live; `present`: that an import had brought or found already. `repeated`: lines that were
     imported before, which counts for those that are no events too. `rejected`: new lines that
-    are no events, by reason; `problems` tells of the first ones that could not be read.
+    are no events, by reason; `problems` tells of the first ones that could not be read. `occurred`: when the
+    events of all lines did, new or not.
     """
 
     added: dict[str, int]
@@ -44,6 +45,7 @@ class AccessLogOutcome(Struct, frozen=True):
     repeated: int
     rejected: dict[str, int]
     problems: list[LineProblem]
+    occurred: Span | None
 
 
 class AccessLogImporter:
@@ -85,6 +87,7 @@ class AccessLogImporter:
         owner = Owner(workspace.id, f"{SOURCE} {site.id}", workspace.secret)
         runs = await asyncio.to_thread(Lines, hits.identities, occurrences)
         intake = self._intake
+        occurred = span_of([each.event.occurred_at for each in found])
         async with intake.turn:
             before = await runs.known(intake.registry, owner)
             known = [False] * len(lines) if again else before
@@ -116,6 +119,7 @@ class AccessLogImporter:
             repeated=sum(known),
             rejected=refusals.counts,
             problems=refusals.problems,
+            occurred=occurred,
         )
 
     async def _links(self, workspace_id: str, hits: Hits, origin: str) -> Mapping[Place, Link]:

@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from footfall.imports.clicks.chunk import LineProblem, Numbered, checked_format, read, with_links
-from footfall.imports.intake import ImportedEvent, Intake
+from footfall.imports.intake import ImportedEvent, Intake, Span, span_of
 from footfall.imports.runs import Lines, Owner
 from footfall.model.reasons import Reason
 from footfall.model.record import RawEvent
@@ -37,7 +37,7 @@ class ClicksOutcome(Struct, frozen=True):
 
     `present`: clicks that an import had brought already. `repeated`: lines that were imported
     before, which counts for those that are no clicks too. `problems` tells of the first refused
-    lines, heartbeats aside.
+    lines, heartbeats aside. `occurred`: when the clicks of all lines did, new or not.
     """
 
     accepted: int
@@ -46,6 +46,7 @@ class ClicksOutcome(Struct, frozen=True):
     rejected: dict[str, int]
     links_created: int
     problems: list[LineProblem]
+    occurred: Span | None
 
 
 class ClickImporter:
@@ -77,6 +78,7 @@ class ClickImporter:
         source = f"import:{format_name}"
         owner = Owner(workspace.id, source, workspace.secret)
         intake = self._intake
+        occurred = span_of([each.click.occurred_at for each in found])
         async with intake.turn:
             before = await runs.known(intake.registry, owner)
             known = [False] * len(lines) if again else before
@@ -106,6 +108,7 @@ class ClickImporter:
             rejected=refusals.counts,
             links_created=created,
             problems=refusals.problems,
+            occurred=occurred,
         )
 
     async def _ensure_links(

@@ -8,6 +8,7 @@ from litestar import Litestar
 
 from footfall.api.problems import exception_handlers, strict_body
 from footfall.api.routes.retention import retention_routes
+from footfall.api.routes.tenants import tenant_routes
 from footfall.api.routes.verify import verify_routes
 from footfall.retention.policy import Retention
 from footfall.rollups.maintenance import RollupMaintainer
@@ -48,6 +49,7 @@ async def api(world, tmp_path):
             [
                 retention_routes(world.retention, world.rollups, directory),
                 verify_routes(world.verifier, directory),
+                *tenant_routes(books.tenants, directory),
             ],
             exception_handlers=exception_handlers,
             before_request=strict_body,
