@@ -45,6 +45,8 @@ async def with_eventlog(settings: Settings, shard: Literal["claim", "none"]) -> 
     from footfall.state.days_seen import DaysSeen
 
     async with with_state(settings) as state:
+        if shard == "claim" and settings.log == "postgres":
+            await _tell_the_log(settings, state)
         eventlog = await open_log(settings, shard=shard)
         days = DaysSeen(state)
 
@@ -56,6 +58,18 @@ async def with_eventlog(settings: Settings, shard: Literal["claim", "none"]) -> 
                 yield eventlog
         finally:
             await eventlog.close()
+
+
+async def _tell_the_log(settings: Settings, state: Database) -> None:
+    """What is closed is committed in the log before a door writes there: see `installation`."""
+    from footfall.state.batches import Batches
+
+    eventlog = await open_log(settings, shard="none")
+    try:
+        for shard, offset in (await Batches(state).positions()).items():
+            await eventlog.commit(WORKER, shard, offset)
+    finally:
+        await eventlog.close()
 
 
 @asynccontextmanager

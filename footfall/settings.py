@@ -157,8 +157,14 @@ class Settings(BaseSettings):
     )
 
     # The log
-    log: Literal["sqlite", "memory"] = Field(
-        default="sqlite", description="Where the log is; memory is for tests and loses all at a stop."
+    log: Literal["sqlite", "postgres", "memory"] = Field(
+        default="sqlite",
+        description="Where the log is: in the data directory, in `log_database`, or in memory, which is for "
+        "tests and loses all at a stop.",
+    )
+    log_database: SecretStr = Field(
+        default=SecretStr(""),
+        description="With log = postgres, its database: postgresql://user:password@host/name.",
     )
     log_segment: Annotated[int, _size(1 << 16)] = Field(
         default=256 << 20, description="A segment is closed at this size."

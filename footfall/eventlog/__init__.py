@@ -10,6 +10,7 @@ from footfall.settings import Settings
 # imported when it is used, so that nobody needs the client library of another one.
 BACKENDS: dict[str, str] = {
     "sqlite": "footfall.eventlog.sqlite.log",
+    "postgres": "footfall.eventlog.postgres.log",
     "memory": "footfall.eventlog.memory",
 }
 

@@ -21,7 +21,10 @@ ALL = 1 << 40
 @pytest.fixture(params=sorted(BACKENDS))
 def settings(request, tmp_path) -> Settings:
     # Small segments, so that every test crosses their borders.
-    return load(data=tmp_path / "data", log=request.param, log_segment=1 << 16, log_max=8 << 20)
+    small = {"log_segment": 1 << 16, "log_max": 8 << 20}
+    if request.param == "postgres":
+        small["log_database"] = request.getfixturevalue("postgres").database()
+    return load(data=tmp_path / "data", log=request.param, **small)
 
 
 outliving = pytest.mark.parametrize("settings", sorted(BACKENDS.keys() - {"memory"}), indirect=True)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
 import pytest
 
 from footfall.errors import Retryable
@@ -49,12 +50,13 @@ class Breaker(Protocol):
 class SqliteBreaker:
     """A piece is a segment."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self, settings: Settings) -> None:
+        self.data = settings.data
 
     @property
     def segments(self) -> list[Path]:
-        return sorted(self.data.glob("log/*/*.db"))
+        shards = (sorted(shard.glob("*.db")) for shard in self.data.glob("log/*"))
+        return max(shards, key=len)
 
     @property
     def pieces(self) -> int:
@@ -76,17 +78,65 @@ class SqliteBreaker:
         return draft.unlink
 
 
-BREAKERS: dict[str, Callable[[Path], Breaker]] = {"sqlite": SqliteBreaker}
+class PostgresBreaker:
+    """A piece is a third of the blocks; only all of them can be held."""
+
+    pieces = 3
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.log_database.get_secret_value()
+
+    def hold(self, piece: int) -> ExitStack:
+        stack = ExitStack()
+        if piece == 0:
+            holder = stack.enter_context(closing(psycopg.connect(self._url)))
+            holder.execute("LOCK TABLE footfall.log IN ACCESS EXCLUSIVE MODE")
+        return stack
+
+    def lose(self, piece: int) -> None:
+        third = piece % self.pieces
+        self._do(
+            "DELETE FROM footfall.log"
+            " USING (SELECT last, ntile(3) OVER (ORDER BY last) AS third FROM footfall.log) AS known"
+            " WHERE log.last = known.last AND third = %s",
+            third + 1,
+        )
+
+    def fill_disk(self, shard: int) -> Callable[[], None]:
+        """As the server says it; `shard` does not matter."""
+        self._do("""
+            CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$
+        """)
+        self._do("""
+            CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON footfall.log_consumers
+            FOR EACH ROW EXECUTE FUNCTION full_disk()
+        """)
+        return lambda: self._do("DROP TRIGGER full_disk ON footfall.log_consumers")
+
+    def _do(self, statement: str, *values: object) -> None:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(statement.encode(), values or None)
+
+
+BREAKERS: dict[str, Callable[[Settings], Breaker]] = {"sqlite": SqliteBreaker, "postgres": PostgresBreaker}
+
+in_files = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+"""Of promises about files."""
 
 
 @pytest.fixture(params=sorted(BREAKERS))
-def settings(request, tmp_path) -> Settings:
-    return load(data=tmp_path / "data", log=request.param, log_segment=1 << 16, log_max=8 << 20)
+def settings(request, tmp_path, monkeypatch) -> Settings:
+    small = {"log_segment": 1 << 16, "log_max": 8 << 20}
+    if request.param == "postgres":
+        monkeypatch.setattr("footfall.eventlog.postgres.log._STATEMENT", 0.3)
+        small["log_database"] = request.getfixturevalue("postgres").database()
+    return load(data=tmp_path / "data", log=request.param, **small)
 
 
 @pytest.fixture
 def breaker(settings) -> Breaker:
-    return BREAKERS[settings.log](settings.data)
+    return BREAKERS[settings.log](settings)
 
 
 def body(number: int) -> bytes:
@@ -168,9 +218,10 @@ async def test_what_is_held_is_not_now_and_then_as_before(log, filled, breaker, 
     assert [stored.data for stored in await read_all(log, filled)] == [body(n) for n in range(COUNT)]
 
 
+@in_files
 async def test_a_piece_that_cannot_be_looked_at_is_not_one_that_is_gone(settings, log, filled):
     """A loop of links answers a look with an error that `Path.exists` takes for "no"."""
-    for segment in (breaker := SqliteBreaker(settings.data)).segments[:2]:
+    for segment in (breaker := SqliteBreaker(settings)).segments[:2]:
         aside = segment.rename(segment.with_suffix(".aside"))
         segment.symlink_to(segment)
         with pytest.raises(Retryable):
@@ -181,6 +232,7 @@ async def test_a_piece_that_cannot_be_looked_at_is_not_one_that_is_gone(settings
     assert len(await read_all(log, filled)) < COUNT, "while this one is gone"
 
 
+@in_files
 async def test_a_position_that_cannot_be_looked_at_is_not_set_back(settings, log, filled):
     await log.commit(WORKER, filled, 9)
     consumer = settings.data / "log" / "consumers" / WORKER
@@ -193,6 +245,7 @@ async def test_a_position_that_cannot_be_looked_at_is_not_set_back(settings, log
     assert (await log.backlog(WORKER)).records == COUNT - 10
 
 
+@in_files
 async def test_what_is_before_something_held_is_delivered_first(log, filled, breaker):
     with breaker.hold(1):
         stored = await log.read(filled, -1, ALL, ALL)
@@ -202,6 +255,7 @@ async def test_what_is_before_something_held_is_delivered_first(log, filled, bre
     assert len(await log.read(filled, stored[-1].offset, ALL, ALL)) == COUNT - len(stored)
 
 
+@in_files
 @pytest.mark.parametrize("name", sorted(MORE_CALLS))
 async def test_no_more_descriptors_is_not_now(log, filled, name):
     await log.commit(WORKER, filled, 4)
@@ -245,14 +299,13 @@ async def test_what_vanished_behind_a_position_is_named_whoever_remembers_it(set
     await log.close()
 
 
+@in_files
 class TestUnreadable:
     """A sector that the disk cannot read, in a segment that SQLite cannot read for that."""
 
     @pytest.fixture(params=[0, -1])
     def segment(self, request, settings, filled, monkeypatch) -> Path:
-        if settings.log != "sqlite":
-            pytest.skip("what a sector is, only files know")
-        segment = SqliteBreaker(settings.data).segments[request.param]
+        segment = SqliteBreaker(settings).segments[request.param]
         with segment.open("r+b") as file:
             file.write(bytes(16))  # SQLite cannot, either
         bad, pread = segment.stat().st_ino, os.pread
@@ -306,6 +359,7 @@ class TestWorkersReader:
         yield log
         await log.close()
 
+    @in_files
     async def test_a_held_shard_keeps_no_other_from_being_read_and_nothing_is_complete(
         self, log, settings, filled, other
     ):
@@ -326,6 +380,7 @@ class TestWorkersReader:
             found += await reader.read_on()
         assert not reader.held
 
+    @in_files
     async def test_without_descriptors_nothing_is_complete(self, log, settings, filled, other):
         reader = BatchReader(log, {filled: COUNT - 1, other: 2}, settings)
         with no_more_files():
@@ -347,14 +402,14 @@ class TestWorkersReader:
         with pytest.raises(Retryable, match="not in the log"):
             await read_again(log, [SeqRange(filled, 0, COUNT, 0, 0)])
 
-    async def test_a_plan_of_what_is_known_to_be_gone_does_not_wait_for_ever(self, log, settings, filled):
-        segments = sorted(settings.data.glob(f"log/{filled:016x}/*.db"))
-        segments[-1].unlink()
+    async def test_a_plan_of_what_is_known_to_be_gone_does_not_wait_for_ever(self, log, breaker, filled):
+        breaker.lose(1)
         batch = await read_again(log, [SeqRange(filled, 0, COUNT - 1, 0, 0)])
-        assert len(batch.records) == int(segments[-1].name[:16], 16)
+        assert 0 < len(batch.records) < COUNT
+        assert len(batch.records) == len(await read_all(log, filled))
 
-    async def test_a_hole_where_records_were_is_noticed(self, log, settings, filled):
+    async def test_a_hole_where_records_were_is_noticed(self, log, settings, breaker, filled):
         reader = BatchReader(log, {filled: 3}, settings)
-        min(settings.data.glob(f"log/{filled:016x}/*.db")).unlink()
+        breaker.lose(0)
         await reader.read_on()
         assert reader.hole

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from footfall import components
-from footfall.eventlog import open_log
+from footfall.eventlog import group_commit, open_log
 from footfall.eventlog.port import Entry
-from footfall.eventlog.sqlite import group_commit, writer
+from footfall.eventlog.sqlite import writer
 from footfall.runtime.alerts import DOOR, Alerts
 from footfall.runtime.background import every
 from footfall.settings import load

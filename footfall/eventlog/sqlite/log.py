@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal, TypeVar, TypeVarTuple, Unpack
 
 from footfall.errors import LogFull, Misconfigured, Retryable
+from footfall.eventlog.group_commit import GroupCommit
 from footfall.eventlog.port import Backlog, Entry, GoneRecords, StoredRecord
 from footfall.eventlog.sqlite.begun import begin
 from footfall.eventlog.sqlite.ends import Ends, gone, recorded_end
 from footfall.eventlog.sqlite.files import GAP, Claim, Segment, claim, read_mark, shard_directory, write_mark
-from footfall.eventlog.sqlite.group_commit import GroupCommit
 from footfall.eventlog.sqlite.overflow import Overflow
 from footfall.eventlog.sqlite.reader import SegmentReader
 from footfall.eventlog.sqlite.recovery import heal_shard

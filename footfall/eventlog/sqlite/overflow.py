@@ -13,8 +13,8 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+from footfall.eventlog.block import DamagedBlock, decode, encode
 from footfall.eventlog.sqlite.begun import begun, replacing
-from footfall.eventlog.sqlite.block import DamagedBlock, decode, encode
 from footfall.eventlog.sqlite.files import (
     INSERT,
     PAGE,

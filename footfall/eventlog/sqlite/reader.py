@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from footfall.errors import Retryable
+from footfall.eventlog.block import MAX_RECORDS, Block, DamagedBlock, decode
 from footfall.eventlog.port import StoredRecord
-from footfall.eventlog.sqlite.block import MAX_RECORDS, Block, DamagedBlock, decode
 from footfall.eventlog.sqlite.files import (
     GAP,
     Segment,

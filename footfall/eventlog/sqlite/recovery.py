@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from footfall.eventlog.sqlite.block import Block, encode
+from footfall.eventlog.block import Block, encode
 from footfall.eventlog.sqlite.files import (
     INSERT,
     Segment,

@@ -17,7 +17,7 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
-from footfall.eventlog.sqlite.block import HEADER, Block, DamagedBlock, decode, size_of
+from footfall.eventlog.block import HEADER, Block, DamagedBlock, decode, size_of
 from footfall.eventlog.sqlite.files import PAGE, Segment, log_path
 
 _MAX_LOCAL = PAGE - 35

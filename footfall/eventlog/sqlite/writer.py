@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from footfall.errors import LogFull
-from footfall.eventlog.sqlite.block import encode
+from footfall.eventlog.block import encode
 from footfall.eventlog.sqlite.ends import Commit, Ends
 from footfall.eventlog.sqlite.files import (
     GAP,
@@ -60,6 +60,7 @@ class Shard:
         self._started = 0.0
         self._failed = float("-inf")
         self._broken = False
+        self.refusal = ""  # a file has its answer at once
 
     def write(self, bodies: Sequence[bytes]) -> None:
         """Make the records durable, or raise LogFull and keep none of them.
@@ -103,6 +104,11 @@ class Shard:
             # Nobody waits for the outcome: the next write finds out what is wrong.
             with suppress(sqlite3.Error, OSError):
                 self._roll()
+
+    def idle(self) -> None:
+        """As `tidy`, and `seal_older`."""
+        self.tidy()
+        self.seal_older()
 
     def seal_older(self) -> None:
         """Try again to seal segments that a reader, or an error, kept open."""

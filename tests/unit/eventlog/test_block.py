@@ -2,7 +2,7 @@
 
 import pytest
 
-from footfall.eventlog.sqlite.block import Block, DamagedBlock, decode, encode
+from footfall.eventlog.block import Block, DamagedBlock, decode, encode
 
 MAGIC = b"magic!!!"
 BODIES = [b"", b"a", b"bc" * 300, bytes(7)]

@@ -1,4 +1,4 @@
-"""What a row of the SQLite log holds: a block, the records of one group commit.
+"""What a row of a log in a database holds: a block, the records of one group commit.
 
     header   magic (8 bytes), crc32 (4), last offset (8), appended at (8, a double: Unix
              seconds), records (4), size of the whole block (4); little-endian

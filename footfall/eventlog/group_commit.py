@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import queue
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from footfall.errors import Invalid, LogFull
-from footfall.eventlog.sqlite.block import MAX_RECORD, MAX_RECORDS
-from footfall.eventlog.sqlite.writer import Shard
+from footfall.eventlog.block import MAX_RECORD, MAX_RECORDS
 from footfall.runtime.background import thread
 
 # What waits in memory while the disk is slow; beyond it appends are refused.
@@ -25,6 +25,33 @@ class _Waiting(NamedTuple):
     done: asyncio.Future[None]
 
 
+class ShardWriter(Protocol):
+    """The shard behind the queue. Blocking; used by one thread."""
+
+    refusal: str
+    """Why nothing is taken at present, "" while it is: appends need not wait to hear that."""
+
+    def start(self) -> None:
+        """Prepare for the first append; a failure is no harm yet."""
+        ...
+
+    def write(self, bodies: Sequence[bytes]) -> None:
+        """Make the records durable, or raise LogFull and keep none of them."""
+        ...
+
+    def tidy(self) -> None:
+        """What is due after a write. Raises nothing."""
+        ...
+
+    def idle(self) -> None:
+        """What is due when nothing is written for a while. Raises nothing."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the shard."""
+        ...
+
+
 class GroupCommit:
     """The queue in front of a shard, and the thread behind it.
 
@@ -32,7 +59,7 @@ class GroupCommit:
     load and a lone append waits for nobody. Appends belong to the event loop that made this.
     """
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, shard: ShardWriter) -> None:
         self._shard = shard
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -51,6 +78,8 @@ class GroupCommit:
             raise Invalid(f"a log record has at most {MAX_RECORD} bytes", field="")
         if self._closed:
             raise LogFull("the log is closing")
+        if self._shard.refusal:
+            raise LogFull(self._shard.refusal)
         if self._records >= _QUEUE_RECORDS or self._bytes + size > _QUEUE_BYTES:
             raise LogFull("the queue of the log is full")
         self._records += 1
@@ -81,8 +110,7 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(self._settle, group, refusal)
             self._shard.tidy()
         elif going:
-            self._shard.tidy()
-            self._shard.seal_older()
+            self._shard.idle()
         return True
 
     def _end(self) -> bool:

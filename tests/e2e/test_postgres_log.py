@@ -1,0 +1,102 @@
+"""A real installation whose log is in PostgreSQL: nothing is lost or counted twice, whoever dies."""
+
+import os
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.e2e.serving import footfall, serving, until
+from tests.postgres import postgres as running
+
+
+@pytest.fixture
+def database():
+    with running() as server:
+        yield server
+
+
+class Sender:
+    """Sends events with ids of its own, each again until it is acknowledged."""
+
+    def __init__(self, server):
+        self.sent = 0
+        self._server = server
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        while not self._ends.is_set():
+            ids = [f"{self.sent + number:032x}" for number in range(20)]
+            events = [
+                {
+                    "event_type": "test",
+                    "event_id": f"{each[:8]}-{each[8:12]}-7{each[13:16]}-8{each[17:20]}-{each[20:]}",
+                }
+                for each in ids
+            ]
+            while not self._is_safe(events):
+                time.sleep(0.05)
+            self.sent += len(events)
+
+    def _is_safe(self, events):
+        try:
+            answer = self._server.door.post("/v1/events", json={"events": events})
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 202 and answer.json()["accepted"] == len(events)
+
+    def until(self, more):
+        goal = self.sent + more
+        until(lambda: self.sent >= goal, 60)
+
+    def end(self):
+        self._ends.set()
+        self._thread.join()
+
+
+def kill_all(server):
+    """Door and worker; returns when there are two others."""
+    before = server.children()
+    for pid in before.values():
+        signal.pidfd_send_signal(os.pidfd_open(pid), signal.SIGKILL)
+    until(lambda: len(server.children()) == 2 and not set(server.children().values()) & set(before.values()))
+
+
+def test_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path, database):
+    data = tmp_path / "data"
+    settings = {"FOOTFALL_LOG": "postgres", "FOOTFALL_LOG_DATABASE": database.url("postgres")}
+    with serving(data, **settings) as server:
+        sender = Sender(server)
+        try:
+            for _ in range(2):
+                sender.until(400)
+                database.end(signal.SIGQUIT)
+                database.start()
+                sender.until(400)
+                kill_all(server)
+            sender.until(400)
+        finally:
+            sender.end()
+        server.wait()
+        until(lambda: server.count() == sender.sent, 60)
+    with serving(data, **settings) as server:
+        until(lambda: server.count() == sender.sent, 60)
+        verified = footfall("verify", "--data", data, cwd=tmp_path, **settings)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert not (data / "log").exists()
+
+
+def test_a_start_without_its_database_says_so(tmp_path):
+    settings = {
+        "FOOTFALL_LOG": "postgres",
+        "FOOTFALL_LOG_DATABASE": "postgresql://127.0.0.1:1/x?password=secret",
+    }
+    ended = footfall("door", "--data", tmp_path / "data", cwd=tmp_path, **settings)
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    assert "does not answer" in ended.stderr
+    assert "secret" not in ended.stderr
