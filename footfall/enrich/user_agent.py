@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ua_parser import Domain, load_lazy_builtins
 from ua_parser.regex import Resolver
 
+from footfall.enrich.device_type import device_type
 from footfall.enrich.text import clean
 
 MAX_LENGTH = 512  # of what is looked at: real ones are shorter, and the rules' time grows with it
@@ -53,29 +54,21 @@ _FROZEN = re.compile(
     r"Android 10; K[);]|Windows NT 10\.0|Mac OS X 10_15_7|Mac OS X 10\.15;|CrOS "
     r"|OS 18_[67](?!.* Version/18)"
 )
+_HINTS = re.compile(
+    r'(.*)\|(\?[01]|)\|("[^"|]*"|[^"|]*)(?:\|("[^"]*"|[^"|]*)\|("[^"]*"|[^"|]*)\|([^|]*))?', re.DOTALL
+)
+_FORM_FACTORS = (
+    ("Tablet", "tablet"),
+    ("Mobile", "mobile"),
+    ("Desktop", "desktop"),
+    ("XR", "other"),
+    ("Watch", "other"),
+)
 # Browsers of iOS that call it a Macintosh; no other system has them.
 _OF_IOS = re.compile(
     r"\b(?:Cri|Edgi|Fxi|OPi|Ddg?i)OS/|\bGSA/|Macintosh;.* Mobile/|\bOPT/\d|(?:YaApp_|YaBrowser.*)iOS"
 )
 _BRAND = re.compile(r'"([^"]*)";\s*v="(\d*)[^"]*"')
-
-# In this order: a television says Android too, a tablet says Mobile too. "Tablet PC" is a desktop's.
-_DEVICES = {
-    "tv": re.compile(
-        r"(?i:smart-?tv|hbbtv|\b(?:apple|android|google|opera|mi) ?tv\b|appletv|netcast|bravia|\broku)"
-        r"|Web0S|CrKey|VIDAA|\bAFT[A-Z0-9]{1,5}\b|\bDTV\b"
-    ),
-    "other": re.compile(r"PlayStation|Nintendo|Xbox|OculusBrowser|Watch ?OS|watchOS"),
-    "tablet": re.compile(
-        r"iPad|Tablet(?! PC)|PlayBook|TouchPad|Kindle|Silk/(?!.*Mobile)|\bKF[A-Z]{2,5}\b"
-        r"|\bSM-[TPX]\d{3}|\bGT-P\d{4}|Nexus (?:7|9|10)\b|Xoom|Mozilla/(?!.*Mobi).*Android"
-    ),
-    "mobile": re.compile(
-        r"Mobi|iPhone|iPod|Android|BlackBerry|BB10|Windows (?:Phone|CE)|Opera Mini|MIDP|J2ME|Symb"
-        r"|Series ?[346]0|Nokia|SonyEricsson|UP\.Browser|Palm|webOS/|BREW|DoCoMo|KDDI|KAIOS"
-    ),
-    "desktop": re.compile(r"Windows|Macintosh|Mac OS X|Mac_P|X11|CrOS|Linux|BSD|SunOS"),
-}
 
 
 class Device(NamedTuple):
@@ -89,10 +82,17 @@ class Device(NamedTuple):
 
 
 def parse_user_agent(user_agent: str, client_hints: str) -> Device:
-    """Read a user agent, refined by `client_hints`: Sec-CH-UA, -Mobile and -Platform joined by "|"."""
+    """Read a user agent, refined by `client_hints`: Sec-CH-UA, -Mobile and -Platform joined by "|".
+
+    Behind these may stand -Model, -Platform-Version and -Form-Factors.
+    """
     text = clean(user_agent, MAX_LENGTH)
     if not text:
         return Device("", "", "", "", "")
+    frozen = _FROZEN.search(text) is not None
+    hints = _read_hints(clean(client_hints, MAX_LENGTH)) if client_hints else None
+    if hints and hints.model:
+        text = _with_model(text, hints)
     found = _resolver()(text, Domain.USER_AGENT | Domain.OS)
     browser = browser_version = system = os_version = ""
     if agent := found.user_agent:
@@ -100,13 +100,20 @@ def parse_user_agent(user_agent: str, client_hints: str) -> Device:
         browser_version = _version(agent.major, agent.minor) if browser else ""
     if platform := found.os:
         system = clean(_SYSTEMS.get(platform.family, platform.family), _NAME)
-        if system and not _FROZEN.search(text):
+        if system and not frozen:
             os_version = _version(platform.major, platform.minor)
-    kind = _device_type(text, system)
-    if "Macintosh" in text and (system == "iOS" or _OF_IOS.search(text)):
+    kind = device_type(text, system)
+    if "(Macintosh;" in text and (system == "iOS" or _OF_IOS.search(text)):
         kind, system, os_version = "tablet", "iOS", ""  # it asks for pages as a desktop does
+        browser, browser_version = _browser_of_ios(text) or (browser, browser_version)
     device = Device(kind, browser, browser_version, system, os_version)
-    return _refine(device, clean(client_hints, MAX_LENGTH)) if client_hints else device
+    return _refine(device, hints) if hints else device
+
+
+def _browser_of_ios(text: str) -> tuple[str, str] | None:
+    """Those that the rules take for the Safari they say to be like."""
+    found = re.search(r"\b(FxiOS|GSA)/(\d+)", text)
+    return ({"FxiOS": "Firefox", "GSA": "Google"}[found[1]], found[2]) if found else None
 
 
 @cache
@@ -120,32 +127,67 @@ def _version(major: str | None, minor: str | None) -> str:
     return clean(f"{major}.{minor}" if minor and minor.strip("0") else major, 16)
 
 
-def _device_type(text: str, system: str) -> str:
-    for kind, pattern in _DEVICES.items():
-        if pattern.search(text):
-            return kind
-    return {"iOS": "mobile", "macOS": "desktop", "Windows": "desktop"}.get(system, "other")
+class _Hints(NamedTuple):
+    brands: str
+    mobile: str
+    platform: str
+    model: str
+    platform_version: str
+    form_factors: str
 
 
-def _refine(device: Device, client_hints: str) -> Device:
+def _read_hints(text: str) -> _Hints | None:
+    found = _HINTS.fullmatch(text)
+    if found is None:
+        return None
+    brands, *rest = (part or "" for part in found.groups())
+    return _Hints(brands, *(part.strip('" ') for part in rest))
+
+
+def _with_model(text: str, hints: _Hints) -> str:
+    """An Android user agent with the model that it leaves out, as it would have said it once."""
+    version = hints.platform_version.partition(".")[0] or "10"
+    return re.sub(r"Android 10; K(?=[;)])", lambda _: f"Android {version}; {hints.model}", text, count=1)
+
+
+def _refine(device: Device, hints: _Hints) -> Device:
     """Believe the hints where the user agent is known to say less, or to pretend."""
-    if client_hints.count("|") < 2:
-        return device
-    brands, mobile, platform = client_hints.rsplit("|", 2)
     if device.browser == "Chrome":  # what Brave and others call themselves
-        for found in _BRAND.finditer(brands):
+        for found in _BRAND.finditer(hints.brands):
             name, version = found.groups()
             if name not in {"Chromium", "Google Chrome"} and not re.search(r"Not.?A.?Brand", name):
                 device = device._replace(
                     browser=clean(_BRANDS.get(name, name), _NAME), browser_version=version
                 )
                 break
-    system = _PLATFORMS.get(platform.strip('" '), "")
+    system = _PLATFORMS.get(hints.platform, "")
     if system and system != device.os and not (system == "Linux" and device.device_type == "desktop"):
         device = device._replace(os=system, os_version="")
-    if device.device_type in {"desktop", "mobile", "tablet"}:
-        if mobile == "?1":
-            device = device._replace(device_type="mobile")
-        elif mobile == "?0" and device.os == "Android":
-            device = device._replace(device_type="tablet")
-    return device
+    if hints.platform_version and (system or device.os):
+        device = device._replace(os_version=_real_version(device.os, hints.platform_version))
+    return device._replace(device_type=_refined_type(device, hints))
+
+
+def _refined_type(device: Device, hints: _Hints) -> str:
+    for name, kind in _FORM_FACTORS:
+        if name in hints.form_factors:
+            return kind
+    if device.device_type not in {"desktop", "mobile", "tablet"} or (
+        hints.model and device.device_type != "desktop"
+    ):
+        return device.device_type  # of a model that is known; many a tablet says that it is mobile
+    if hints.mobile == "?1":
+        return "mobile"
+    return "tablet" if hints.mobile == "?0" and device.os == "Android" else device.device_type
+
+
+def _real_version(system: str, written: str) -> str:
+    """What the hint means: Windows counts its own way, and says 0 for what is older than 10."""
+    major, minor, *_ = (*written.split("."), "0", "0")
+    if not major.isdecimal() or not minor.isdecimal():
+        return ""
+    if system != "Windows":
+        return _version(major, minor)
+    if major == "0":
+        return {"1": "7", "2": "8", "3": "8.1"}.get(minor, "")
+    return "11" if int(major) >= 13 else "10"

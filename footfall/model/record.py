@@ -53,7 +53,8 @@ class SenderContext(Struct, array_like=True, frozen=True, gc=False):
     """What only the door knows about who sent an event: shared by the events of a request."""
 
     user_agent: str = ""
-    # Sec-CH-UA, Sec-CH-UA-Mobile and Sec-CH-UA-Platform joined by "|", or "".
+    # Sec-CH-UA, -Mobile and -Platform joined by "|", or ""; where sent, also -Model, -Platform-Version
+    # and -Form-Factors.
     client_hints: str = ""
     language: str = ""
     country_code: str = ""

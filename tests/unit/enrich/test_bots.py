@@ -90,5 +90,5 @@ def test_the_real_clicks_of_2012():
     lines = [json.loads(line) for line in CLICKS.read_text().splitlines()]
     agents = Counter(line["a"] for line in lines if "_heartbeat_" not in line)
     bots = {agent for agent in agents if classify(agent).is_bot}
-    assert (len(agents), len(bots)) == (761, 18)
-    assert sum(agents[agent] for agent in bots) == 196  # 121 of them one map on a county's page
+    assert (len(agents), len(bots)) == (761, 15)
+    assert sum(agents[agent] for agent in bots) == 193  # 121 of them one map on a county's page

@@ -147,6 +147,29 @@ def test_client_hints_refine(hints, expected):
     assert tuple(parse_user_agent(WINDOWS_CHROME, hints)) == expected
 
 
+ANDROID = f"Mozilla/5.0 (Linux; Android 10; K) {WEBKIT} Chrome/142.0.0.0 Mobile Safari/537.36"
+
+
+@pytest.mark.parametrize(
+    ("agent", "hints", "expected"),
+    [
+        (WINDOWS_CHROME, '|?0|"Windows"|""|"15.0.0"|', ("desktop", "Chrome", "142", "Windows", "11")),
+        (WINDOWS_CHROME, '|?0|"Windows"|""|"10.0.0"|', ("desktop", "Chrome", "142", "Windows", "10")),
+        (WINDOWS_CHROME, '|?0|"Windows"|""|"0.3.0"|', ("desktop", "Chrome", "142", "Windows", "8.1")),
+        (WINDOWS_CHROME, '|?0|"macOS"|""|"15.5.0"|', ("desktop", "Chrome", "142", "macOS", "15.5")),
+        (ANDROID, '|?1|"Android"|"SM-T580"|"14.0.0"|', ("tablet", "Chrome", "142", "Android", "14")),
+        (ANDROID, '|?0|"Android"|"SM-G991B"|"15"|', ("mobile", "Chrome", "142", "Android", "15")),
+        (ANDROID, '|?1|"Android"|"MIBOX4"|""|', ("tv", "Chrome", "142", "Android", "")),
+        (ANDROID, '|?1|"Android"|"Pixel 9"|"16.0.0"|"Tablet"', ("tablet", "Chrome", "142", "Android", "16")),
+        (ANDROID, '|?1|"Android"|"Quest 3"|""|"XR"', ("other", "Chrome", "142", "Android", "")),
+        (ANDROID, '|?1|"Android"|""|""|', ("mobile", "Chrome", "142", "Android", "")),
+        (ANDROID, '|?1|"Android"|"a|b"|"x"|', ("mobile", "Chrome", "142", "Android", "")),
+    ],
+)
+def test_hints_that_must_be_asked_for_are_believed_where_they_are_sent(agent, hints, expected):
+    assert tuple(parse_user_agent(agent, hints)) == expected
+
+
 def test_hints_say_linux_where_the_user_agent_names_the_distribution():
     ubuntu = "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
     assert parse_user_agent(ubuntu, '|?0|"Linux"').os == "Ubuntu"
@@ -158,7 +181,7 @@ def test_the_real_clicks_of_2012():
     devices = Counter(device.device_type for device in clicks)
     browsers = Counter(device.browser for device in clicks)
     assert len(clicks) == 3440
-    assert devices == {"desktop": 2633, "mobile": 440, "other": 192, "tablet": 175}
+    assert devices == {"desktop": 2634, "mobile": 440, "other": 191, "tablet": 175}
     assert [browsers[name] for name in ("Firefox", "IE", "Chrome", "Safari")] == [1013, 757, 676, 251]
     windows = sum("Windows" in line.get("a", "") for line in lines)
     assert sum(device.os in {"Windows", "Windows Phone"} for device in clicks) == windows
