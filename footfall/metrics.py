@@ -82,7 +82,10 @@ STORE_ROWS_MISSING = Gauge(
 )
 RECENT_IDS = Gauge("footfall_recent_ids", "Client-supplied ids remembered, by which resends are recognised.")
 RECENT_IDS_WINDOW_SECONDS = Gauge(
-    "footfall_recent_ids_window_seconds", "How far back every client-supplied id is remembered."
+    "footfall_recent_ids_window_seconds", "How far back every id that a client with a key sent is remembered."
+)
+RECENT_IDS_WINDOW_WITHOUT_KEY_SECONDS = Gauge(
+    "footfall_recent_ids_window_without_key_seconds", "The same of ids that came without a key."
 )
 
 # Rollups

@@ -201,7 +201,10 @@ class Settings(BaseSettings):
         default=1_000_000, ge=1000, description="Visitors whose last session is remembered."
     )
     recent_ids: int = Field(
-        default=10_000_000, ge=100_000, description="Client ids remembered, by which resends are recognised."
+        default=10_000_000,
+        ge=100_000,
+        description="Client ids remembered, by which resends are recognised: so many "
+        "that came with a key, and as many without.",
     )
     recent_ids_window: Annotated[float, _time(0.001)] = Field(
         default=DAY, description="How long client ids are remembered, at most."

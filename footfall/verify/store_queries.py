@@ -8,7 +8,7 @@ are asked in parts of the rows.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.record import SEQ_PER_RECORD, WITHOUT_KEY
 from footfall.store.port import Store
 from footfall.verify.findings import Key, Position
 
@@ -16,7 +16,9 @@ from footfall.verify.findings import Key, Position
 _MOST_DISTINCT = 4_000_000
 _MOST_LISTED = 1000
 
-_MADE_HERE = "(source IN ('redirect', 'pixel'))"  # the id
+# Ids are remembered by kind: the same one of two kinds is two events.
+_WITHOUT_KEY = f"(source IN {WITHOUT_KEY})"
+_KIND = f"if(source IN ('redirect', 'pixel'), 2, toUInt8({_WITHOUT_KEY}))"  # 2: made at the door
 _RANGE = (
     "received_at >= fromUnixTimestamp64Milli({start:Int64}, 'UTC')"
     " AND received_at < fromUnixTimestamp64Milli({end:Int64}, 'UTC')"
@@ -41,6 +43,7 @@ class DoubledId(NamedTuple):
     site_id: str
     event_id: str
     received_at: Sequence[int]
+    without_key: bool
 
 
 class Rows:
@@ -112,7 +115,7 @@ class Rows:
         for part in range(parts):
             where = f"{_RANGE} AND cityHash64(event_id) % {{parts:UInt32}} = {{part:UInt32}}"
             ((count, distinct),) = await self._ask(
-                f"SELECT count(), uniqExact(workspace_id, event_id, {_MADE_HERE}) FROM events WHERE {where}",
+                f"SELECT count(), uniqExact(workspace_id, event_id, {_KIND}) FROM events WHERE {where}",
                 parts=parts,
                 part=part,
             )
@@ -120,8 +123,8 @@ class Rows:
                 continue
             listed = await self._ask(
                 "SELECT workspace_id, any(site_id), toString(event_id),"
-                " arraySort(groupArray(1000)(toUnixTimestamp64Milli(received_at))) AS times"
-                f" FROM events WHERE {where} GROUP BY workspace_id, event_id, {_MADE_HERE}"
+                f" arraySort(groupArray(1000)(toUnixTimestamp64Milli(received_at))) AS times,"
+                f" any({_WITHOUT_KEY}) FROM events WHERE {where} GROUP BY workspace_id, event_id, {_KIND}"
                 " HAVING uniqExact(shard, seq) > 1 AND times[-1] >= {since:Int64}"
                 f" ORDER BY workspace_id, event_id LIMIT {_MOST_LISTED}",
                 parts=parts,
@@ -131,9 +134,12 @@ class Rows:
             found += [DoubledId(*row) for row in listed]
         return found[:_MOST_LISTED]
 
-    async def all_by_hour(self) -> dict[int, int]:
-        """How many rows there are by hour."""
-        rows = await self._ask(f"SELECT {_HOUR} AS hour, count() FROM events WHERE {_RANGE} GROUP BY hour")
+    async def all_by_hour(self, *, without_key: bool | None = None) -> dict[int, int]:
+        """How many rows there are by hour; of those that came with a key or without, where that is asked."""
+        kind = "1" if without_key is None else f"{_WITHOUT_KEY} = {without_key:d}"
+        rows = await self._ask(
+            f"SELECT {_HOUR} AS hour, count() FROM events WHERE {_RANGE} AND {kind} GROUP BY hour"
+        )
         return {hour: count for hour, count in rows}  # noqa: C416 -- dict() would not know the types
 
     async def _ask(self, text: str, **more: Any) -> Sequence[tuple[Any, ...]]:

@@ -215,12 +215,13 @@ class Verifier:
     async def _doubled_ids(self, start: int, end: int, workspace_id: str | None) -> list[Finding]:
         since = start - self._window
         rows = Rows(self._store, since, end, workspace_id)
-        by_hour = await Rows(self._store, since, end, None).all_by_hour()
+        everybody = Rows(self._store, since, end, None)
+        kinds = [await everybody.all_by_hour(without_key=kind) for kind in (False, True)]
         found: list[Finding] = []
-        between = _Between(by_hour)
-        for each in await rows.doubled_ids(start, sum(by_hour.values())):
+        between = [_Between(by_hour) for by_hour in kinds]
+        for each in await rows.doubled_ids(start, sum(sum(by_hour.values()) for by_hour in kinds)):
             promised = any(
-                later - earlier < self._window and between(earlier, later) <= self._limit
+                later - earlier < self._window and between[each.without_key](earlier, later) <= self._limit
                 for earlier, later in _pairs(each)
             )
             key = (each.workspace_id, each.site_id, each.received_at[-1] // HOUR * HOUR)

@@ -7,10 +7,10 @@ import numpy as np
 import structlog
 
 from footfall import metrics
-from footfall.model.record import RawEvent
+from footfall.model.record import WITHOUT_KEY, RawEvent
 from footfall.state.ledger import is_backfilled
 from footfall.worker.columnar import Columns
-from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.by_key import RecentIdsByKey
 from footfall.worker.dedup.keys import Ids, Mask, payload_digests
 from footfall.worker.dedup.sorted_run import SortedRun
 
@@ -39,7 +39,7 @@ class FirstCopies(NamedTuple):
 
 
 def first_copies(
-    recent: RecentIds,
+    recent: RecentIdsByKey,
     rows: Columns,
     events: Sequence[RawEvent],
     pending: Sequence[PendingIds],
@@ -70,11 +70,14 @@ def first_copies(
     return FirstCopies(Ids(ids.key[~duplicate], ids.rest[~duplicate]), keep, known_from)
 
 
-def _identify(recent: RecentIds, rows: Columns, events: Sequence[RawEvent], chosen: Sequence[int]) -> Ids:
+def _identify(
+    recent: RecentIdsByKey, rows: Columns, events: Sequence[RawEvent], chosen: Sequence[int]
+) -> Ids:
     return recent.identify(
         [rows["workspace_id"][i] for i in chosen],
         [rows["event_id"][i] for i in chosen],
         payload_digests(events[i] for i in chosen),
+        [rows["source"][i] in WITHOUT_KEY for i in chosen],
     )
 
 

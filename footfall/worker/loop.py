@@ -32,7 +32,7 @@ from footfall.store.port import Store
 from footfall.worker.backoff import Backoff, Breaker, StopRequested
 from footfall.worker.dead_letter_rate import DeadLetterRate, tell
 from footfall.worker.dead_letters import Retries
-from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.by_key import RecentIdsByKey
 from footfall.worker.dedup.restore import DurableRecentIds
 from footfall.worker.dedup.sorted_run import sort
 from footfall.worker.first_copies import PendingIds
@@ -83,7 +83,7 @@ class Worker:
         self._fence = fence
         self._settings = settings
         self._sessions = Sessions(timeout=settings.session_timeout, memory=settings.session_memory)
-        self._recent = RecentIds(settings.recent_ids, settings.recent_ids_window)
+        self._recent = RecentIdsByKey(settings.recent_ids, settings.recent_ids_window)
         self._memory = DurableRecentIds(
             self._recent, settings.data / "recent-ids", settings.recent_ids_window
         )

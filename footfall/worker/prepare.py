@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from footfall import metrics
 from footfall.enrich.pipeline import Pipeline
 from footfall.model.columns import NAMES
-from footfall.model.record import RawEvent, Record, event_positions
+from footfall.model.record import WITHOUT_KEY, RawEvent, Record, event_positions
 from footfall.state.batches import BatchPlan, Closing
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.ledger import hour_of
@@ -30,7 +30,7 @@ from footfall.store.arrow import table
 from footfall.store.ids import EventId
 from footfall.worker.columnar import Columns, columns
 from footfall.worker.dead_letter_rate import Weight, weigh
-from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.by_key import RecentIdsByKey
 from footfall.worker.dedup.keys import ID_BYTES, Ids, Mask, payload_digests
 from footfall.worker.dedup.sorted_run import sort
 from footfall.worker.first_copies import FirstCopies, PendingIds, Position, first_copies
@@ -85,7 +85,7 @@ class Attempt(NamedTuple):
 class Preparer:
     """Knows the recent ids and the sessions. It may be called from several threads, which take turns."""
 
-    def __init__(self, sessions: Sessions, recent: RecentIds) -> None:
+    def __init__(self, sessions: Sessions, recent: RecentIdsByKey) -> None:
         self._pipeline = Pipeline()
         self._sessions = sessions
         self._recent = recent
@@ -187,7 +187,9 @@ class Preparer:
                 arrow = self._table(rows)
         of_letters = zip(rows["workspace_id"], rows["event_id"], strict=True)
         names = [EventId(workspace, UUID(bytes=event_id)) for workspace, event_id in of_letters]
-        ids = self._recent.identify(rows["workspace_id"], rows["event_id"], payload_digests(events))
+        without_key = [source in WITHOUT_KEY for source in rows["source"]]
+        digests = payload_digests(events)
+        ids = self._recent.identify(rows["workspace_id"], rows["event_id"], digests, without_key)
         clamped = filter(None, rows["occurred_at_original"])  # another copy may have been stored as it is
         oldest = min([*rows["occurred_at"], *rows["received_at"], *clamped], default=0)
         return Attempt(good, arrow, names, ids, oldest), failed

@@ -101,9 +101,8 @@ class RecentIdsModel(RuleBasedStateMachine):
     def restart(self) -> None:
         """As a kill does it: what was planned is gone, what was closed is in the checkpoint."""
         with tempfile.TemporaryDirectory() as directory:
-            save(Path(directory) / "ids", self.index.snapshot({1: 2}))
-            snapshot = load(Path(directory) / "ids")
-        assert snapshot
+            save(Path(directory) / "ids", [self.index.snapshot({1: 2})])
+            (snapshot,) = load(Path(directory) / "ids") or ()
         assert snapshot.positions == {1: 2}
         self.index = RecentIds(LIMIT, WINDOW, itertools.count(step=WINDOW).__next__)
         self.index.restore(snapshot)

@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from footfall import metrics
 from footfall.worker.dedup.keys import U16, U32, U64, Ids, Keys, Mask
 from footfall.worker.dedup.sorted_run import EMPTY, SortedRun, find, merge, new_run, repeats
 
@@ -203,8 +202,6 @@ class RecentIds:
             if held - self._count > self._limit // 8:
                 for number in range(PARTITIONS):
                     self._merge(number)
-        metrics.RECENT_IDS.set(self._count)
-        metrics.RECENT_IDS_WINDOW_SECONDS.set(self.effective_window(now))
 
     def effective_window(self, now: float) -> float:
         """Seconds for which every id is remembered: the window, unless the limit shortened it."""

@@ -11,7 +11,8 @@ long ago that was.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -20,20 +21,20 @@ import structlog
 
 from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, StoredRecord
-from footfall.model.record import SEQ_PER_RECORD, RawEvent, decode
+from footfall.model.record import SEQ_PER_RECORD, WITHOUT_KEY, RawEvent, decode
 from footfall.state.dead_letters.letters import Unstored
 from footfall.state.ledger import BACKFILLED
 from footfall.store.port import Store
+from footfall.worker.dedup.by_key import RecentIdsByKey
 from footfall.worker.dedup.checkpoint import load, remove, save
-from footfall.worker.dedup.index import RecentIds
 from footfall.worker.dedup.keys import ID_BYTES, UNKNOWN_PAYLOAD, Ids, payload_digests
 from footfall.worker.dedup.sorted_run import sort
+from footfall.worker.dedup.tail import Tail, by_time, closed_through, newest_closed
 from footfall.worker.threads import in_thread
 
 log = structlog.get_logger(__name__)
 
 # What is read ahead, of all shards together; of each at least a little.
-_CHUNK_RECORDS = 20_000
 _CHUNK_BYTES = 8 << 20
 _LEAST_BYTES = 64 << 10
 
@@ -57,6 +58,7 @@ _STORED = (
     " {firsts:Array(UInt64)}, toUInt64(0)) AND seq < transform(shard, {shards:Array(UInt64)},"
     " {ends:Array(UInt64)}, toUInt64(0)) AND NOT startsWith(source, {imported:String})"
     " AND (UUIDv7ToDateTime(event_id, 'UTC') = received_at) = {made_here:Bool}"
+    " AND (source IN {sources:Array(String)}) = {without_key:Bool}"
     " AND (at >= {oldest:Int64} OR seq >= transform(shard, {shards:Array(UInt64)}, {sures:Array(UInt64)},"
     " toUInt64(0))) AND (at, shard, seq) < ({at:Int64}, {shard:UInt64}, {seq:UInt64})"
     " ORDER BY at DESC, shard DESC, seq DESC LIMIT {limit:UInt32}"
@@ -73,10 +75,16 @@ class _Row(NamedTuple):
     seq: int
 
 
+class _Sent(NamedTuple):
+    event: RawEvent
+    workspace_id: str
+    without_key: bool
+
+
 class DurableRecentIds:
     """Keeps `recent` over restarts, in the file at `path`."""
 
-    def __init__(self, recent: RecentIds, path: Path, window: float) -> None:
+    def __init__(self, recent: RecentIdsByKey, path: Path, window: float) -> None:
         self._recent = recent
         self._path = path
         self._window = window
@@ -92,32 +100,35 @@ class DurableRecentIds:
         Raises Retryable when the log or the store cannot be read now.
         """
         known = await self._load(closed)
-        through = await _closed_through(eventlog, closed)
-        newest = await _newest_closed(eventlog, closed, through)
+        through = await closed_through(eventlog, closed)
+        newest = await newest_closed(eventlog, closed, through)
         oldest = newest - self._window
         # A checkpoint of a shorter window, or of a smaller limit, does not say all.
         anew = known is None or self._recent.lacks(through - self._window)
         size = max(_CHUNK_BYTES // max(len(closed), 1), _LEAST_BYTES)
-        tails: list[_Tail] = []
+        tails: list[Tail] = []
         for shard, upto in closed.items():
             sure = _NO_CHECKPOINT if known is None else known.get(shard, -1)
-            tails.append(_Tail(eventlog, shard, (-1 if anew else sure, upto), sure, oldest, size))
-        async for records in _by_time(tails):
+            tails.append(Tail(eventlog, shard, (-1 if anew else sure, upto), sure, oldest, size))
+        async for records in by_time(tails):
             await in_thread(self._enter, records, unstored)
         # Last, because a log that is full goes on deleting while it is read.
         missing = [tail for tail in tails if any(tail.missing)]
-        for made_here in (False, True):
-            await self._enter_stored(store, missing, oldest, made_here=made_here)
+        for made_here, without_key in product((False, True), repeat=2):
+            await self._enter_stored(store, missing, oldest, made_here=made_here, without_key=without_key)
         if known is None:  # from now on the clock decides nothing
             await self._save(closed)
 
     async def _load(self, closed: Mapping[int, int]) -> Mapping[int, int] | None:
         """Know what the checkpoint knows, and return its positions; None where none can be used."""
-        snapshot = await in_thread(load, self._path)
-        if not snapshot or any(closed.get(shard, -1) < at for shard, at in snapshot.positions.items()):
+        snapshots = await in_thread(load, self._path)
+        if not snapshots:
             return None
-        self._recent.restore(snapshot)
-        return snapshot.positions
+        positions = snapshots[0].positions
+        if any(closed.get(shard, -1) < at for shard, at in positions.items()):
+            return None
+        self._recent.restore(snapshots)
+        return positions
 
     def entered(self, count: int, closed: Mapping[int, int]) -> None:
         """So many ids were entered; `closed` are the positions they go up to. Saves when it is time."""
@@ -152,17 +163,16 @@ class DurableRecentIds:
             await self._save(closed)
 
     async def _save(self, closed: Mapping[int, int]) -> None:
-        snapshot = self._recent.snapshot(dict(closed))
+        snapshots = self._recent.snapshot(dict(closed))
         self._new, self._saved = 0, time.monotonic()
         try:
-            await in_thread(save, self._path, snapshot)
+            await in_thread(save, self._path, snapshots)
         except OSError as error:  # the log has it all: the next start takes longer
             log.warning("recent ids: no checkpoint could be written", problem=str(error))
 
     def _enter(self, records: Sequence[tuple[int, StoredRecord]], unstored: Unstored) -> None:
         """In the order given, in parts of as many ids as are forgotten together."""
-        workspaces: list[str] = []
-        events: list[RawEvent] = []
+        sent: list[_Sent] = []
         newest, oldest = 0, _NO_TIME
         for shard, (offset, _, data) in records:
             try:
@@ -175,17 +185,16 @@ class DurableRecentIds:
             for index, event in enumerate(record.events):
                 known = event.client_id and len(event.event_id) == ID_BYTES
                 if known and (shard, offset * SEQ_PER_RECORD + index) not in unstored.events:
-                    workspaces.append(record.workspace_id)
-                    events.append(event)
-            if len(events) >= self._recent.together:
-                self._enter_events(workspaces, events, newest, oldest)
-                workspaces, events, oldest = [], [], _NO_TIME
-        self._enter_events(workspaces, events, newest, oldest)
+                    sent.append(_Sent(event, record.workspace_id, record.source in WITHOUT_KEY))
+            if len(sent) >= self._recent.together:
+                self._enter_events(sent, newest, oldest)
+                sent, oldest = [], _NO_TIME
+        self._enter_events(sent, newest, oldest)
 
     async def _enter_stored(
-        self, store: Store, tails: Sequence["_Tail"], oldest: float, *, made_here: bool
+        self, store: Store, tails: Sequence[Tail], oldest: float, *, made_here: bool, without_key: bool
     ) -> None:
-        """Know ids of rows at the offsets that the log lacks, as many as fit: the newest.
+        """Know ids of rows at the offsets that the log lacks, as many as fit: the newest. Of one kind.
 
         Those at offsets that are not `sure` only if they were received since `oldest` (Unix s).
         """
@@ -193,7 +202,7 @@ class DurableRecentIds:
             return
         await store.settle()
         last = _Row("", "", 1 << 62, 0, 0)
-        while limit := min(self._recent.room, _CHUNK_ROWS):
+        while limit := min(self._recent.room(without_key=without_key), _CHUNK_ROWS):
             found = await store.query(
                 _STORED,
                 {
@@ -203,6 +212,8 @@ class DurableRecentIds:
                     "sures": [(tail.sure + 1) * SEQ_PER_RECORD for tail in tails],
                     "imported": BACKFILLED,
                     "made_here": made_here,
+                    "sources": list(WITHOUT_KEY),
+                    "without_key": without_key,
                     "oldest": int(oldest * 1000),
                     "at": last.received_at,
                     "shard": last.shard,
@@ -214,129 +225,28 @@ class DurableRecentIds:
             if not found:
                 return
             rows = [_Row(*row) for row in found]
-            await in_thread(self._enter_rows, rows)
+            await in_thread(self._enter_rows, rows, without_key)
             last = rows[-1]
 
-    def _enter_rows(self, rows: Sequence[_Row]) -> None:
+    def _enter_rows(self, rows: Sequence[_Row], without_key: bool) -> None:  # noqa: FBT001 -- for in_thread
         for first in range(0, len(rows), self._recent.together):
             part = rows[first : first + self._recent.together]
             event_ids = [UUID(row.event_id).bytes for row in part]
             unknown = [UNKNOWN_PAYLOAD] * len(part)
-            ids = self._recent.identify([row.workspace_id for row in part], event_ids, unknown)
+            workspaces, kinds = [row.workspace_id for row in part], [without_key] * len(part)
+            ids = self._recent.identify(workspaces, event_ids, unknown, kinds)
             self._add(ids, part[0].received_at / 1000, part[-1].received_at / 1000)
 
-    def _enter_events(
-        self, workspaces: Sequence[str], events: Sequence[RawEvent], newest: int, oldest: int
-    ) -> None:
+    def _enter_events(self, sent: Sequence[_Sent], newest: int, oldest: int) -> None:
         """`newest` and `oldest`: when they were received (ms)."""
-        ids = self._recent.identify(workspaces, [event.event_id for event in events], payload_digests(events))
+        ids = self._recent.identify(
+            [each.workspace_id for each in sent],
+            [each.event.event_id for each in sent],
+            payload_digests(each.event for each in sent),
+            [each.without_key for each in sent],
+        )
         self._add(ids, newest / 1000, oldest / 1000)
 
     def _add(self, ids: Ids, received_at: float, oldest: float) -> None:
         again = self._recent.check(ids).duplicate
         self._recent.enter(sort(ids, ~again), received_at, oldest)
-
-
-class _Tail:
-    """Closed records of one shard between two offsets.
-
-    All behind `sure`; of those up to there the first that was appended at `oldest` (Unix seconds) or
-    later, and all after that one. Each is as new as the newest before it, whatever the clock said
-    when it was appended. What the log did not have lies within `missing`: offsets, the second one
-    excluded. A full log deletes what is stored whatever its age.
-    """
-
-    def __init__(
-        self,
-        eventlog: EventLog,
-        shard: int,
-        between: tuple[int, int],
-        sure: int,
-        oldest: float,
-        size: int,
-    ) -> None:
-        self._eventlog = eventlog
-        self.shard = shard
-        self.sure = sure
-        self.missing = (0, 0)
-        self._after, self._upto = between
-        self._oldest = oldest
-        self._size = size
-        self._newest = 0.0
-        self._waiting: Sequence[StoredRecord] = ()
-        self._more = self._after < self._upto
-
-    async def fill(self) -> None:
-        """Read on until something waits, or all was read. Raises Retryable."""
-        while self._more and not self._waiting:
-            read = await self._eventlog.read(self.shard, self._after, _CHUNK_RECORDS, self._size)
-            self._note_missing(read)
-            self._more = bool(read) and read[-1].offset < self._upto
-            self._after = read[-1].offset if read else self._upto
-            self._waiting = [each for each in map(self._placed, read) if self._wanted(each)]
-
-    def _placed(self, record: StoredRecord) -> StoredRecord:
-        """It, appended no sooner than those before it."""
-        self._newest = max(self._newest, record.appended_at)
-        return record._replace(appended_at=self._newest)
-
-    def _wanted(self, record: StoredRecord) -> bool:
-        new = record.offset > self.sure or record.appended_at >= self._oldest
-        return new and record.offset <= self._upto
-
-    def _note_missing(self, read: Sequence[StoredRecord]) -> None:
-        closed = sum(each.offset <= self._upto for each in read)  # behind them there may be many more
-        first = self._after + 1
-        end = min(read[-1].offset if read else self._upto, self._upto) + 1
-        if end - first > closed:
-            self.missing = (self.missing[0] if any(self.missing) else first, end)
-
-    @property
-    def known_until(self) -> float:
-        """When the last record that waits was appended; nothing older is still to be read."""
-        return self._waiting[-1].appended_at if self._more else float("inf")
-
-    def take(self, until: float) -> list[tuple[int, StoredRecord]]:
-        """What waits and was appended until then, with its shard."""
-        taken = [(self.shard, each) for each in self._waiting if each.appended_at <= until]
-        self._waiting = [each for each in self._waiting if each.appended_at > until]
-        return taken
-
-
-async def _by_time(tails: Sequence[_Tail]) -> AsyncGenerator[list[tuple[int, StoredRecord]]]:
-    """The records of all shards in the order of time, a part of them at once.
-
-    So the newest ids are remembered when there are too many, whichever door they came through.
-    """
-    while True:
-        for tail in tails:
-            await tail.fill()
-        until = min((tail.known_until for tail in tails), default=float("inf"))
-        records = [each for tail in tails for each in tail.take(until)]
-        if not records:
-            return
-        yield sorted(records, key=lambda each: each[1].appended_at)
-
-
-async def _closed_through(eventlog: EventLog, closed: Mapping[int, int]) -> float:
-    """When the oldest record that is not closed was appended, in Unix seconds; now, if there is none."""
-    through = time.time()
-    for shard in await eventlog.shards():
-        for waiting in await eventlog.read(shard, closed.get(shard, -1), 1, 1):
-            through = min(through, waiting.appended_at)
-    return through
-
-
-async def _newest_closed(eventlog: EventLog, closed: Mapping[int, int], through: float) -> float:
-    """When the newest closed record was appended (Unix seconds), `through` at most.
-
-    From there the tail counts: after days of rest, or with a clock that stands days ahead, the last
-    ids are remembered all the same.
-    """
-    times = [
-        last.appended_at
-        for shard, upto in closed.items()
-        for last in await eventlog.read(shard, upto - 1, 1, 1)
-        if last.offset <= upto
-    ]
-    return min(max(times, default=through), through)

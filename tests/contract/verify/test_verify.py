@@ -300,6 +300,21 @@ async def test_a_resend_after_the_window_is_a_warning(world):
     assert (await world.verify()).errors == 0
 
 
+async def test_a_crowd_without_a_key_is_no_excuse_for_ids_that_came_with_one(world):
+    twin = event(client_id=True)
+    await world.append(twin)
+    await world.append(*(event(client_id=True) for _ in range(5)), source="beacon")
+    await world.append(twin)
+    await world.take()
+    world.verifier = Verifier(world.store, world.log, world.database, limit=4)
+    assert await world.found() == [("error", "doubled_id", "shop", 1, 2)]
+    stranger = event(client_id=True)
+    for _ in range(2):
+        await world.append(stranger, source="beacon")
+    await world.take()
+    assert sorted(await world.found())[1] == ("warning", "doubled_id", "shop", 1, 2)
+
+
 async def test_the_id_of_a_redirect_that_somebody_sends_as_their_own_is_two_events(world):
     click = event()
     await world.append(click, source="redirect")

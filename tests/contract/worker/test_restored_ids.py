@@ -21,12 +21,14 @@ def world(eager):
     return eager
 
 
-async def send(world, clock, *ids, writer=0):
-    await world.append_raw(made(clock, *[event(event_id=one, client_id=True) for one in ids]), writer=writer)
+async def send(world, clock, *ids, writer=0, source="api"):
+    await world.append_raw(
+        made(clock, *[event(event_id=one, client_id=True) for one in ids], source=source), writer=writer
+    )
 
 
-def made(clock, *events):
-    return encode(Record(1, int(clock() * 1000), "acme", "api", list(events), [SenderContext()]))
+def made(clock, *events, source="api"):
+    return encode(Record(1, int(clock() * 1000), "acme", source, list(events), [SenderContext()]))
 
 
 def lose_checkpoint(world):
@@ -264,3 +266,36 @@ async def test_without_a_checkpoint_what_came_behind_something_young_is_young(wo
     await send(world, clock, *ids)
     await drain(world)
     await settled(world, rows=7, received=12, stored=7, duplicate=5)
+
+
+@pytest.mark.parametrize("known_by", ["the worker", "the checkpoint", "the log", "the store"])
+async def test_a_crowd_without_a_key_makes_nobody_forget_the_ids_that_came_with_one(world, clock, known_by):
+    few, ids = {"recent_ids": 64, "batch_rows": 20}, [uuid7() for _ in range(30)]
+    await send(world, clock, *ids)
+    clock.passed += 60
+    for _ in range(20):
+        await send(world, clock, *(uuid7() for _ in range(10)), source="beacon")
+    worker = await world.worker(**few)
+    await worker.drain()
+    if known_by in ("the log", "the store"):
+        lose_checkpoint(world)
+    if known_by == "the store":
+        await world.reopen_writers()
+        assert sum([await writer.retain(clock() + DAY) for writer in world.writers])
+    if known_by != "the worker":
+        worker = await world.worker(**few)
+    await send(world, clock, *ids, writer=1)
+    await worker.drain()
+    await settled(world, rows=230, received=260, stored=230, duplicate=30)
+
+
+async def test_an_id_without_a_key_is_known_as_one_after_a_restart_too(world, clock):
+    ids = [uuid7() for _ in range(5)]
+    await send(world, clock, *ids, source="beacon")
+    await drain(world)
+    for lose in (False, True):
+        if lose:
+            lose_checkpoint(world)
+        await send(world, clock, *ids, source="beacon")
+        await drain(world)
+    await settled(world, rows=5, received=15, stored=5, duplicate=10)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from footfall.model.record import SEQ_PER_RECORD, RawEvent, Record, SenderContext, Tally, encode
 from footfall.state.batches import SeqRange
 from footfall.worker import prepare as module
-from footfall.worker.dedup.index import RecentIds
+from footfall.worker.dedup.by_key import RecentIdsByKey
 from footfall.worker.dedup.sorted_run import sort
 from footfall.worker.prepare import Preparer
 from footfall.worker.reader import Placed, RecordBatch
@@ -22,7 +22,7 @@ BAD = "https://acme.example/bad"
 
 @pytest.fixture
 def recent():
-    return RecentIds()
+    return RecentIdsByKey()
 
 
 @pytest.fixture
