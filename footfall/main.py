@@ -27,6 +27,7 @@ from footfall.errors import Invalid
 from footfall.runtime import logs
 from footfall.runtime.alerts import DOOR
 from footfall.runtime.background import first_to_end
+from footfall.runtime.lifetime import lifetime
 from footfall.runtime.stopping import stop_on_signals
 from footfall.runtime.watchdog import watched
 from footfall.settings import Settings
@@ -134,6 +135,7 @@ async def run_door(settings: Settings) -> None:
     await asyncio.to_thread(installation.check, settings, installation.DOOR)
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
+        started = stack.enter_context(lifetime("door", settings))
         eventlog = await stack.enter_async_context(components.with_eventlog(settings, "claim"))
         tenants = await stack.enter_async_context(components.with_tenants(settings))
         directory = await stack.enter_async_context(components.with_directory(settings, tenants))
@@ -158,6 +160,7 @@ async def run_door(settings: Settings) -> None:
             wait_for_log=settings.redirect_mode == "durable",
         )
         await stack.enter_async_context(watched())
+        started()
         # What is loaded stays: the collector need not look at it again and again while requests wait.
         gc.collect()
         gc.freeze()
@@ -182,18 +185,22 @@ async def run_worker(settings: Settings, *, with_console: bool) -> None:
     await asyncio.to_thread(installation.check, settings)
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
+        started = stack.enter_context(lifetime("worker", settings))
         eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(components.with_current_store(settings))
         worker = await stack.enter_async_context(components.with_worker(settings, eventlog, store))
         rollups = await stack.enter_async_context(components.with_rollups(settings, store, worker))
         await stack.enter_async_context(watched())
+        started()
         if not with_console:
             await worker.run(stop)
             return
         app = await stack.enter_async_context(
             components.with_console(settings, store, eventlog, worker, rollups, stop=stop)
         )
-        serving = serve_http(app, settings.host, settings.console_port, stop, limits=limits_of(settings))
+        serving = serve_http(
+            app, settings.console_address, settings.console_port, stop, limits=limits_of(settings)
+        )
         await first_to_end((worker.run(stop), serving), stop)
 
 
@@ -206,13 +213,17 @@ async def run_console(settings: Settings) -> None:
     await asyncio.to_thread(installation.check, settings)
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
+        started = stack.enter_context(lifetime("console", settings))
         eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(components.with_current_store(settings))
         app = await stack.enter_async_context(
             components.with_console(settings, store, eventlog, None, None, stop=stop)
         )
         await stack.enter_async_context(watched())
-        await serve_http(app, settings.host, settings.console_port, stop, limits=limits_of(settings))
+        started()
+        await serve_http(
+            app, settings.console_address, settings.console_port, stop, limits=limits_of(settings)
+        )
 
 
 @asynccontextmanager

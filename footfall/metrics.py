@@ -135,6 +135,7 @@ ALERT = Gauge(
     "footfall_alert", "1 while an alert condition holds (docs/operations.md), else 0.", ["condition"]
 )
 for _gauge in (
+    STORE_UP,
     ROLLUP_WAITING,
     ROLLUP_TIMESTAMP,
     LETTERS,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -32,7 +33,7 @@ from footfall.setting_values import (
     read_retention,
     read_url,
 )
-from footfall.units import DAY, FOREVER
+from footfall.units import DAY, FOREVER, spell_size, spell_time
 
 _FILE = Path("footfall.toml")
 
@@ -70,9 +71,16 @@ class Settings(BaseSettings):
 
     # Where
     data: Path = Field(default=Path("footfall-data"), description="The data directory.")
-    host: str = Field(default="127.0.0.1", description="Address the door and the console listen on.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address the door listens on, and the console unless console_host is set.",
+    )
     port: int = Field(default=8000, ge=0, le=65535, description="The door's port.")
     console_port: int = Field(default=8001, ge=0, le=65535, description="The console's port.")
+    console_host: str = Field(
+        default="",
+        description="Address the console listens on, where it is another than the door's; default: host.",
+    )
     public_url: Url = Field(
         default="", description="How the world reaches the door; default http://localhost:PORT."
     )
@@ -291,9 +299,33 @@ class Settings(BaseSettings):
         return self.console_url.rstrip("/") or f"http://localhost:{self.console_port}"
 
     @property
+    def console_address(self) -> str:
+        """The address that the console listens on."""
+        return self.console_host or self.host
+
+    @property
     def default_domain(self) -> str:
         """Host (with port, if unusual) of short links that name no domain of their own."""
         return urlsplit(self.door_url).netloc.lower()
+
+
+def changed(settings: Settings) -> dict[str, str]:
+    """What is set otherwise than by default, as it can be written; of secrets only that they are set."""
+    found: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if value != field.default:
+            found[name] = _spelled(value, field)
+    return found
+
+
+def _spelled(value: Any, field: FieldInfo) -> str:
+    for rule in (each.func for each in field.metadata if isinstance(each, BeforeValidator)):
+        if isinstance(rule, TimeRange) or rule is read_retention:
+            return spell_time(value)
+        if isinstance(rule, SizeRange):
+            return spell_size(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)  # pyright: ignore[reportUnknownArgumentType] -- networks
 
 
 def load(**given: Any) -> Settings:

@@ -7,25 +7,17 @@ in one line, without a stack trace.
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App, CycloptsError
 
-from footfall.cli.terminal import warn
+from footfall.cli.terminal import failed
 from footfall.errors import FootfallError, Invalid, Misconfigured
-
-
-def _version() -> str:
-    try:
-        return version("footfall")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"
-
+from footfall.version import own_version
 
 app = App(
     name="footfall",
     help="Records every click and event of short links, pages and widgets, and answers questions about them.",
-    version=_version,
+    version=own_version,
 )
 _COMMANDS = {
     "serve": ("cli.roles:serve", "Run everything on this machine: the door, the worker and the console."),
@@ -51,6 +43,8 @@ for _name, (_function, _help) in _COMMANDS.items():
     app.command(f"footfall.{_function}", name=_name, help=_help)
 EARLIER = {"collect": "door", "work": "worker", "query": "console"}
 """Commands as they were called in earlier versions: whoever starts them so need not know of it."""
+ROLES = frozenset({"serve", *EARLIER, *EARLIER.values()})
+"""Commands that are servers: what they write to standard error is a log."""
 for _name, _function in EARLIER.items():
     app.command(f"footfall.cli.roles:{_function}", name=_name, show=False)
 
@@ -64,7 +58,8 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     except FootfallError as error:
         field = error.field if isinstance(error, Invalid) else ""
-        warn(f"footfall: {error}" if str(error).startswith(field) else f"footfall: {field}: {error}")
+        said = str(error) if str(error).startswith(field) else f"{field}: {error}"
+        failed(said, role=next(iter(arguments), "") in ROLES)
         return 2 if isinstance(error, Misconfigured | Invalid) else 1
     except KeyboardInterrupt:
         return 130

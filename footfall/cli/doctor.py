@@ -52,8 +52,10 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _directory(settings.data, run)
     yield _parts(settings)
     yield from _disk(settings.data)
-    for setting, port in (("port", settings.port), ("console_port", settings.console_port)):
-        yield _port(setting, settings.host, port, run)
+    yield _port("port", settings.host, settings.port, run and run.port, run)
+    yield _port(
+        "console_port", settings.console_address, settings.console_port, run and run.console_port, run
+    )
     yield _cpu()
     yield _memory(settings)
     yield _files()
@@ -120,10 +122,12 @@ def _disk(data: Path) -> Iterator[Check]:
     yield Check("free disk", state, f"{free / _GIB:.1f} GiB")
 
 
-def _port(setting: str, host: str, port: int, run: data_directory.RunFile | None) -> Check:
+def _port(setting: str, host: str, port: int, used: int | None, run: data_directory.RunFile | None) -> Check:
+    """A port that the server of this data directory uses, else whether it could be had."""
     name = setting.replace("_", " ")
-    if run and port in (run.port, run.console_port):
-        return Check(name, "ok", f"{port}: held by the running server (process {run.pid})")
+    if run and used:
+        detail = f"{used}: held by the running server (process {run.pid})"
+        return Check(name, "ok", detail if port in (used, 0) else f"{detail}; the settings here say {port}")
     try:
         free = port == 0 or is_free(host, port)
     except Misconfigured as error:

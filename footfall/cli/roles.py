@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+import structlog
 import uvloop
 from cyclopts import Parameter
 
@@ -15,14 +16,18 @@ from footfall import main
 from footfall.cli.options import Data
 from footfall.cli.terminal import say, warn
 from footfall.errors import Misconfigured
-from footfall.runtime import data_directory, open_files
+from footfall.runtime import data_directory, logs, open_files
 from footfall.runtime import supervisor as supervise
 from footfall.runtime.background import beside
+from footfall.runtime.lifetime import lifetime
 from footfall.runtime.tcp_ports import answers, free_port, is_free
 from footfall.settings import Settings, load
 
 Host = Annotated[str | None, Parameter(help="Address to listen on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, Parameter(help="The door's port. [default: 8000]")]
+ConsoleHost = Annotated[
+    str | None, Parameter(help="Address for the console, if it is another. [default: as --host]")
+]
 ConsolePort = Annotated[int | None, Parameter(help="The console's port. [default: 8001]")]
 
 
@@ -41,12 +46,19 @@ class RoleOptions:
     host: Host = None
     port: Port = None
     console_port: ConsolePort = None
+    console_host: ConsoleHost = None
 
     def settings(self) -> Settings:
         """The settings; port 0 becomes one that is free now."""
-        settings = load(data=self.data, host=self.host, port=self.port, console_port=self.console_port)
+        settings = load(
+            data=self.data,
+            host=self.host,
+            port=self.port,
+            console_port=self.console_port,
+            console_host=self.console_host,
+        )
         chosen = {
-            name: free_port(settings.host)
+            name: free_port(_address(settings, name))
             for name in ("port", "console_port")
             if getattr(settings, name) == 0
         }
@@ -76,7 +88,9 @@ def serve(
     with data_directory.DataLock.acquire(settings.data, "footfall serve") as lock:
         _check_free(settings, "port", "console_port")
         key = _first_start(settings, new=new)
-        with _announced(settings):
+        logs.configure(settings.log_level)
+        with _announced(settings), lifetime("supervisor", settings) as started:
+            started()
             return asyncio.run(_supervise(settings, lock, key))
 
 
@@ -203,6 +217,7 @@ def _announced(settings: Settings) -> Generator[None]:
         door_url=settings.door_url,
         console_url=settings.console,
         token=data_directory.new_token(),
+        console_host=settings.console_host,
     )
     try:
         data_directory.write(settings.data, run)
@@ -217,12 +232,17 @@ def _announced(settings: Settings) -> Generator[None]:
 def _check_free(settings: Settings, *names: str) -> None:
     """Raises Misconfigured when one of these settings names a port that cannot be had."""
     ports = [int(getattr(settings, name)) for name in names]
-    if len(set(ports)) < len(ports):
+    if len(set(ports)) < len(ports) and settings.console_address == settings.host:
         raise Misconfigured(f"port and console_port are both {settings.port}; they must differ")
     for name, port in zip(names, ports, strict=True):
-        if not is_free(settings.host, port):
+        if not is_free(_address(settings, name), port):
             option = "--" + name.replace("_", "-")
             raise Misconfigured(f"port {port} is in use by another program; choose another with {option}")
+
+
+def _address(settings: Settings, port: str) -> str:
+    """The address to which a setting of a port belongs."""
+    return settings.console_address if port == "console_port" else settings.host
 
 
 async def _supervise(settings: Settings, lock: data_directory.DataLock, key: str | None) -> int:
@@ -230,13 +250,14 @@ async def _supervise(settings: Settings, lock: data_directory.DataLock, key: str
     common = [
         *("--data", str(settings.data), "--host", settings.host),
         *("--port", str(settings.port), "--console-port", str(settings.console_port)),
+        *("--console-host", settings.console_address),
     ]
     supervisor = supervise.Supervisor(
         [
             supervise.Child("the door", [*footfall, "door", *common]),
             supervise.Child("the worker", [*footfall, "worker", "--with-console", *common]),
         ],
-        say=lambda line: warn(f"footfall: {line}"),
+        say=_tell,
         inherit=(lock.fd,),
     )
     greeting = beside("greeting", _greet(settings, key))
@@ -246,11 +267,16 @@ async def _supervise(settings: Settings, lock: data_directory.DataLock, key: str
         greeting.cancel()
 
 
+def _tell(line: str) -> None:
+    """What happens to the processes."""
+    structlog.get_logger().warning(line)
+
+
 async def _greet(settings: Settings, key: str | None) -> None:
     """Say where everything is, once it answers."""
     for url in (
         data_directory.base_url(settings.host, settings.port),
-        data_directory.base_url(settings.host, settings.console_port),
+        data_directory.base_url(settings.console_address, settings.console_port),
     ):
         while not await asyncio.to_thread(answers, f"{url}/health/live"):  # noqa: ASYNC110 -- another process
             await asyncio.sleep(0.1)

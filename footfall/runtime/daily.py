@@ -87,9 +87,10 @@ class Daily:
     def is_overdue(self) -> bool:
         """Whether it has not succeeded for two days; a process that just began may make up for them."""
         done = self._last()
-        if done is None or self._yesterday() - done < _OVERDUE:
-            return False
-        return self._failed or time.monotonic() - self._began > _A_WHILE
+        looked = time.monotonic() - self._began
+        if done is None:  # it has never succeeded
+            return looked > _OVERDUE.total_seconds()
+        return self._yesterday() - done >= _OVERDUE and (self._failed or looked > _A_WHILE)
 
     def _yesterday(self) -> date:
         return datetime.fromtimestamp(self._clock() - _AFTER_MIDNIGHT, UTC).date() - timedelta(days=1)

@@ -37,11 +37,12 @@ class RunFile(Struct, frozen=True):
     door_url: str
     console_url: str
     token: str
+    console_host: str = ""  # where it is not `host`
 
     @property
     def console(self) -> str:
         """The console's base URL as reached from this machine."""
-        return base_url(self.host, self.console_port)
+        return base_url(self.console_host or self.host, self.console_port)
 
     @property
     def door(self) -> str:

@@ -1,5 +1,6 @@
 """The comparison of `verify` for yesterday, every night: a metric, and a line of the log."""
 
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def nightly_verify(verifier: Verifier, data: Path) -> Daily:
         start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
         report(day, await verifier.run(start, start + 24 * HOUR))
 
-    return Daily("verify", data / "verified.json", verify)
+    path = data / "verified.json"
+    # What never ran is told by how long it has not: without a time no rule could see it.
+    VERIFY_TIMESTAMP.set(path.stat().st_mtime if path.exists() else time.time())
+    return Daily("verify", path, verify)
 
 
 def report(day: date, result: VerifyResult) -> None:

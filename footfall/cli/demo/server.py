@@ -33,8 +33,10 @@ async def serving(data: Path) -> AsyncGenerator[Server]:
     """Start a server on `data`, on the usual ports or free ones, and stop it at the end."""
     settings = load(data=data)
     host = settings.host
-    port, console_port = _choose(host, settings.port), _choose(host, settings.console_port)
-    server = Server(base_url(host, port), base_url(host, console_port), f"demo_{secrets.token_urlsafe(24)}")
+    console_host = settings.console_address
+    port, console_port = _choose(host, settings.port), _choose(console_host, settings.console_port)
+    key = f"demo_{secrets.token_urlsafe(24)}"
+    server = Server(base_url(host, port), base_url(console_host, console_port), key)
     output = data / "serve.log"
     lifeline, writing_end = os.pipe()
     try:
