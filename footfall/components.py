@@ -235,6 +235,7 @@ async def with_console(
     Imports append to a shard of their own, claimed by the first one.
     """
     from footfall.api.app import create_app
+    from footfall.api.cors import for_pages
     from footfall.api.routes.dead_letters import dead_letter_routes
     from footfall.api.routes.imports import import_routes
     from footfall.api.routes.ledger import ledger_routes
@@ -314,7 +315,7 @@ async def with_console(
                 retention_routes(Retention(store, state, settings), rollups, directory),
             ],
         )
-        yield only_from_here(app)
+        yield only_from_here(for_pages(app, settings.read_origins, directory))
 
 
 @asynccontextmanager

@@ -78,6 +78,24 @@ class SizeRange:
         return size
 
 
+def read_origins(value: object) -> object:
+    """FOOTFALL_READ_ORIGINS=https://app.example.com,http://localhost:3000 as well as a TOML array."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError("write a list of origins")  # noqa: TRY004 -- pydantic wants a ValueError
+    texts = [str(each).strip() for each in cast("Sequence[object]", given)]
+    return tuple(_origin(text) for text in texts if text)
+
+
+def _origin(text: str) -> str:
+    if text == "*":
+        return text
+    origin = str(read_url(text)).lower().removesuffix("/")
+    if urlsplit(origin).path or "?" in origin or "#" in origin or "@" in origin:
+        raise ValueError(f"{text} is no origin: write scheme, host and port, as in https://app.example.com")
+    return origin
+
+
 def read_url(value: object) -> object:
     """Where the world reaches a port: a scheme and a host, or nothing."""
     if not isinstance(value, str) or not value:

@@ -30,6 +30,7 @@ from footfall.setting_values import (
     SizeRange,
     TimeRange,
     read_networks,
+    read_origins,
     read_retention,
     read_url,
 )
@@ -38,6 +39,7 @@ from footfall.units import DAY, FOREVER, spell_size, spell_time
 _FILE = Path("footfall.toml")
 
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(read_networks)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_origins)]
 Retention = Annotated[float, BeforeValidator(read_retention)]
 Url = Annotated[str, BeforeValidator(read_url)]
 
@@ -89,6 +91,11 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Networks = Field(
         default=(), description="Networks whose X-Forwarded-For is believed; none by default."
+    )
+    read_origins: Origins = Field(
+        default=(),
+        description="Origins of pages that may read answers of the console, with a key that has the scope "
+        "read alone: https://app.example.com, or * for any; none by default.",
     )
     admin_key: SecretStr = Field(
         default=SecretStr(""), description="The admin key of the first start, instead of a made one."

@@ -34,6 +34,7 @@ DAYS = 8
 EVENTS = 260
 METRICS = [
     "events", "clicks", "pageviews", "impressions", "viewable_impressions", "widget_clicks", "ctr",
+    "human_clicks", "unique_clicks",
     "visitors", "sessions", "views_per_session", "bounce_rate", "session_duration", "conversions",
     "conversion_rate", "revenue", "bot_share", "unique_countries", "unique_referrers", "links",
     "percentage", "last_at",

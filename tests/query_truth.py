@@ -271,6 +271,12 @@ def metric(name, events, whatever_bots, scope, everybody):
                 "widget_clicks": "widget_click", "conversions": "conversion",
             }[name]  # fmt: skip
             return round(count(kind))
+        case "human_clicks":
+            people = [e for e in whatever_bots if e["event_type"] == "click" and not e["is_bot"]]
+            return round(sum(event["sample_weight"] for event in people))
+        case "unique_clicks":
+            clicks = [e for e in events if e["event_type"] == "click" and e["visitor_id"]]
+            return len({(e["visitor_id"], e["link_id"], e["occurred_at"] // 86_400_000) for e in clicks})
         case "viewable_impressions":
             return round(
                 sum(

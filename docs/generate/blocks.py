@@ -148,6 +148,7 @@ _WORDS: Mapping[object, str] = {
     Path: "path",
     Path | None: "path",
     tuple[IPv4Network | IPv6Network, ...]: "list of networks",
+    tuple[str, ...]: "list of origins",
 }
 
 

@@ -16,8 +16,8 @@ class Envelope(TypedDict, total=False):
     """What may be said about an event beside its type and its properties.
 
     `occurred_at`: an aware datetime, ISO 8601 text, or Unix time in seconds or milliseconds; when
-    `track` is called, by default. `event_id`: a UUID or a ULID; the door counts an id once. The
-    last seven speak for a visitor, which takes a secret key.
+    `track` is called, by default. `event_id`: a UUID or a ULID; the door counts an id once. Those from
+    `ip_address` on, but for `short_domain`, speak for a visitor or the sender, which takes a secret key.
     """
 
     event_id: str | UUID | None
@@ -48,6 +48,15 @@ class Envelope(TypedDict, total=False):
     city: str | None
     latitude: float | None
     longitude: float | None
+    short_domain: str | None
+    source: str | None
+    device_type: str | None
+    browser: str | None
+    browser_version: str | None
+    os: str | None
+    os_version: str | None
+    is_bot: bool | None
+    bot_name: str | None
 
 
 _OTHER_TYPES: dict[str, tuple[type, ...]] = {
@@ -60,6 +69,7 @@ _OTHER_TYPES: dict[str, tuple[type, ...]] = {
     "sample_weight": (int, float),
     "latitude": (int, float),
     "longitude": (int, float),
+    "is_bot": (bool,),
 }
 _TYPES = {name: _OTHER_TYPES.get(name, (str,)) for name in Envelope.__annotations__}
 
@@ -111,7 +121,7 @@ def _checked(name: str, value: Any) -> Any:
     types = _TYPES.get(name)
     if types is None:
         raise TypeError(f"an event has no field {name!r}; your own belong into properties")
-    if not isinstance(value, types) or isinstance(value, bool):
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         allowed = " or ".join(each.__name__ for each in types)
         raise TypeError(f"{name} must be {allowed}, not {type(value).__name__}")
     if isinstance(value, datetime) and value.tzinfo is None:

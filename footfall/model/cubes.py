@@ -9,7 +9,7 @@ Everything here is ClickHouse's SQL over the columns of `events`, or of `rollups
 `store/sql/0002_rollups.sql`); nothing of it comes from a caller.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from footfall.model.columns import SHOWN_AS
@@ -59,6 +59,14 @@ class Measure(NamedTuple):
         """The name of the function with combinators, and its parameters: `uniqCombinedMerge(17)`."""
         name, opening, rest = self.function.removesuffix("If").partition("(")
         return f"{name}{''.join(combinators)}{opening}{rest}"
+
+
+_WIDGET = "event_type IN ('widget_impression', 'widget_click', 'device_page_view')"
+
+
+def is_number(name: str) -> str:
+    """Whether a property of an event about a widget is a number; `name` must be safe inside quotes."""
+    return f"{_WIDGET} AND JSONType(properties, '{name}') IN ('Int64', 'UInt64', 'Double')"
 
 
 def _unique(name: str, column: str, kind: str, condition: str) -> Measure:
@@ -112,6 +120,15 @@ MEASURES: Mapping[str, Measure] = {
             "toFloat64(sample_weight)",
             "event_type = 'widget_impression' AND JSONExtractFloat(properties, 'viewport_percent') >= 50",
         ),
+        _unique(
+            "unique_clicks",
+            "cityHash64(visitor_id, link_id, toDate(occurred_at, 'UTC'))",
+            "UInt64",
+            "event_type = 'click' AND visitor_id != 0",
+        ),
+        # Ids are kept as text: these say that what was sent were numbers.
+        Measure("mapping_numbers", "UInt64", "countIf", "", is_number("mapping_id")),
+        Measure("post_numbers", "UInt64", "countIf", "", is_number("post_id")),
         Measure(
             "revenue",
             "AggregateFunction(sumMap, Map(String, Int64))",
@@ -130,6 +147,9 @@ class Cube(NamedTuple):
 
     Its rows are of the events where `only` holds; questions must imply that to be answered from
     it. `link_id` stands in a column of its own, all other fields in v1, v2, ... in order.
+
+    A cube may grow: new fields at the end, new measures. `added` names what each later version brought,
+    so that builds of before, which lack it, answer all that they always did, and nothing else.
     """
 
     name: str
@@ -137,6 +157,30 @@ class Cube(NamedTuple):
     fields: tuple[str, ...]
     measures: tuple[str, ...] = _ALWAYS
     only: Literal["", "link", "widget", "content", "bot"] = ""
+    added: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name under which builds note that they have it: with its version, from the second on."""
+        return self._label(len(self.added))
+
+    def in_build(self, labels: Collection[str], needed: Collection[str] = ()) -> bool:
+        """Whether a build with these cubes has the `needed` fields and measures of this one."""
+        version = self.version_in(labels)
+        return version is not None and not any(set(each) & set(needed) for each in self.added[version:])
+
+    def version_in(self, labels: Collection[str]) -> int | None:
+        """How many of the additions a build with these cubes has; None if it has not the cube at all."""
+        return next((count for count in range(len(self.added), -1, -1) if self._label(count) in labels), None)
+
+    def oldest_of(self, builds: Iterable[Collection[str]]) -> str | None:
+        """The label of what all of these builds have of it; None if one of them has nothing."""
+        versions = [self.version_in(labels) for labels in builds]
+        least = min((each for each in versions if each is not None), default=None)
+        return None if least is None or None in versions else self._label(least)
+
+    def _label(self, added: int) -> str:
+        return f"{self.name}.{added + 1}" if added else self.name
 
 
 CUBES: tuple[Cube, ...] = (
@@ -144,10 +188,25 @@ CUBES: tuple[Cube, ...] = (
         "total",
         "hour",
         (),
-        (*_ALWAYS, "sessions", "links", "countries", "referrers", "viewable", "revenue"),
+        (*_ALWAYS, "sessions", "links", "countries", "referrers", "viewable", "revenue", "unique_clicks"),
+        added=(("unique_clicks",),),
     ),
-    Cube("link_hour", "hour", ("link_id",), only="link"),
-    Cube("link", "day", ("link_id", "short_code"), only="link"),
+    Cube(
+        "link_hour",
+        "hour",
+        ("link_id", "device_type"),
+        (*_ALWAYS, "sessions", "unique_clicks"),
+        "link",
+        (("device_type", "sessions", "unique_clicks"),),
+    ),
+    Cube(
+        "link",
+        "day",
+        ("link_id", "short_code"),
+        (*_ALWAYS, "sessions", "countries", "referrers", "unique_clicks"),
+        "link",
+        (("sessions", "countries", "referrers", "unique_clicks"),),
+    ),
     Cube("link_country", "day", ("link_id", "country_code"), only="link"),
     Cube("link_device", "day", ("link_id", "device_type", "browser", "os"), only="link"),
     Cube("link_referrer", "day", ("link_id", "referrer_host", "channel"), only="link"),
@@ -162,13 +221,20 @@ CUBES: tuple[Cube, ...] = (
     Cube("language", "day", ("language",)),
     Cube("network", "day", ("asn",)),
     Cube("bot", "day", ("bot_name", "bot_category"), only="bot"),
-    Cube("widget", "day", ("mapping_id", "post_id", "device_slug"), (*_ALWAYS, "viewable"), "widget"),
+    Cube(
+        "widget",
+        "day",
+        ("mapping_id", "post_id", "device_slug", "source"),
+        (*_ALWAYS, "viewable", "sessions", "mapping_numbers", "post_numbers"),
+        "widget",
+        (("source", "sessions"),),  # and ids sent as numbers: before, they were text
+    ),
 )
 
 ONLY: Mapping[str, str] = {
     "": "1",
     "link": "link_id != ''",
-    "widget": "event_type IN ('widget_impression', 'widget_click', 'device_page_view')",
+    "widget": _WIDGET,
     "content": "(utm_content != '' OR utm_term != '')",
     "bot": "is_bot",
 }
@@ -177,7 +243,7 @@ ONLY: Mapping[str, str] = {
 KEYS: tuple[str, ...] = ("workspace_id", "site_id", "event_type", "is_bot")
 """Columns that every rollup row has beside those of its cube."""
 
-VALUES: tuple[str, ...] = ("v1", "v2", "v3")
+VALUES: tuple[str, ...] = ("v1", "v2", "v3", "v4")
 
 
 def columns_of(cube: Cube) -> dict[str, str]:

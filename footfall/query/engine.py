@@ -27,6 +27,7 @@ from footfall.query.plan.parts import (
 from footfall.query.plan.planner import SMALL, Reason
 from footfall.query.remembered import Remembered
 from footfall.query.sql.cursor import Cursor
+from footfall.query.sql.first_clicks import ClickKey, first_clicks
 from footfall.query.sql.select import EXTRA, Statement, extent, listing, property_names, select
 from footfall.state.rollups.manifest import Manifest
 from footfall.state.rollups.row_counts import RowCounts
@@ -138,6 +139,17 @@ class Engine:
                 return rows
             span *= _FURTHER
         return await self._query(listing(question, columns, after), timeout)
+
+    async def first_clicks(
+        self,
+        workspace_id: str,
+        keys: Sequence[ClickKey],
+        timeout: float,  # noqa: ASYNC109 - see the store's port
+    ) -> set[tuple[int, int]]:
+        """The places in the log (shard, seq) of the first clicks of these."""
+        if not keys:
+            return set()
+        return {place for _, place in await self._query(first_clicks(workspace_id, keys), timeout)}
 
     async def extent(
         self,

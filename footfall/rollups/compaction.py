@@ -91,8 +91,7 @@ class Compactor:
             return False
         started = time.perf_counter()
         building = await self._builds.begin_merge(merge.month, [entry.build for entry in merge.sources])
-        held = {name for entry in merge.sources for name in entry.cubes}
-        now = [cube for cube in CUBES if cube.name in held]
+        now = [cube for cube in CUBES if any(cube.in_build(entry.cubes) for entry in merge.sources)]
         question = spread_of(building)
         spread = [
             (str(cube), int(at), int(memory))
@@ -100,8 +99,9 @@ class Compactor:
         ]
         for statement in merges(now, spread, building, self._at_once):
             await self._store.build(statement.sql, statement.parameters)
-        # Of a cube that one of them lacks, the build has not all either.
-        names = tuple(cube.name for cube in now if all(cube.name in entry.cubes for entry in merge.sources))
+        # Of a cube that one of them lacks, or has an older version of, the build has not all either.
+        labels = [cube.oldest_of(entry.cubes for entry in merge.sources) for cube in now]
+        names = tuple(label for label in labels if label)
         made = [
             msgspec.structs.replace(entry, cubes=names)
             for entry in await self._slicer.entries(building, merge.level)

@@ -120,7 +120,9 @@ class Slicer:
     async def entries(self, building: Building, level: int = 0) -> list[ManifestEntry]:
         """What the store has of the build, by month."""
         return [
-            ManifestEntry(building.build, month, level, rows, first, last, tuple(cube.name for cube in CUBES))
+            ManifestEntry(
+                building.build, month, level, rows, first, last, tuple(cube.label for cube in CUBES)
+            )
             for month, rows, first, last in await self._ask(statements.partitions_of(building.build))
         ]
 

@@ -105,7 +105,7 @@ class RollupVerifier:
             cube.name
             for cube in CUBES
             for entry in manifest.entries
-            if entry.last >= since and entry.first < end and cube.name not in entry.cubes
+            if entry.last >= since and entry.first < end and not cube.in_build(entry.cubes, cube.fields)
         }
         if missing:
             notes.append(f"older rollups lack {', '.join(sorted(missing))}: not compared")
@@ -115,7 +115,7 @@ class RollupVerifier:
         self, cube: Cube, manifest: Manifest, held: Building, start: int, end: int, workspace_id: str
     ) -> list[Finding]:
         entries = [entry for entry in manifest.entries if entry.last >= start and entry.first < end]
-        if any(cube.name not in entry.cubes for entry in entries):
+        if not all(cube.in_build(entry.cubes, cube.fields) for entry in entries):
             return []
         rows = statements.rows_of(held)
         # Days that begin before `end` last longer.

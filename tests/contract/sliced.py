@@ -101,6 +101,7 @@ class World:
             event["asn"] = self.rng.choice([0, 64496])
             event["page_path"] = self.rng.choice(["/", "/a'b", "/ü"])
             event["utm_source"] = self.rng.choice(["", "news"])
+            event["sent_by"] = self.rng.choice(["", "wordpress"])
             event["bot_name"] = "bot" * event["is_bot"]
             event["sample_weight"] = self.rng.choice([1.0, 1.0, 1.0, 2.5])
             event["device_hash"] = self.rng.choice([event["visitor_id"], 5])
@@ -124,9 +125,9 @@ class World:
             )
         if kind not in WIDGETS:
             return self.rng.choice(["", '{"mapping_id":"not mine","currency":"XXX","value_minor":5}'])
-        found = {"mapping_id": self.rng.choice(["m1", "m'2"])}
+        found = {"mapping_id": self.rng.choice(["m1", "m'2", 7])}
         if self.rng.random() < 0.7:
-            found |= {"post_id": self.rng.choice(["1", "2"]), "device_slug": "ü"}
+            found |= {"post_id": self.rng.choice(["1", "2", 2]), "device_slug": "ü"}
         if self.rng.random() < 0.7:
             found["viewport_percent"] = self.rng.choice([0, 49.5, 50, 100])
         return json.dumps(found, ensure_ascii=False)
@@ -239,6 +240,9 @@ FINISHED = {
     "referrers": "uniqCombinedMerge(17)(referrers)",
     "viewable": "sum(viewable)",
     "revenue": money("sumMapMerge(revenue)"),
+    "unique_clicks": "uniqCombinedMerge(17)(unique_clicks)",
+    "mapping_numbers": "sum(mapping_numbers)",
+    "post_numbers": "sum(post_numbers)",
 }
 
 
@@ -277,7 +281,9 @@ def truth(cube, events):
 
 def value(event, field):
     if field in PROPERTY_FIELDS:
-        return properties(event).get(field, "")
+        return str(properties(event).get(field, ""))
+    if field == "source":
+        return event["sent_by"] or event["source"]
     return str(event[field])
 
 
@@ -298,6 +304,11 @@ def figure(name, events):
         return len({e["link_id"] for e in events if e["event_type"] == "click"} - {""})
     if name == "revenue":
         return revenue(events)
+    if name == "unique_clicks":
+        clicks = [e for e in events if e["event_type"] == "click" and e["visitor_id"]]
+        return len({(e["visitor_id"], e["link_id"], e["occurred_at"] // DAY) for e in clicks})
+    if name in ("mapping_numbers", "post_numbers"):
+        return sum(isinstance(properties(e).get(f"{name.split('_')[0]}_id"), int) for e in events)
     column = {
         "visitors": "visitor_id",
         "sessions": "session_id",

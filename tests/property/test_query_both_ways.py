@@ -30,9 +30,12 @@ HOURLY = {
     "total": [
         "events", "clicks", "pageviews", "impressions", "viewable_impressions", "widget_clicks", "ctr",
         "visitors", "sessions", "conversions", "conversion_rate", "revenue", "bot_share", "unique_countries",
-        "unique_referrers", "links", "percentage",
+        "unique_referrers", "links", "percentage", "human_clicks", "unique_clicks",
     ],
-    "link_hour": ["events", "clicks", "visitors", "bot_share", "percentage"],
+    "link_hour": [
+        "events", "clicks", "visitors", "bot_share", "percentage", "sessions", "human_clicks",
+        "unique_clicks",
+    ],
 }  # fmt: skip
 DAILY = [
     "events",
@@ -141,8 +144,10 @@ def bodies(draw, cube):
     zone, dates = draw(ranges())
     known = [*cube.fields, "event_type", "is_bot", "site_id"]
     metrics = HOURLY.get(cube.name) or DAILY
+    if cube.name == "link":
+        metrics = [*DAILY, "sessions", "unique_countries", "unique_referrers", "unique_clicks"]
     if cube.name == "widget":
-        metrics = [*DAILY, "impressions", "viewable_impressions", "widget_clicks", "ctr"]
+        metrics = [*DAILY, "sessions", "impressions", "viewable_impressions", "widget_clicks", "ctr"]
     body = {
         "metrics": draw(st.lists(st.sampled_from(metrics), min_size=1, max_size=6, unique=True)),
         "dimensions": draw(st.lists(st.sampled_from(known), max_size=3, unique=True)),

@@ -60,13 +60,16 @@ def test_series_are_those_of_plain_python_with_their_empty_buckets(console, data
         counts = case.ask("timeseries", "/v1/stats/", granularity=interval, week_start=week_start)["data"]
         assert counts == [
             {
-                "bucket": row["bucket"],
+                "bucket": row["bucket"] if interval == "hour" else start.date().isoformat(),
                 "count": row["events"],
                 "unique_visitors": row["visitors"],
                 "partial": row["partial"],
             }
-            for row in rows
+            for start, row in zip(starts, rows, strict=True)
         ]
+        ends = [datetime.fromisoformat(row["bucket_end"]) for row in rows]
+        assert ends[:-1] == starts[1:]
+        assert ends[-1:] > starts[-1:]
 
 
 @examples
@@ -106,6 +109,7 @@ def test_a_link_is_told_as_by_the_reports_about_it(console, data):
         "link_id": link.id,
         "short_code": link.code,
         "destination_url": link.url,
+        "title": link.title,
         "clicks": len(clicks),
         "visitors": only.figure("visitors", clicks),
         "last_click_at": answer["last_click_at"],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from footfall.model.cubes import MEASURES, Measure, money
+from footfall.model.cubes import MEASURES, Measure, is_number, money
 
 # 2^17 registers: up to 8192 different values are kept one by one, as hashes of 32 bits, of which two
 # are the same in one of n^2 / 2^33 sets of n: one of 34,000 at 500, one of 128 at 8192. Above,
@@ -21,8 +21,12 @@ UNIQUE_EXACT = 500
 OF_EVENTS: Mapping[str, Measure] = {
     **MEASURES,
     "last_at": Measure("last_at", "Nullable(Int64)", "maxOrNull", "toUnixTimestamp64Milli(occurred_at)"),
+    **{
+        name: Measure(name, "UInt64", "countIf", "", is_number(field))
+        for field, name in (("device_id", "device_numbers"), ("referrer_mapping_id", "referrer_numbers"))
+    },
 }
-"""The measures that events have: those of rollups, and one that rollups do not keep."""
+"""The measures that events have: those of rollups, and some that rollups do not keep."""
 
 Unit = Literal["count", "uniques", "ratio", "seconds", "number", "money", "time"]
 
@@ -74,6 +78,10 @@ def _per_visit(what: str) -> str:
     return f"sum({what}) / nullIf(sum(visits), 0)"
 
 
+def _measured(name: str) -> Expression:
+    return lambda m: m(name)
+
+
 def _visitors(m: Measured) -> str:
     return m("visitors")
 
@@ -92,6 +100,22 @@ _LIST = (
         "Events of type `click`: visits to short links. HEAD requests and prefetches are not counted.",
         "Dub counts a visitor's repeated clicks within an hour once; here each one counts, see `visitors`.",
         _count("event_type = 'click'"),
+    ),
+    Metric(
+        "human_clicks",
+        "count",
+        "Clicks that are not a bot's, whether the answer includes bots or not.",
+        "Dub and Bitly leave bots out and have no figure with them.",
+        _count("event_type = 'click' AND NOT is_bot"),
+        whatever_bots=True,
+    ),
+    Metric(
+        "unique_clicks",
+        "uniques",
+        "First clicks of a visitor on a link in a day (UTC): the different visitors of each link and day, "
+        "added up. A click of nobody known is none.",
+        "Bitly and Rebrandly have unique clicks, of whatever time; Dub's clicks are unique within an hour.",
+        lambda m: m("unique_clicks"),
     ),
     Metric(
         "pageviews",
@@ -243,7 +267,28 @@ _LIST = (
 )
 
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _LIST}
-"""Every metric by its name."""
+"""Every metric that can be asked for, by its name."""
+
+NUMBERS: Mapping[str, str] = {
+    "mapping_id": "mapping_numbers",
+    "post_id": "post_numbers",
+    "device_id": "device_numbers",
+    "referrer_mapping_id": "referrer_numbers",
+}
+"""Of fields that are kept as text: what counts the events in which they were sent as numbers."""
+
+KNOWN_METRICS: Mapping[str, Metric] = METRICS | {
+    name: Metric(
+        name,
+        "count",
+        f"Events whose `{field}` is a number.",
+        "",
+        _measured(name),
+        only_of_events=name not in MEASURES,
+    )
+    for field, name in NUMBERS.items()
+}
+"""Those, and what reports ask beside them."""
 
 
 def measures_of(metric: Metric) -> tuple[str, ...]:

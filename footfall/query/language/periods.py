@@ -53,6 +53,10 @@ class Period(Struct, frozen=True):
         moment = local(at, ZoneInfo(self.timezone))
         return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds")
 
+    def date(self, at: int) -> str:
+        """The date of an instant in this zone."""
+        return local(at, ZoneInfo(self.timezone)).date().isoformat()
+
     def buckets(self, interval: Interval, week_start: Weekday = "monday") -> list[int]:
         """When each bucket begins, in order; the first may begin before the period does.
 

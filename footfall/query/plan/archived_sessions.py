@@ -7,7 +7,7 @@ from msgspec import Struct
 from footfall.model.calendar import LONGEST_DAY, first_day_start, last_day_start, month_end, month_start
 from footfall.model.session_fields import FIELDS, PAGE_OF
 from footfall.query.catalog.fields import SESSION_FIELDS, fields_of
-from footfall.query.catalog.metrics import METRICS, measures_of, tells_events_apart
+from footfall.query.catalog.metrics import KNOWN_METRICS, measures_of, tells_events_apart
 from footfall.query.language.periods import Period
 from footfall.query.language.question import TIME, Comparison, Question, always, fields_in, has_behaviour
 from footfall.query.plan.planner import Cover, RollupSource, deleted_sites, made_of_days
@@ -35,7 +35,9 @@ class ArchiveSource(Struct, frozen=True):
 
 def about_visits(question: Question) -> bool:
     """Whether a question is about whole visits, which no rollup has."""
-    return about_pages_of_visits(question) or any(METRICS[name].over_sessions for name in question.metrics)
+    return about_pages_of_visits(question) or any(
+        KNOWN_METRICS[name].over_sessions for name in question.metrics
+    )
 
 
 def about_pages_of_visits(question: Question) -> bool:
@@ -83,7 +85,7 @@ def _fields(question: Question) -> set[str]:
 
 
 def _is_kept(name: str, field: str) -> bool:
-    metric = METRICS[name]
+    metric = KNOWN_METRICS[name]
     kept = {"sessions", "visitors"} if field in PAGE_OF else {"sessions"}
     return set(measures_of(metric)) <= kept and not tells_events_apart(metric)
 

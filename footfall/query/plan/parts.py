@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from footfall.query.catalog.metrics import METRICS
+from footfall.query.catalog.metrics import KNOWN_METRICS
 from footfall.query.language.question import Question
 from footfall.query.plan.archived_sessions import (
     ArchiveSource,
@@ -89,7 +89,7 @@ def visits_in(question: Question, parts: Sequence[PlanPart]) -> tuple[Said, ...]
     found: list[tuple[int | None, tuple[str, ...]]] = []
     for part in parts:
         whole = every or (part.kept is not None and part.kept.alone)
-        said = tuple(name for name in part.metrics if whole or METRICS[name].over_sessions)
+        said = tuple(name for name in part.metrics if whole or KNOWN_METRICS[name].over_sessions)
         found.append((part.visits, said))
         found.append((None, tuple(set(part.metrics) - set(said))))
     return _said(found)

@@ -7,7 +7,7 @@ the question. The sum is the same as if all had come from the events; `missing` 
 are gone as well.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from msgspec import Struct
 from footfall.model.calendar import first_day_start, is_day_start, last_day_start
 from footfall.model.cubes import CUBES, HOUR_MS, KEYS, Cube
 from footfall.query.catalog.fields import fields_of
-from footfall.query.catalog.metrics import METRICS, measures_of
+from footfall.query.catalog.metrics import KNOWN_METRICS, measures_of
 from footfall.query.language.question import TIME, Comparison, Question, always, fields_in, has_behaviour
 from footfall.state.rollups.manifest import Manifest, ManifestEntry, Zone
 from footfall.state.rollups.row_counts import RowCounts
@@ -92,14 +92,16 @@ def plan(question: Question, manifest: Manifest, stored: RowCounts, small: int =
     if "" in sites:  # events without a site
         zones[""] = _NO_SITE
     found: list[RollupSource] = []
-    cubes = _cubes(question)
+    fields, measures = _needed(question)
+    needed = fields | measures
+    cubes = _cubes(question, fields, measures)
     for cube in cubes:
         covers = tuple(_covers(question, cube, zones, manifest.rollups_from))
         if not covers:
             continue
         start, end = min(cover.start for cover in covers), max(cover.end for cover in covers)
         entries = [entry for entry in manifest.entries if entry.first < end and entry.last >= start]
-        if all(cube.name in entry.cubes for entry in entries):
+        if all(cube.in_build(entry.cubes, needed) for entry in entries):
             rollup = RollupSource(
                 cube=cube,
                 builds=tuple((entry.month, entry.build) for entry in entries),
@@ -155,19 +157,23 @@ def sites_asked(question: Question) -> frozenset[str] | None:
 def _needs_events(question: Question) -> Reason | None:
     if has_behaviour(question.where):
         return "behaviour"
-    return "metrics" if any(METRICS[name].only_of_events for name in question.metrics) else None
+    return "metrics" if any(KNOWN_METRICS[name].only_of_events for name in question.metrics) else None
 
 
-def _cubes(question: Question) -> list[Cube]:
-    """The cubes that have all the question is about, those with the fewest rows first."""
+def _needed(question: Question) -> tuple[set[str], set[str]]:
+    """The fields and the measures that a question is about."""
     fields = {field for name in question.dimensions if name != TIME for field in fields_of(name)}
     fields |= set(fields_in(question.where))
-    measures = {measure for name in question.metrics for measure in measures_of(METRICS[name])}
+    return fields, {measure for name in question.metrics for measure in measures_of(KNOWN_METRICS[name])}
+
+
+def _cubes(question: Question, fields: Collection[str], measures: Collection[str]) -> list[Cube]:
+    """The cubes that have all of it, those with the fewest rows first."""
     found = [
         cube
         for cube in CUBES
-        if fields <= {*cube.fields, *KEYS}
-        and measures <= set(cube.measures)
+        if {*cube.fields, *KEYS}.issuperset(fields)
+        and set(cube.measures).issuperset(measures)
         and _implies(question, cube.only)
     ]
     return sorted(found, key=lambda cube: (bool(cube.fields), cube.grain == "hour", len(cube.fields)))

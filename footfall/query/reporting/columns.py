@@ -1,11 +1,12 @@
 """The columns of reports: figures, what follows from them, and the rows made of them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
-from footfall.query.catalog.metrics import METRICS, Unit
+from footfall.query.catalog.metrics import KNOWN_METRICS, Unit
 from footfall.query.language.periods import Period
 
 Values = dict[str, Any]
@@ -40,12 +41,26 @@ class Derived(NamedTuple):
 
 
 class By(NamedTuple):
-    """What rows are grouped by, as a column."""
+    """What rows are grouped by, as a column.
+
+    `numbers`: the metric that says in how many events it was sent as a number; then it is shown as one.
+    """
 
     name: str
     about: str = ""
     dimension: str = ""
     type: Any = str
+    numbers: str = ""
+
+    def shown(self, value: Any, numbers: int) -> Any:
+        """The value as it was sent."""
+        if not numbers:
+            return value
+        with suppress(ValueError):
+            return int(value)
+        with suppress(ValueError):
+            return float(value)
+        return value
 
     @property
     def asked(self) -> str:
@@ -73,7 +88,7 @@ def row_type(
         kind = Annotated[each.type, Meta(description=each.about)] if each.about else each.type
         fields.append((each.name, kind | UnsetType, UNSET) if chosen else (each.name, kind))
     fields += [
-        (each.name, Annotated[_TYPES[METRICS[each.metric].unit], Meta(description=_meaning(each))])
+        (each.name, Annotated[_TYPES[KNOWN_METRICS[each.metric].unit], Meta(description=_meaning(each))])
         for each in figures
     ]
     fields += [(each.name, Annotated[each.type, Meta(description=each.about)]) for each in derived]
@@ -84,20 +99,20 @@ def to_row(figures: Sequence[ReportColumn], values: Sequence[Any], period: Perio
     """The figures of a row as they are answered: times in ISO 8601."""
     shown: Values = {}
     for figure, value in zip(figures, values, strict=True):
-        is_time = METRICS[figure.metric].unit == "time"
+        is_time = KNOWN_METRICS[figure.metric].unit == "time"
         shown[figure.name] = period.iso(value) if is_time and value is not None else value
     return shown
 
 
 def zero_values(figures: Sequence[ReportColumn]) -> list[Any]:
     """What metrics are of no events."""
-    units = [METRICS[figure.metric].unit for figure in figures]
+    units = [KNOWN_METRICS[figure.metric].unit for figure in figures]
     return [0 if unit in ("count", "uniques") else {} if unit == "money" else None for unit in units]
 
 
 def distinct_counts(figures: Sequence[ReportColumn], rows: Sequence[Values]) -> list[int]:
     """All counts of different things in these rows."""
-    names = [figure.name for figure in figures if METRICS[figure.metric].unit == "uniques"]
+    names = [figure.name for figure in figures if KNOWN_METRICS[figure.metric].unit == "uniques"]
     return [row[name] for row in rows for name in names]
 
 
@@ -107,4 +122,4 @@ def with_derived(values: Values, derived: Sequence[Derived]) -> Values:
 
 
 def _meaning(figure: ReportColumn) -> str:
-    return figure.about or METRICS[figure.metric].meaning
+    return figure.about or KNOWN_METRICS[figure.metric].meaning

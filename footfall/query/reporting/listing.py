@@ -65,10 +65,12 @@ class Listing:
         named = {each.name: each for each in self.by}
         by = [named[name] for name in chosen] if chosen else list(self.by)
         metrics = {figure.name: figure.metric for figure in self.figures}
+        numbers = [each.numbers for each in by if each.numbers]
         names = metrics | {each.name: each.asked for each in by}
         found = await ctx.ask(
             ctx.question(
                 *metrics.values(),
+                *numbers,
                 by=[each.asked for each in by],
                 filters=(*([is_("event_type", *self.types)] if self.types else []), *self.where),
                 bots=self.bots,
@@ -79,10 +81,11 @@ class Listing:
                 offset=offset,
             )
         )
+        figures = slice(len(by), len(by) + len(self.figures))
         rows = [
             with_derived(
-                dict(zip((each.name for each in by), row, strict=False))
-                | to_row(self.figures, row[len(by) :], ctx.period),
+                _named(by, row, dict(zip(numbers, row[figures.stop :], strict=True)))
+                | to_row(self.figures, row[figures], ctx.period),
                 self.derived,
             )
             for row in found.rows
@@ -112,6 +115,13 @@ class Listing:
             data=list[self.struct],
             run=partial(answer, self),
         )
+
+
+def _named(by: Sequence[By], row: Sequence[Any], numbers: Mapping[str, int]) -> Values:
+    return {
+        each.name: each.shown(value, numbers.get(each.numbers, 0))
+        for each, value in zip(by, row, strict=False)
+    }
 
 
 def _order(first: Sequence[str], then: Sequence[str], names: Mapping[str, str]) -> list[str]:

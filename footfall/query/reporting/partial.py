@@ -14,6 +14,16 @@ _LONGEST: dict[Interval, int] = {
 }
 
 
+def bucket_ends(
+    period: Period, buckets: Sequence[int], interval: Interval, week_start: Weekday
+) -> Sequence[int]:
+    """When each of the buckets of `period.buckets(interval, week_start)` ends (exclusive, ms)."""
+    if not buckets:
+        return []
+    last = Period(buckets[-1], buckets[-1] + _LONGEST[interval], period.timezone)
+    return [*buckets[1:], last.buckets(interval, week_start)[1]]
+
+
 def partial_buckets(
     period: Period, buckets: Sequence[int], interval: Interval, week_start: Weekday, now: int
 ) -> set[int]:
@@ -21,10 +31,7 @@ def partial_buckets(
 
     `now`: in ms. In a range that reaches into the future, none that begins after now is over.
     """
-    if not buckets:
-        return set()
-    last = Period(buckets[-1], buckets[-1] + _LONGEST[interval], period.timezone)
-    ends = [*buckets[1:], last.buckets(interval, week_start)[1]]
+    ends = bucket_ends(period, buckets, interval, week_start)
     whole_until = min(period.end, now)
     return {
         start for start, end in zip(buckets, ends, strict=True) if start < period.start or end > whole_until

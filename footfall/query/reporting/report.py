@@ -19,7 +19,7 @@ from footfall.query.language.periods import Interval, Period, Weekday
 from footfall.query.language.question import And, Condition, Question, admits_bots
 from footfall.query.plan.parts import Source
 from footfall.query.plan.planner import Reason
-from footfall.query.reporting.partial import partial_buckets
+from footfall.query.reporting.partial import bucket_ends, partial_buckets
 from footfall.tenants.model import Link
 
 T = TypeVar("T")
@@ -136,6 +136,10 @@ class Context(Generic[P]):
     def partial(self, buckets: Sequence[int]) -> set[int]:
         """Those of the buckets that are cut off by the range or not over yet."""
         return partial_buckets(self.period, buckets, self.interval, self._week_start, self.asked.now)
+
+    def ends(self, buckets: Sequence[int]) -> Sequence[int]:
+        """When each of the buckets ends, whatever the range cuts off."""
+        return bucket_ends(self.period, buckets, self.interval, self._week_start)
 
     @property
     def _week_start(self) -> Weekday:

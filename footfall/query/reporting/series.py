@@ -25,6 +25,8 @@ from footfall.query.reporting.listing import only_of
 from footfall.query.reporting.report import Answer, Context, QueryResult, Report
 
 _BUCKET = By("bucket", "When it begins, with the offset of the zone asked for.")
+_BUCKET_END = By("bucket_end", "When the next one begins, in the same way.")
+_DATE = By("bucket", "When it begins: a date, or of hours a time with the offset of the zone asked for.")
 
 
 def _unknown(_: Values) -> bool:
@@ -39,7 +41,7 @@ _PARTIAL = Derived("partial", bool, "Whether the range cuts the bucket off, or i
 class Series:
     """`figures` of each bucket of the range, also of the empty ones, in order.
 
-    The names are those of `Listing`.
+    The names are those of `Listing`. `dates`: buckets of a day and longer are named by their first date.
     """
 
     row: str
@@ -48,10 +50,12 @@ class Series:
     derived: tuple[Derived, ...] = ()
     types: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
+    dates: bool = False
     struct: type[Struct] = field(init=False)
 
     def __post_init__(self) -> None:
-        made = row_type(self.row, self.about, [_BUCKET], self.figures, [*self.derived, _PARTIAL])
+        by = [_DATE] if self.dates else [_BUCKET, _BUCKET_END]
+        made = row_type(self.row, self.about, by, self.figures, [*self.derived, _PARTIAL])
         object.__setattr__(self, "struct", made)
 
     async def find(self, ctx: Context[P]) -> tuple[QueryResult, list[Values]]:
@@ -74,13 +78,17 @@ class Series:
         cut = ctx.partial(buckets)
         return [
             with_derived(
-                {"bucket": ctx.period.iso(start)}
-                | to_row(self.figures, by_start.get(start, empty), ctx.period),
+                self._names(ctx, start, end) | to_row(self.figures, by_start.get(start, empty), ctx.period),
                 self.derived,
             )
             | {"partial": start in cut}
-            for start in buckets
+            for start, end in zip(buckets, ctx.ends(buckets), strict=True)
         ]
+
+    def _names(self, ctx: Context[P], start: int, end: int) -> Values:
+        if self.dates:
+            return {"bucket": ctx.period.date(start) if ctx.interval != "hour" else ctx.period.iso(start)}
+        return {"bucket": ctx.period.iso(start), "bucket_end": ctx.period.iso(end)}
 
     def made(self, rows: Sequence[Values]) -> list[Any]:
         """The rows as the answer has them."""

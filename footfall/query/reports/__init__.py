@@ -4,6 +4,7 @@ from typing import Any
 
 from footfall.query.reporting.report import Report
 from footfall.query.reports import (
+    aggregates,
     campaigns,
     clicks,
     device_pages,
@@ -30,6 +31,7 @@ REPORTS: tuple[Report[Any], ...] = (
     technology.DEVICES,
     referers.REFERERS,
     timeseries.TIMESERIES,
+    aggregates.REPORT,
     pages.PAGES,
     pages.ENTRY_PAGES,
     pages.EXIT_PAGES,

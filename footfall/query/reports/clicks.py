@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta as Words
 
+from footfall.enrich.countries import country_names
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.model.columns import COLUMNS
@@ -20,6 +21,7 @@ from footfall.query.language.params import ListParams
 from footfall.query.language.question import Question
 from footfall.query.reporting.report import Answer, Context, Report
 from footfall.query.sql.cursor import LONGEST, Cursor, digest_of, read_cursor, write_cursor
+from footfall.query.sql.first_clicks import ClickKey, click_key
 
 
 class Shown(NamedTuple):
@@ -83,11 +85,26 @@ _COLUMNS: dict[str, Shown] = {
 }
 
 _POSITION = ("seq", "shard")
-_OCCURRED = list(_COLUMNS).index("occurred_at")
+_OCCURRED, _TYPE, _VISITOR, _LINK = map(
+    list(_COLUMNS).index, ("occurred_at", "event_type", "visitor_id", "link_id")
+)
+
+# What others call it, beside our names.
+_BESIDE: tuple[tuple[str, Any], ...] = (
+    ("timestamp", Annotated[str, Words(description="`occurred_at`.")]),
+    ("country", Annotated[str, Words(description='English name of `country_code`; "" when unknown.')]),
+    ("referer", Annotated[str, Words(description="`referrer`.")]),
+    ("referer_host", Annotated[str, Words(description="`referrer_host`.")]),
+    (
+        "is_unique",
+        Annotated[bool, Words(description="The first click of this visitor on this link on this day (UTC).")],
+    ),
+    ("workspace_id", Annotated[str, Words(description="The workspace of the key.")]),
+)
 
 Event = msgspec.defstruct(
     "Event",
-    [(name, shown.type) for name, shown in _COLUMNS.items()],
+    [*((name, shown.type) for name, shown in _COLUMNS.items()), *_BESIDE],
     namespace={
         "__doc__": "An event with the columns of the envelope that are not private. Unknown text is "
         '"", all else that is unknown is null; ids of visitors and sessions are 16 hexadecimal digits.'
@@ -96,13 +113,35 @@ Event = msgspec.defstruct(
 )
 
 
-def _event(row: Sequence[Any], zone: ZoneInfo) -> Any:
+def _event(row: Sequence[Any], zone: ZoneInfo, workspace_id: str, *, unique: bool) -> Any:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    shown = [
+        None if values[name] == column.unknown else column.value(values[name], zone)
+        for name, column in _COLUMNS.items()
+    ]
+    code = values["country_code"]
     return Event(
-        *(
-            None if value == shown.unknown else shown.value(value, zone)
-            for shown, value in zip(_COLUMNS.values(), row, strict=True)
-        )
+        *shown,
+        timestamp=_time(values["occurred_at"], zone),
+        country=country_names().get(code, code),
+        referer=values["referrer"],
+        referer_host=values["referrer_host"],
+        is_unique=unique,
+        workspace_id=workspace_id,
     )
+
+
+def _keys(rows: Sequence[Sequence[Any]]) -> list[ClickKey]:
+    """Of the clicks among these events whose visitor is known."""
+    return list({_key(row) for row in rows if _is_known_click(row)})
+
+
+def _key(row: Sequence[Any]) -> ClickKey:
+    return click_key(row[_VISITOR], row[_LINK], instant(row[_OCCURRED]))
+
+
+def _is_known_click(row: Sequence[Any]) -> bool:
+    return row[_TYPE] == "click" and row[_VISITOR] != 0
 
 
 class ClicksParams(ListParams, frozen=True, kw_only=True):
@@ -140,7 +179,17 @@ async def _run(ctx: Context[ClicksParams]) -> Answer[list[Any]]:
         at = instant(rows[limit - 1][_OCCURRED])
         last = Cursor(at, seq, shard, until, found.total, found.sampled, digest_of(everything))
         following = write_cursor(last, ctx.workspace_id)
-    data = [_event(row[: len(_COLUMNS)], zone) for row in rows[:limit]]
+    rows = rows[:limit]
+    firsts = await ctx.engine.first_clicks(ctx.workspace_id, _keys(rows), ctx.timeout)
+    data = [
+        _event(
+            row[: len(_COLUMNS)],
+            zone,
+            ctx.workspace_id,
+            unique=_is_known_click(row) and (row[-1], row[-2]) in firsts,
+        )
+        for row in rows
+    ]
     return ctx.answer(data, found, total=found.total, next_cursor=following)
 
 

@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from footfall.query.catalog.metrics import NUMBERS
 from footfall.query.language.params import StatsListParams
 from footfall.query.reporting.columns import By, ReportColumn
 from footfall.query.reporting.listing import Listing
+from footfall.query.reports.widgets import SENT
 
 Part = Literal["device_slug", "brand", "device_id", "view_source", "referrer_mapping_id"]
 
@@ -26,9 +28,15 @@ REPORT = Listing(
     by=(
         By("device_slug"),
         By("brand", dimension="property:brand"),
-        By("device_id", dimension="property:device_id"),
+        By("device_id", SENT, "property:device_id", str | int | float, NUMBERS["device_id"]),
         By("view_source", "How the visitor came, as the page says.", "property:view_source"),
-        By("referrer_mapping_id", "The widget that led here.", "property:referrer_mapping_id"),
+        By(
+            "referrer_mapping_id",
+            f"The widget that led here. {SENT}",
+            "property:referrer_mapping_id",
+            str | int | float,
+            NUMBERS["referrer_mapping_id"],
+        ),
     ),
     figures=(
         ReportColumn("views", "events", "Events of type `device_page_view`."),

@@ -48,7 +48,7 @@ POSTS = Listing(
 
 
 POSTS_TIMESERIES = Series(
-    row="PostPoint", about="One bucket.", figures=FIGURES, derived=RATES, types=TYPES, where=NAMED
+    row="PostPoint", about="One bucket.", figures=FIGURES, derived=RATES, types=TYPES, where=NAMED, dates=True
 ).report(
     name="posts_timeseries",
     path="/v1/stats/posts/timeseries",

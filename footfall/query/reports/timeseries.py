@@ -31,6 +31,7 @@ STATS_TIMESERIES = Series(
         ReportColumn("count", "events", "Events, of the type asked for or of all."),
         ReportColumn("unique_visitors", "visitors", "Different visitors; buckets do not add up."),
     ),
+    dates=True,
 ).report(
     name="stats_timeseries",
     path="/v1/stats/timeseries",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from footfall.query.catalog.metrics import NUMBERS
 from footfall.query.language.params import StatsBucketParams, StatsListParams
 from footfall.query.language.question import is_not
 from footfall.query.reporting.columns import By, Derived, ReportColumn, Values
@@ -15,9 +16,11 @@ Part = Literal["mapping_id", "post_id", "widget_index", "device_slug", "country_
 
 TYPES = ("widget_impression", "widget_click")
 
+SENT = "As it was sent: a number or text; where some events have the one and some the other, a number."
+
 BY: tuple[By, ...] = (
-    By("mapping_id"),
-    By("post_id"),
+    By("mapping_id", SENT, type=str | int | float, numbers=NUMBERS["mapping_id"]),
+    By("post_id", SENT, type=str | int | float, numbers=NUMBERS["post_id"]),
     By("widget_index", "Position of the widget in the post, as text; clicks often do not say it."),
     By("device_slug", "The device that the widget is about."),
     By("country_code", "ISO 3166-1 alpha-2."),
@@ -90,7 +93,13 @@ WIDGETS = Listing(
 
 
 WIDGETS_TIMESERIES = Series(
-    row="WidgetPoint", about="One bucket.", figures=FIGURES, derived=RATES, types=TYPES, where=NAMED
+    row="WidgetPoint",
+    about="One bucket.",
+    figures=FIGURES,
+    derived=RATES,
+    types=TYPES,
+    where=NAMED,
+    dates=True,
 ).report(
     name="widgets_timeseries",
     path="/v1/stats/widgets/timeseries",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from footfall.model.columns import SHOWN_AS
 from footfall.model.session_fields import FACTS
 from footfall.query.catalog.fields import Values
-from footfall.query.catalog.metrics import METRICS, Measured, Metric, Unit, measures_of
+from footfall.query.catalog.metrics import KNOWN_METRICS, Measured, Metric, Unit, measures_of
 from footfall.query.language.question import Question
 from footfall.query.plan.parts import PlanPart
 from footfall.query.sql.cursor import Cursor
@@ -149,7 +149,9 @@ def _page(question: Question, relation: str) -> str:
     keys: list[str] = []
     for name in question.order_by:
         place = names.index(name.removeprefix("-"))
-        money = name.removeprefix("-") in METRICS and METRICS[name.removeprefix("-")].unit == "money"
+        money = (
+            name.removeprefix("-") in KNOWN_METRICS and KNOWN_METRICS[name.removeprefix("-")].unit == "money"
+        )
         key = f"arraySum(mapValues({columns[place]}))" if money else columns[place]
         keys.append(f"{key} DESC" if name.startswith("-") else key)
     totals = [f"sum(a.x{number}) OVER ()" for number in range(len(EXTRA))]
@@ -165,7 +167,7 @@ def _groups(question: Question, part: PlanPart, values: Values) -> str:
 
     x0, x1, ... are EXTRA.
     """
-    metrics = {question.metrics.index(name): METRICS[name] for name in part.metrics}
+    metrics = {question.metrics.index(name): KNOWN_METRICS[name] for name in part.metrics}
     split_bots = question.bots is False and any(metric.whatever_bots for metric in metrics.values())
     alone = part.kept if part.kept and part.kept.alone else None
     events = Events(question, values, whatever_bots=split_bots, kept=alone)
@@ -200,7 +202,7 @@ def _together(question: Question, parts: Sequence[PlanPart], groups: Sequence[st
     selects: list[str] = []
     for number, relation in enumerate(groups):
         figures = [
-            f"m{place}" if part_of[name] == number else f"{_NOTHING[METRICS[name].unit]} AS m{place}"
+            f"m{place}" if part_of[name] == number else f"{_NOTHING[KNOWN_METRICS[name].unit]} AS m{place}"
             for place, name in enumerate(question.metrics)
         ]
         selects.append(

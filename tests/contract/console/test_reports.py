@@ -32,7 +32,20 @@ SHAPES = {
     "countries": {"country_code", "country", "clicks", "visitors"},
     "devices": {"device_type", "browser", "os", "clicks", "visitors"},
     "referers": {"referer_host", "channel", "clicks", "visitors"},
-    "timeseries": {"bucket", "clicks", "events", "visitors", "partial"},
+    "timeseries": {"bucket", "bucket_end", "clicks", "events", "visitors", "partial"},
+    "aggregates": {
+        "workspaceId",
+        "linkId",
+        "bucket",
+        "bucket_start",
+        "bucket_end",
+        "totalClicks",
+        "uniqueClicks",
+        "humanClicks",
+        "uniqueVisitors",
+        "uniqueSessions",
+        "topCountries",
+    },
     "widgets": {"mapping_id", "device_slug", "impressions", "clicks", *RATES},
     "widgets_timeseries": {"bucket", "impressions", "clicks", "partial", *RATES},
     "posts": {"post_id", "widget_impressions", "widget_clicks", *RATES},
@@ -119,7 +132,8 @@ def test_an_event_shows_its_columns_and_properties_and_nothing_private(acme):
     assert event["latitude"] == stored["latitude"]
     assert event["via_click_id"] is None
     assert event["occurred_at_original"] is None
-    assert not {"workspace_id", "device_hash", "shard", "seq"} & set(event)
+    assert not {"device_hash", "shard", "seq"} & set(event)
+    assert event["workspace_id"] == acme.acme
 
 
 def test_properties_come_back_as_they_were_sent(acme):
@@ -139,7 +153,12 @@ def test_properties_come_back_as_they_were_sent(acme):
 def is_nothing(figures):
     """Whether there is no row, or only rows (or totals) of zeros."""
     rows = figures if isinstance(figures, list) else [figures]
-    return not any(value for row in rows for name, value in row.items() if name not in ("bucket", "partial"))
+    return not any(
+        value
+        for row in rows
+        for name, value in row.items()
+        if name not in ("bucket", "bucket_end", "partial")
+    )
 
 
 @every_report

@@ -58,6 +58,12 @@ class Installation:
         (found,) = self.events(kind, **filters)
         return found
 
+    def key(self, *scopes):
+        """The secret of a new key."""
+        made = self.console.post("/api/v1/keys", json={"name": "app", "scopes": list(scopes)})
+        assert made.status_code == 201, made.text
+        return made.json()["key"]
+
     def site(self, *origins, name="Shop"):
         """The id of a new site, known to the door."""
         made = self.console.post("/api/v1/sites", json={"name": name, "origins": list(origins)})
@@ -75,7 +81,8 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def at(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("documents") / "data") as server:
+    data = tmp_path_factory.mktemp("documents") / "data"
+    with serving(data, FOOTFALL_READ_ORIGINS="https://app.example, http://localhost:3000") as server:
         yield Installation(server)
 
 

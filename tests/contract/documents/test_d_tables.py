@@ -101,3 +101,56 @@ def test_other_names_in_camel_case(at):
     assert stored["occurred_at"].startswith("2025-05-05T05:05:05")
     assert (stored["page_path"], stored["utm_source"], stored["event_version"]) == ("/a", "news", 2)
     assert stored["properties"] == {"planName": "pro"}
+
+
+def test_aggregates_by_link_and_bucket(at):
+    clicks = [
+        ("a", "01T10:00:00", "US"),
+        ("a", "01T10:30:00", "US"),
+        ("b", "01T11:00:00", "DE"),
+        ("c", "02T10:00:00", "FR"),
+    ]
+    for who, when, country in clicks:
+        ids = {"linkId": "link_agg", "visitorId": who, "sessionId": who}
+        at.send(EVENT | ids | {"timestamp": f"2025-06-{when}Z", "metadata": {"country": country}})
+    at.settle()
+    dates = {"start_date": "2025-06-01", "end_date": "2025-06-30", "link_id": "link_agg"}
+    rows = at.ask("/api/v1/analytics/aggregates", **dates, interval="day")
+    assert rows == [
+        {
+            "workspaceId": "default",
+            "linkId": "link_agg",
+            "bucket": "day",
+            "bucket_start": "2025-06-01T00:00:00+00:00",
+            "bucket_end": "2025-06-02T00:00:00+00:00",
+            "totalClicks": 3,
+            "uniqueClicks": 2,
+            "humanClicks": 3,
+            "uniqueVisitors": 2,
+            "uniqueSessions": 2,
+            "topCountries": [{"country": "US", "clicks": 2}, {"country": "DE", "clicks": 1}],
+        },
+        {
+            "workspaceId": "default",
+            "linkId": "link_agg",
+            "bucket": "day",
+            "bucket_start": "2025-06-02T00:00:00+00:00",
+            "bucket_end": "2025-06-03T00:00:00+00:00",
+            "totalClicks": 1,
+            "uniqueClicks": 1,
+            "humanClicks": 1,
+            "uniqueVisitors": 1,
+            "uniqueSessions": 1,
+            "topCountries": [{"country": "FR", "clicks": 1}],
+        },
+    ]
+    ends = {
+        "hour": ["2025-06-01T11:00", "2025-06-01T12:00", "2025-06-02T11:00"],
+        "week": ["2025-06-02T00:00", "2025-06-09T00:00"],
+        "month": ["2025-07-01T00:00"],
+        "year": ["2026-01-01T00:00"],
+    }
+    for interval, expected in ends.items():
+        rows = at.ask("/api/v1/analytics/aggregates", **dates, interval=interval)
+        assert [row["bucket_end"][:16] for row in rows] == expected
+        assert sum(row["totalClicks"] for row in rows) == 4

@@ -13,7 +13,7 @@ from tests.contract.sliced import DAY, START
 
 pytestmark = pytest.mark.anyio
 
-NAMES = tuple(cube.name for cube in CUBES)
+NAMES = tuple(cube.label for cube in CUBES)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from footfall.model.cubes import CUBES, HOUR_MS
 from footfall.query.language.periods import Period
-from footfall.query.language.question import And, HasDone, Question, is_
+from footfall.query.language.question import And, HasDone, Question, is_, is_not
 from footfall.query.plan.archived_sessions import archive_source
 from footfall.query.plan.planner import REASONS, SMALL, Reason, deleted_before, plan
 from footfall.state.rollups.manifest import ArchivedSessions, Manifest, ManifestEntry, Zone
@@ -17,7 +17,7 @@ from footfall.state.rollups.row_counts import RowCounts
 DOCS = Path(__file__).parents[4] / "docs" / "api.md"
 DAY = 86_400_000
 START = 20_000 * DAY
-NAMES = tuple(cube.name for cube in CUBES)
+NAMES = tuple(cube.label for cube in CUBES)
 OURS, THEIRS = "site_ours", "site_theirs"
 
 
@@ -105,3 +105,15 @@ def test_many_sites_are_told_by_their_zone_and_not_one_by_one():
     kept = archive_source(asked, gone, there, None)
     assert len(kept.covers) == 1
     assert kept.whole
+
+
+def test_builds_of_before_do_not_answer_for_what_was_added():
+    since = tuple(cube.name for cube in CUBES)  # as they were noted before any cube grew
+    entry = ManifestEntry(1, 202410, 0, 9, START - DAY, START + 20 * DAY, since)
+    older = msgspec.structs.replace(manifest(), entries=(entry,))
+    of_links = question(where=And((is_not("link_id", ""),)), dimensions=("link_id",))
+    assert plan(of_links, older, stored(SMALL + 1)).rollup.cube.name == "link"
+    for metric in ("sessions", "unique_countries", "unique_clicks"):
+        asked = msgspec.structs.replace(of_links, metrics=(metric,))
+        assert plan(asked, manifest(), stored(SMALL + 1)).rollup.cube.name == "link"
+        assert plan(asked, older, stored(SMALL + 1)).rollup is None
