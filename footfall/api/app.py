@@ -21,6 +21,7 @@ from footfall.api.concurrency import per_key
 from footfall.api.disconnect import ends_with_the_client
 from footfall.api.http_cache import cacheable
 from footfall.api.problems import exception_handlers, strict_body
+from footfall.api.report_file import csv_file, wants_csv
 from footfall.api.routes.export import export_routes
 from footfall.api.routes.health import health_routes
 from footfall.api.routes.query import Queries, TagsOf, query_routes
@@ -112,10 +113,13 @@ def create_app(
             path=request.path_params,
         )
 
-    async def answer(report: Report[Any], request: Request[Any, Any, Any]) -> Response[bytes | None]:
+    async def answer(report: Report[Any], request: Request[Any, Any, Any]) -> Response[Any]:
         context = await context_of(request, report.params, report.defaults)
+        with_csv = wants_csv(request, context.params)
         with metrics.QUERY_SECONDS.labels(report.name).time():
             found = await report.run(context)
+        if with_csv:
+            return await asyncio.to_thread(csv_file, request, found, context, report.name)
         return await asyncio.to_thread(cacheable, request, found, context.period)
 
     asking, exporting = (

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -14,7 +14,9 @@ from litestar import Response
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from footfall import metrics
-from footfall.query.export.formats import FORMATS, Format
+from footfall.model.calendar import local
+from footfall.query.export.formats import EXCEL, FORMATS, Format
+from footfall.query.language.periods import Period
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,7 @@ class _Identity:
 
 def compressor(accept: str, *, compressed: bool) -> tuple[str, Compressor]:
     """The encoding to answer with, given the header Accept-Encoding: zstd, gzip or "" for none."""
-    wanted = {} if compressed else _weights(accept)
+    wanted = {} if compressed else weights(accept)
     best = max(("zstd", "gzip"), key=lambda name: wanted.get(name, wanted.get("*", 0.0)))
     if wanted.get(best, wanted.get("*", 0.0)) <= 0:
         return "", _Identity()
@@ -68,8 +70,9 @@ class Download(Response[None]):
         rows: int,
         accept: str,
         headers: Mapping[str, str],
+        excel: bool = False,
     ) -> None:
-        kind = FORMATS[format]
+        kind = EXCEL if excel else FORMATS[format]
         encoding, self._compressor = compressor(accept, compressed=kind.compressed)
         self._pages = pages
         self._encoder = kind.encoder(schema, zone)
@@ -141,7 +144,20 @@ async def _send_all(send: Send, data: bytes) -> None:
             )
 
 
-def _weights(accept: str) -> dict[str, float]:
+def file_name(what: str, period: Period) -> str:
+    """The name of a file about a period, without its ending."""
+    zone = ZoneInfo(period.timezone)
+    first, last = (local(at, zone).date() for at in (period.start, period.end - 1))
+    return f"{what}_{first}_{last}"
+
+
+def warnings_header(warnings: Sequence[str]) -> dict[str, str]:
+    """What the numbers do not mean, where there is no `meta` beside them."""
+    return {"Footfall-Warnings": "; ".join(warnings)} if warnings else {}
+
+
+def weights(accept: str) -> dict[str, float]:
+    """How much a client wants of each thing that it accepts, by the header that says so."""
     weights: dict[str, float] = {}
     for part in accept.lower().split(","):
         name, _, parameter = part.partition(";")

@@ -21,7 +21,7 @@ def cacheable(request: Request[Any, Any, Any], answer: object, period: Period) -
     headers = {
         "ETag": etag,
         "Cache-Control": f"private, max-age={CLOSED_SECONDS:.0f}" if is_over(period) else "private, no-cache",
-        "Vary": "Authorization",
+        "Vary": "Accept, Authorization",
     }
     if _has(request.headers.get("if-none-match", ""), etag):
         return Response(None, status_code=304, headers=headers)

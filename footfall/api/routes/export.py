@@ -12,17 +12,15 @@ from litestar.params import JSONBody
 from litestar.types import Middleware
 from msgspec import Meta
 
-from footfall.api.download import Download
+from footfall.api.download import Download, file_name, warnings_header
 from footfall.api.openapi import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
 from footfall.api.routes.query import MAX_BODY, Allowed, Queries, read_question
-from footfall.model.calendar import local
 from footfall.query.caveats import caveats_of
 from footfall.query.engine import Engine, QueryResult
 from footfall.query.export.answers import MAX_EXPORT_ROWS, QueryExport, as_arrow, check_whole, question_of
 from footfall.query.export.events import EventExport
-from footfall.query.export.formats import Format
+from footfall.query.export.formats import Format, check_for
 from footfall.query.language.params import P, RangeParams
-from footfall.query.language.periods import Period
 from footfall.query.reporting.report import Context
 from footfall.query.sql.export import SCHEMA
 
@@ -32,7 +30,7 @@ MAX_LIMIT = 1_000_000_000
 class ExportParams(RangeParams, frozen=True, kw_only=True):
     """What an export of events takes, beside the filters of the reports."""
 
-    format: Annotated[Format, Meta(description="csv, ndjson or parquet.")]
+    format: Annotated[Format, Meta(description="csv, ndjson or parquet.")]  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues] -- other files than of a report
     limit: (
         Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Most rows of the file; default: all.")] | None
     ) = None
@@ -95,6 +93,7 @@ def export_routes(
     async def events(request: Request[Any, Any, Any]) -> Response[None]:
         context = await context_of(request, ExportParams)
         asked = context.params
+        excel = check_for(asked.program, asked.format)
         question = context.question()
         export = EventExport(engine, question, timeout)
         plan = await export.plan(asked.cursor, asked.limit)
@@ -106,11 +105,12 @@ def export_routes(
             SCHEMA,
             format=asked.format,
             zone=ZoneInfo(context.period.timezone),
-            name=_name("events", context.period),
+            name=file_name("events", context.period),
             rows=plan.rows,
             accept=_accepted(request),
-            headers=_headers([*context.asked.warnings, *told.warnings])
+            headers=warnings_header([*context.asked.warnings, *told.warnings])
             | ({"Footfall-Next-Cursor": plan.next_cursor} if plan.next_cursor else {}),
+            excel=excel,
         )
 
     @post(
@@ -127,19 +127,23 @@ def export_routes(
     )
     async def answer(request: Request[Any, Any, Any], data: JSONBody[QueryExport]) -> Response[None]:
         workspace_id = await allowed(request)
+        excel = check_for(data.program, data.format)
         answered = await queries.answer(question_of(data), workspace_id)
         check_whole(data, answered.table)
-        table = await asyncio.to_thread(as_arrow, data, answered.table)
+        table = await asyncio.to_thread(as_arrow, data, answered.table, excel=excel)
         period = answered.asked.question.period
         return Download(
             _one(table),
             table.schema,
             format=data.format,
             zone=ZoneInfo(period.timezone),
-            name=_name("answer", period),
+            name=file_name("answer", period),
             rows=table.num_rows,
             accept=_accepted(request),
-            headers=_headers(caveats_of(period, answered.table.found, answered.table.uniques).warnings),
+            headers=warnings_header(
+                caveats_of(period, answered.table.found, answered.table.uniques).warnings
+            ),
+            excel=excel,
         )
 
     return Router(path="/", route_handlers=[events, answer])
@@ -151,13 +155,3 @@ async def _one(table: pa.Table) -> AsyncGenerator[pa.Table]:
 
 def _accepted(request: Request[Any, Any, Any]) -> str:
     return request.headers.get("accept-encoding", "")
-
-
-def _headers(warnings: Sequence[str]) -> dict[str, str]:
-    return {"Footfall-Warnings": "; ".join(warnings)} if warnings else {}
-
-
-def _name(what: str, period: Period) -> str:
-    zone = ZoneInfo(period.timezone)
-    first, last = (local(at, zone).date() for at in (period.start, period.end - 1))
-    return f"{what}_{first}_{last}"

@@ -56,15 +56,20 @@ Resolve = Callable[[str], str]
 """A field's SQL in the source at hand."""
 
 
-def find_field(name: str, what: str = "dimensions") -> Kind:
-    """The kind of a field. Raises Invalid, naming `what` the caller gave and what is allowed."""
+def find_field(name: str, what: str = "dimensions", hint: str = "") -> Kind:
+    """The kind of a field. Raises Invalid, naming `what` the caller gave and what is allowed.
+
+    `hint`: "; did you mean NAME?", which the refusal says first.
+    """
     if name.startswith(PROPERTY):
         if not _PROPERTY_NAME.fullmatch(name.removeprefix(PROPERTY)):
             raise Invalid(f"{what}: a property's name has 1 to 200 printable characters", field=what)
         return "text"
     if name not in KINDS:
         raise Invalid(
-            f"{what}: {_shown(name)} is not known; known are {', '.join(KINDS)} and property:NAME", field=what
+            f"{what}: {_shown(name)} is not known{hint or '.'} "
+            f"Known are {', '.join(KINDS)} and property:NAME",
+            field=what,
         )
     return KINDS[name]
 

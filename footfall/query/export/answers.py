@@ -5,22 +5,22 @@ from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
-from msgspec import Meta
+from msgspec import Meta, field
 
 from footfall.errors import Invalid
 from footfall.query.answers import Row, Table
 from footfall.query.catalog.fields import KINDS
 from footfall.query.catalog.metrics import METRICS
-from footfall.query.export.formats import Format
+from footfall.query.export.formats import For, Format
+from footfall.query.export.rows import money_columns
 from footfall.query.language.body import MAX_ROWS, Pagination, Query
-from footfall.query.sql.export import JSON
+from footfall.query.language.params import FOR_EXCEL
 
 MAX_EXPORT_ROWS = 100_000
 
 _UNITS: dict[str, Any] = {
     "count": pa.int64(),
     "uniques": pa.int64(),
-    "money": pa.string(),
     "time": pa.string(),
 }
 _DIMENSIONS: dict[str, Any] = {"number": pa.int64(), "bool": pa.bool_()}
@@ -36,6 +36,7 @@ class QueryExport(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A question as `POST /v1/query` takes it, and the format of the answer."""
 
     format: Annotated[Format, Meta(description="csv, ndjson or parquet.")]
+    program: Annotated[For | None, Meta(description=FOR_EXCEL)] = field(default=None, name="for")
     pagination: ExportPagination = ExportPagination()
 
 
@@ -59,10 +60,10 @@ def check_whole(asked: QueryExport, table: Table) -> None:
         )
 
 
-def as_arrow(asked: Query, table: Table) -> pa.Table:
+def as_arrow(asked: Query, table: Table, *, excel: bool = False) -> pa.Table:
     """The dimensions, then the metrics; with a comparison, then `previous:METRIC` and `change:METRIC`.
 
-    Amounts of money are JSON: {"EUR": 1999}.
+    Amounts of money are JSON, {"EUR": 1999}; for Excel columns of each currency, in its unit.
     """
     rows = table.rows
     fields: list[Any] = []
@@ -76,8 +77,11 @@ def as_arrow(asked: Query, table: Table) -> pa.Table:
         unit = METRICS[metric].unit
         kind = _UNITS.get(unit, pa.float64())
         if unit == "money":
-            values = [None if value is None else msgspec.json.encode(value).decode() for value in values]
-        fields.append(pa.field(name, kind, metadata={JSON: b""} if unit == "money" else None))
+            for column_field, column in money_columns(name, values, excel=excel):
+                fields.append(column_field)
+                columns.append(column)
+            return
+        fields.append(pa.field(name, kind))
         columns.append(pa.array(values, kind))
 
     for place, name in enumerate(asked.metrics):

@@ -8,11 +8,14 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from footfall.errors import Invalid
+from footfall.query.export.excel import excel_header, excel_rows
 from footfall.query.export.text import csv_header, csv_rows, json_rows
 
 _SLICE = 8192  # rows
 
 Format = Literal["csv", "ndjson", "parquet"]
+For = Literal["excel"]
 
 
 class Encoder(Protocol):
@@ -89,6 +92,13 @@ class _Sink(io.RawIOBase):
         return taken
 
 
+def check_for(program: For | None, file: str | None) -> bool:
+    """Whether a file is for Excel. Raises Invalid where it is no CSV."""
+    if program is not None and file != "csv":
+        raise Invalid("for=excel goes with format=csv", field="for")
+    return program is not None
+
+
 class FileFormat(NamedTuple):
     """`compressed`: the file is compressed inside, so it is not again on its way."""
 
@@ -108,6 +118,13 @@ def _ndjson(_: pa.Schema, zone: ZoneInfo) -> Encoder:
 def _parquet(schema: pa.Schema, _: ZoneInfo) -> Encoder:
     return _Parquet(schema)
 
+
+def _excel(schema: pa.Schema, zone: ZoneInfo) -> Encoder:
+    return _Text(excel_header(schema), excel_rows, zone)
+
+
+EXCEL = FileFormat("text/csv; charset=utf-8", _excel)
+"""CSV for double-click."""
 
 FORMATS: Mapping[Format, FileFormat] = {
     "csv": FileFormat("text/csv; charset=utf-8", _csv),

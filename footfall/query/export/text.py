@@ -81,7 +81,7 @@ def _cells(table: pa.Table, number: int, zone: ZoneInfo, write: _TextWriter) -> 
     if pa.types.is_dictionary(kind):
         return write(column.dictionary, meta).take(column.indices)
     if pa.types.is_timestamp(kind):
-        return write(_times(column, zone), {TOKEN: b""})
+        return write(spell_times(column, zone), {TOKEN: b""})
     if pa.types.is_string(kind):
         return write(column, meta)
     return column.cast(pa.string())
@@ -115,7 +115,7 @@ def _where(text: Any, pattern: str, change: Callable[[Any], Any]) -> Any:
     return _pc.if_else(found, change(text), text) if _pc.any(found).as_py() else text
 
 
-def _times(times: Any, zone: ZoneInfo) -> Any:
+def spell_times(times: Any, zone: ZoneInfo) -> Any:
     """Instants as ISO 8601 with milliseconds and the offset of the zone."""
     at = times.cast(pa.int64()).fill_null(0).to_numpy()
     quarters, which = np.unique(at // _QUARTER, return_inverse=True)

@@ -191,8 +191,8 @@ def _metrics(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in METRICS:
             raise Invalid(
-                f"metrics: {name[:50]!r} is not known; known are {', '.join(METRICS)}"
-                f"{hint(name, tuple(METRICS))}",
+                f"metrics: {name[:50]!r} is not known{hint(name, tuple(METRICS)) or '.'} "
+                f"Known are {', '.join(METRICS)}",
                 field="metrics",
             )
     if len(set(names)) != len(names):

@@ -11,7 +11,7 @@ from typing import Any as AnyValue
 from typing import cast, get_args
 
 from footfall.errors import Invalid
-from footfall.query.catalog.fields import SAID_OF_FIELDS, SESSION_FIELDS, TAG, find_field
+from footfall.query.catalog.fields import KINDS, SAID_OF_FIELDS, SESSION_FIELDS, TAG, find_field
 from footfall.query.language.patterns import check_pattern
 from footfall.query.language.question import (
     And,
@@ -143,10 +143,7 @@ class Filters:
 
 def find_field_with_hint(name: str, what: str) -> str:
     """As `fields.find_field`; the refusal proposes what was perhaps meant."""
-    try:
-        return find_field(name, what)
-    except Invalid as error:
-        raise Invalid(f"{error}{hint(name)}", field=what) from None
+    return find_field(name, what, hint(name, tuple(KINDS)))
 
 
 _ELSEWHERE: Mapping[str, str] = {

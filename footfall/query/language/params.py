@@ -38,6 +38,11 @@ _RANGES = (
 )
 
 
+FOR_EXCEL = (
+    "Writes CSV as Excel reads it by double-click: times without offset, rounded numbers, amounts in units."
+)
+
+
 class Params(Struct, frozen=True, kw_only=True):
     """What every report takes: the range, and whether bots count."""
 
@@ -51,6 +56,14 @@ class Params(Struct, frozen=True, kw_only=True):
         ),
     ] = "UTC"
     include_bots: Annotated[bool, Meta(description="Count bots too; they are left out by default.")] = False
+    format: (
+        Annotated[
+            Literal["json", "csv"],
+            Meta(description="`csv` answers the rows as a file; so does the header `Accept: text/csv`."),
+        ]
+        | None
+    ) = None
+    program: Annotated[Literal["excel"], Meta(description=FOR_EXCEL)] | None = field(default=None, name="for")
 
 
 class RangeParams(Params, frozen=True, kw_only=True):
@@ -233,8 +246,8 @@ def _means_nothing(kind: type[Params], known: Mapping[str, Any], name: str, text
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     filters = tuple(each.name for each in filter_parameters())
     return (
-        f"unknown parameter; known are {', '.join(known)}, and the filters {', '.join(filters)} and "
-        f"property:NAME{hint(name, (*known, *filters))}"
+        f"unknown parameter{hint(name, (*known, *filters)) or '.'} Known are {', '.join(known)}, and the "
+        f"filters {', '.join(filters)} and property:NAME"
     )
 
 
