@@ -75,7 +75,7 @@ COMPONENTS = Components(
 REPORT_REFUSALS = refusals(
     {
         400: "A parameter is unknown or wrong, or the question takes too long.",
-        401: "There is no key, or nobody knows it.",
+        401: "Missing or unknown key.",
         403: "The key may not read.",
         429: "The key asks too much at once; try again after `Retry-After` seconds.",
         503: "The store does not answer; try again after `Retry-After` seconds.",

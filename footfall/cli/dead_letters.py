@@ -18,7 +18,7 @@ Position = Annotated[str, Parameter(help="Its position, as `footfall dead-letter
 _PATH = "/api/v1/dead-letters"
 _COLUMNS = ("position", "reason", "detail", "status", "events", "attempts", "failed_at")
 
-app = App(name="dead-letters", help="What could not be stored: look at it, try again, or give it up.")
+app = App(name="dead-letters", help="List, retry or discard events that could not be stored.")
 
 
 @app.command(name="list")

@@ -280,11 +280,16 @@ async def _greet(settings: Settings, key: str | None) -> None:
     ):
         while not await asyncio.to_thread(answers, f"{url}/health/live"):  # noqa: ASYNC110 -- another process
             await asyncio.sleep(0.1)
-    header = f"-H 'Authorization: Bearer {key or 'YOUR_KEY'}'"
+    header = '-H "Authorization: Bearer $KEY"'
+    known = (
+        f"export KEY={key}" if key else "export KEY=ff_...    # lost? footfall keys new NAME --scope admin"
+    )
     say(
         f"Door      {settings.door_url}\n"
         f"Console   {settings.console}\n"
         f"Data      {settings.data.resolve()}\n\n"
+        "For the examples, here and in the README:\n"
+        f"  {known}\n"
         "A first event:\n"
         f"  curl {settings.door_url}/v1/events {header} \\\n"
         """       -H 'Content-Type: application/json' -d '{"events": [{"event_type": "signup"}]}'\n"""

@@ -38,7 +38,7 @@ MEANINGS: Mapping[Reason, str] = {
     Reason.UNREADABLE: "The body is no JSON, no gzip, or is broken off.",
     Reason.TOO_LARGE: "The body, the inflated body, or the number of events is too large.",
     Reason.NO_KEY: "There is neither a key nor a site.",
-    Reason.UNKNOWN_KEY: "Nobody knows the key, or it was revoked.",
+    Reason.UNKNOWN_KEY: "The key is unknown, or was revoked.",
     Reason.UNKNOWN_SITE: "There is no such site.",
     Reason.FORBIDDEN: "The key may not write, or not to this site; without a key: not this field.",
     Reason.ORIGIN: "The site does not list the origin of the page.",

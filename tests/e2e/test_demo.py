@@ -1,6 +1,7 @@
 """`footfall demo` from start to end, and the parts that could deceive: its truth and its comparison."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -37,6 +38,11 @@ def test_the_demo_runs_and_every_figure_agrees(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert_right(done.stdout, moved=False)
     assert data_directory.holder(tmp_path / directory.DIRECTORY) is None
+    # Nothing runs any more: it names no address that would be refused, and a command that works.
+    assert "curl" not in done.stdout
+    (command,) = re.findall(r"Its figures: footfall (report .*)", done.stdout)
+    again = footfall(*command.split(), cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
 
 
 def test_a_figure_that_differs_is_shown_and_fails_the_demo(tmp_path):

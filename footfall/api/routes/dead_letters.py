@@ -27,8 +27,8 @@ _ID = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REFUSALS = {
     400: "A parameter or field is unknown or wrong.",
-    401: "There is no key, or nobody knows it.",
-    403: "The key has not the scope admin.",
+    401: "Missing or unknown key.",
+    403: "The key lacks the scope admin.",
     503: "The database is busy; try again after `Retry-After` seconds.",
 }
 _ONE = _REFUSALS | {404: "This workspace has no dead letter there."}

@@ -21,8 +21,8 @@ from footfall.tenants.model import Workspace
 _MAX_BODY = 16 << 20
 _REFUSALS = {
     400: "A field is unknown or wrong.",
-    401: "There is no key, or nobody knows it.",
-    403: "The key has not the scope.",
+    401: "Missing or unknown key.",
+    403: "The key lacks this scope.",
     413: "The chunk is too large.",
     503: "The events cannot be kept now; send the chunk again after `Retry-After` seconds.",
 }

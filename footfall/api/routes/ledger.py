@@ -122,7 +122,7 @@ def ledger_routes(
         responses=refusals(
             {
                 400: "A parameter is unknown or wrong.",
-                401: "There is no key, or nobody knows it.",
+                401: "Missing or unknown key.",
                 403: "The key may not read.",
                 503: "The database or the log is busy; try again after `Retry-After` seconds.",
             }

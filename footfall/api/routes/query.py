@@ -155,7 +155,7 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
         responses=refusals(
             {
                 400: "The question names something unknown, or takes too long; `field` says what.",
-                401: "There is no key, or nobody knows it.",
+                401: "Missing or unknown key.",
                 403: "The key may not read.",
                 413: "The question has more than 512 KiB.",
                 429: "The key asks too much at once; try again after `Retry-After` seconds.",

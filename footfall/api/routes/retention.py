@@ -76,7 +76,7 @@ class Rebuilt(Struct, frozen=True):
 def retention_routes(retention: Retention, rollups: RollupMaintainer | None, directory: Directory) -> Router:
     """The routes. `rollups`: None where another process keeps them."""
     refused = {
-        401: "There is no key, or nobody knows it.",
+        401: "Missing or unknown key.",
         403: "The key lacks the scope admin.",
         503: "The store or the database does not answer; try again after `Retry-After`.",
     }

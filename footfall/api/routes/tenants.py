@@ -40,8 +40,8 @@ _MAX_BODY = 256 << 10
 _SECURITY: list[dict[str, list[str]]] = [{"key": []}]
 _REFUSALS = {
     400: "A parameter or field is unknown or wrong.",
-    401: "There is no key, or nobody knows it.",
-    403: "The key has not the scope.",
+    401: "Missing or unknown key.",
+    403: "The key lacks this scope.",
 }
 _TAKEN = _REFUSALS | {409: "The code or the domain is taken."}
 _ONE = _REFUSALS | {404: "This workspace has no such thing."}

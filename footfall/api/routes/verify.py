@@ -19,7 +19,7 @@ from footfall.verify.verifier import Verifier
 _MOST_DAYS = 31
 
 _REFUSED = {
-    401: "There is no key, or nobody knows it.",
+    401: "Missing or unknown key.",
     403: "The key lacks the scope admin.",
     503: "The store, the database or the log does not answer; try again after `Retry-After`.",
 }

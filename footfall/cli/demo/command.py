@@ -62,9 +62,12 @@ async def _demo(source: Path, *, as_is: bool, once: bool) -> int:
         for each in arrivals:
             say(f"{each.seen} of {each.sent} {each.what} were in the reports after {each.seconds:.2f} s.")
         missing = [each for each in arrivals if each.seen != each.sent]
-        _show_urls(server)
         if not once:
+            _show_urls(server)
             await _serve_until_interrupted()
+    if once:
+        again = f"footfall report --data {directory.DIRECTORY} --include-bots"
+        say(f"\nThe server has stopped. Its figures: {again}")
     if wrong:
         say(f"{wrong} figures differ.")
     return 1 if wrong or missing else 0
