@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -26,16 +26,21 @@ from footfall.cli.console_client import Console, console
 from footfall.cli.options import Data, Key, Url
 from footfall.cli.sites import site_id
 from footfall.cli.terminal import warn
-from footfall.errors import Retryable
-from footfall.imports.access_log.requests import line_identity
+from footfall.errors import Invalid, Retryable
+from footfall.imports.access_log.lines import LineReader
 from footfall.imports.clicks.chunk import MAX_LINES
-from footfall.imports.reader import Chunk
+from footfall.imports.follow import follow
+from footfall.imports.reader import Chunk, files_in
 from footfall.imports.reader_process import open_chunks
 from footfall.model.reasons import Reason
 from footfall.settings import load
 
 File = Annotated[
-    str, Parameter(allow_leading_hyphen=True, help="The file; may be gzip; - for standard input.")
+    str,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="The file, also compressed (gz, bz2, xz, zst); - for standard input.",
+    ),
 ]
 Again = Annotated[
     bool,
@@ -51,7 +56,7 @@ _ATTEMPTS = 100  # for one chunk; each waits as long as the server asks
 _IN_FLIGHT = 2  # chunks: one is read by the server while another is compared and made durable
 
 # Lines of an access log that are as they should be, and yet no events.
-_SKIPPED = {Reason.METHOD, Reason.STATUS, Reason.ASSET}
+_SKIPPED = {Reason.METHOD, Reason.STATUS, Reason.ASSET, Reason.DIRECTIVE}
 
 app = App(name="import", help="Bring in what was recorded elsewhere.")
 terminal = Terminal(stderr=True)
@@ -70,7 +75,14 @@ class Upload:
     count: Callable[[dict[str, Any]], dict[str, int]]
     totals: Counter[str] = field(default_factory=Counter[str])
     times: list[str] = field(default_factory=list[str])
-    refused: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    file: str = ""  # the one that is read, where there are several
+
+    def anew(self) -> "Upload":
+        """Nothing is known of the next file's lines."""
+        if isinstance(self.identity, LineReader):
+            self.identity = LineReader(self.fields.get("format", ""))
+        return self
 
 
 @app.command
@@ -94,9 +106,14 @@ def clicks(
 
 @app.command
 def access_log(
-    file: File,
-    /,
-    *,
+    *files: Annotated[
+        str,
+        Parameter(
+            name="FILES",
+            allow_leading_hyphen=True,
+            help="Files, also compressed (gz, bz2, xz, zst), or directories of them; - for standard input.",
+        ),
+    ],
     site: Annotated[str, Parameter(help="The site that the pages belong to: its id or its name.")],
     origin: Annotated[
         str,
@@ -104,20 +121,43 @@ def access_log(
             help="Where the site is, as in https://www.example.com. [default: as the log or site says]"
         ),
     ] = "",
+    format: Annotated[  # noqa: A002 -- as the option
+        str,
+        Parameter(
+            help="nginx's log_format or Apache's LogFormat, as it stands in the configuration, or 'haproxy "
+            "{Host|User-Agent}' with the captured headers. [default: as each line looks]"
+        ),
+    ] = "",
+    page: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(),
+            help="What is a page although it looks like a file: an extension (pdf) or paths (/wiki/*).",
+        ),
+    ] = (),
+    follow: Annotated[
+        bool,
+        Parameter(name=("--follow", "-f"), negative=(), help="Go on with the lines that come, until Ctrl-C."),
+    ] = False,
     dry_run: Annotated[bool, Parameter(negative=(), help="Only show what would be added.")] = False,
     again: Again = False,
     data: Data = None,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Import a web server's access log (combined format or JSON).
+    """Import a web server's access log.
+
+    Formats that are known by themselves: combined and its relatives, JSON, the W3C's (IIS, CloudFront), and
+    those of HAProxy, Envoy and AWS's load balancers; syslog and containers may have written in front.
 
     Requests that a short link redirected become clicks, pages page views; files, errors and other
     methods are skipped. What was received live, or imported before, is not added again. Addresses
     are used for country and device, and not kept.
     """
-    options = {"origin": origin, "dry_run": dry_run, "again": again}
-    asyncio.run(import_access_log(file, site, data=data, url=url, key=key, **options))
+    if not files:
+        raise Invalid("name a file, a directory, or - for standard input", field="FILES")
+    options = {"origin": origin, "format": format, "pages": list(page), "dry_run": dry_run, "again": again}
+    asyncio.run(import_access_logs(files, site, follow_it=follow, data=data, url=url, key=key, **options))
 
 
 async def import_file(
@@ -134,13 +174,24 @@ async def import_file(
     upload = Upload("/api/v1/imports/clicks", fields, str.encode, _of_clicks)
     with open_chunks(file, _stdin(), MAX_LINES, upload.identity) as source:
         async with console(load(data=data), url, key, create=True) as server:
-            return await _send_file(server, source, upload)
+            try:
+                await _send_file(server, source, upload)
+            finally:
+                if upload.totals:
+                    _show(upload)
+    return upload.totals
 
 
-async def import_access_log(
-    file: str,
+async def import_access_log(file: str, site: str, **options: Any) -> Counter[str]:
+    """What `access-log` does with one file."""
+    return await import_access_logs((file,), site, **options)
+
+
+async def import_access_logs(
+    paths: Sequence[str],
     site: str,
     *,
+    follow_it: bool = False,
     data: Path | None = None,
     url: str | None = None,
     key: str | None = None,
@@ -148,26 +199,48 @@ async def import_access_log(
 ) -> Counter[str]:
     """What `access-log` does; `options` go with each chunk. Raises Invalid also for an unknown site."""
     count = _of_dry_run if options.get("dry_run") else _of_access_log
-    upload = Upload("/api/v1/imports/access-log", options, line_identity, count)
+    files = [file for path in paths for file in files_in(path)]
+    if follow_it and (len(files) > 1 or files == ["-"]):
+        raise Invalid("follows one file", field="--follow")
+    identity = LineReader(options.get("format", ""))
+    upload = Upload("/api/v1/imports/access-log", options, identity, count)
+    async with console(load(data=data), url, key, create=True) as server:
+        upload.fields["site_id"] = await site_id(server, site)
+        try:
+            for file in files:
+                upload.file = file if len(files) > 1 else ""
+                with _open(file, upload.anew(), follow_it=follow_it) as source:
+                    await _send_file(server, source, upload)
+        finally:
+            # Also when it was broken off: what is in stays in.
+            if upload.totals:
+                _show(upload)
+    return upload.totals
+
+
+@contextmanager
+def _open(file: str, upload: Upload, *, follow_it: bool) -> Generator[tuple[Iterator[Chunk], int]]:
+    if follow_it:
+        yield follow(file, MAX_LINES, upload.identity), 0
+        return
     with open_chunks(file, _stdin(), MAX_LINES, upload.identity) as source:
-        async with console(load(data=data), url, key, create=True) as server:
-            upload.fields["site_id"] = await site_id(server, site)
-            return await _send_file(server, source, upload)
+        yield source
 
 
 def _stdin() -> BufferedReader:
     return cast("BufferedReader", sys.stdin.buffer)
 
 
-async def _send_file(server: Console, source: tuple[Iterator[Chunk], int], upload: Upload) -> Counter[str]:
+async def _send_file(server: Console, source: tuple[Iterator[Chunk], int], upload: Upload) -> None:
     chunks, size = source
     sending: deque[tuple[Chunk, asyncio.Task[dict[str, Any]]]] = deque()
     try:
         with _progress(size) as advance:
             while (chunk := await asyncio.to_thread(next, chunks, None)) or sending:
-                if chunk:
+                if chunk and chunk.lines:
                     sending.append((chunk, asyncio.create_task(_send(server, upload, chunk))))
-                if not chunk or len(sending) == _IN_FLIGHT:
+                # With no lines at present, and at the end, none waits for the next.
+                while sending and (not chunk or not chunk.lines or len(sending) == _IN_FLIGHT):
                     sent, task = sending.popleft()
                     _count(upload, sent, await task)
                     advance(sent.position, upload.totals["lines"])
@@ -175,14 +248,12 @@ async def _send_file(server: Console, source: tuple[Iterator[Chunk], int], uploa
         for _, task in sending:
             task.cancel()
         await asyncio.gather(*(task for _, task in sending), return_exceptions=True)
-        # Also when it was broken off: what is in stays in.
-        if upload.totals:
-            _show(upload)
-    return upload.totals
 
 
 async def _send(server: Console, upload: Upload, chunk: Chunk) -> dict[str, Any]:
     body = upload.fields | {"lines": chunk.lines, "occurrences": chunk.occurrences}
+    if chunk.fields:
+        body["fields"] = chunk.fields
     for _ in range(_ATTEMPTS):
         try:
             return await server.post(upload.path, body)
@@ -225,15 +296,15 @@ def _count(upload: Upload, chunk: Chunk, result: dict[str, Any]) -> None:
     for reason, count in result["rejected"].items():
         totals[f"{'skipped' if reason in _SKIPPED else 'refused'}: {reason}"] += count
     refused += [
-        (chunk.numbers[problem["index"]], problem["detail"])
+        (f"{upload.file} line {chunk.numbers[problem['index']]}".strip(), problem["detail"])
         for problem in result["problems"][: _SHOWN - len(refused)]
     ]
 
 
 def _show(upload: Upload) -> None:
     totals, refused = upload.totals, upload.refused
-    for number, detail in refused:
-        warn(f"line {number}: {detail}")
+    for where, detail in refused:
+        warn(f"{where}: {detail}")
     more = totals["refused: bad_line"] - len(refused)
     if refused and more > 0:
         warn(f"... and {more} more bad lines")

@@ -1,12 +1,16 @@
-"""Reading a file of lines for an import: chunks of lines, each with its number and occurrence."""
+"""Reading files of lines for an import: chunks of lines, each with its number and occurrence."""
 
+import bz2
 import gzip
 import hashlib
+import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
+
+import zstandard
 
 from footfall.errors import Invalid
 from footfall.imports.runs import is_cut
@@ -23,13 +27,47 @@ class Chunk(NamedTuple):
     """Some lines of a file.
 
     `numbers` are their places in the file, from 1; `occurrences` say for each which of the
-    identical lines it is, from 1; `position` is where in the (compressed) file reading stands.
+    identical lines it is, from 1; `position` is where in the (compressed) file reading stands; `fields` is
+    what was said about the lines before the first of these (see `LineReader.fields`).
     """
 
     numbers: list[int]
     lines: list[str]
     occurrences: list[int]
     position: int
+    fields: str = ""
+
+
+_Opened = Callable[[BufferedReader], Any]
+_PACKED: tuple[tuple[bytes, _Opened], ...] = (
+    (b"\x1f\x8b", lambda raw: gzip.GzipFile(fileobj=raw)),
+    (b"BZh", bz2.BZ2File),
+    (b"\xfd7zXZ\x00", lzma.LZMAFile),
+    (b"\x28\xb5\x2f\xfd", lambda raw: BufferedReader(_unpacked_zstd(raw))),
+)
+"""How compressed files begin, and how they are read."""
+
+
+def _unpacked_zstd(raw: BufferedReader) -> Any:
+    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+
+
+def files_in(path: str) -> list[str]:
+    """The files to read for `path`: itself, or all below the directory, by name, without hidden ones.
+
+    Raises Invalid for a directory without a file.
+    """
+    if path == "-" or not Path(path).is_dir():
+        return [path]
+    below = sorted(Path(path).rglob("*"))
+    files = [str(each) for each in below if each.is_file() and not _is_hidden(each.relative_to(path))]
+    if not files:
+        raise Invalid(f"{path}: there is no file in this directory", field="FILE")
+    return files
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def open_input(file: str, stdin: BufferedReader) -> tuple[BufferedReader, int]:
@@ -46,22 +84,42 @@ def open_input(file: str, stdin: BufferedReader) -> tuple[BufferedReader, int]:
 def read_chunks(
     raw: BufferedReader, most_lines: int, identity: Callable[[str], bytes] = str.encode
 ) -> Iterator[Chunk]:
-    """The lines of a plain or gzip file, without empty ones, in chunks.
+    """The lines of a plain or compressed file, without empty ones, in chunks.
 
     `identity` says what makes lines identical. Chunks end where runs of lines end, if one does
     in time. Identical lines are counted if fewer than half a million others lie between them; up
-    to a million are remembered, in about 120 bytes each. Raises Invalid where a gzip file is
-    broken, after everything before that has been given out.
+    to a million are remembered, in about 120 bytes each. Raises Invalid where a compressed
+    file is broken, after everything before that has been given out.
     """
+    broken: list[str] = []
+    yield from chunks_of(_lines(raw, broken), lambda: _position(raw), most_lines, identity)
+    if broken:
+        raise Invalid(broken[0], field="FILE")
+
+
+def chunks_of(
+    numbered: Iterable[tuple[int, bytes] | None],
+    position: Callable[[], int],
+    most_lines: int,
+    identity: Callable[[str], bytes],
+) -> Iterator[Chunk]:
+    """The same of lines with their numbers; None among them asks for what there is, be it empty."""
     seen: dict[bytes, int] = {}
     before = seen
     numbers: list[int] = []
     lines: list[str] = []
     occurrences: list[int] = []
     size = 0
-    broken: list[str] = []
-    for number, line in _lines(raw, broken):
+    fields = ""
+    for each in numbered:
+        if each is None:
+            yield Chunk(numbers, lines, occurrences, position(), fields)
+            numbers, lines, occurrences, size = [], [], [], 0
+            continue
+        number, line = each
         text = _text(line)
+        if not lines:
+            fields = getattr(identity, "fields", "")
         name = identity(text)
         # A hash of 64 bits: should two lines ever collide, their numbers are still the same each time.
         digest = hashlib.blake2b(name, digest_size=8).digest()
@@ -74,12 +132,10 @@ def read_chunks(
         size += len(line)
         enough = len(lines) >= most_lines * 3 // 5 and is_cut(name)
         if enough or len(lines) == most_lines or size >= _CHUNK_BYTES:
-            yield Chunk(numbers, lines, occurrences, _position(raw))
+            yield Chunk(numbers, lines, occurrences, position(), fields)
             numbers, lines, occurrences, size = [], [], [], 0
     if lines:
-        yield Chunk(numbers, lines, occurrences, _position(raw))
-    if broken:
-        raise Invalid(broken[0], field="FILE")
+        yield Chunk(numbers, lines, occurrences, position(), fields)
 
 
 def _lines(raw: BufferedReader, broken: list[str]) -> Iterator[tuple[int, bytes]]:
@@ -87,8 +143,9 @@ def _lines(raw: BufferedReader, broken: list[str]) -> Iterator[tuple[int, bytes]
 
     When the file cannot be read to its end, it ends early and says so in `broken`.
     """
-    packed = raw.peek(2)[:2] == b"\x1f\x8b"
-    file = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if packed else raw
+    start = raw.peek(6)
+    unpack = next((opened for magic, opened in _PACKED if start.startswith(magic)), None)
+    file = cast("IO[bytes]", unpack(raw)) if unpack else raw
     number = 0
     try:
         while line := file.readline(_LONGEST_LINE + 2):
@@ -99,7 +156,7 @@ def _lines(raw: BufferedReader, broken: list[str]) -> Iterator[tuple[int, bytes]
             stripped = line.strip()
             if stripped:
                 yield number, stripped
-    except (EOFError, OSError, zlib.error) as error:
+    except (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
         broken.append(f"the file cannot be read further than line {number}: {error}")
 
 

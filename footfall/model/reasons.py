@@ -32,6 +32,7 @@ class Reason(StrEnum):
     METHOD = "method"
     STATUS = "status"
     ASSET = "asset"
+    DIRECTIVE = "directive"
 
 
 MEANINGS: Mapping[Reason, str] = {
@@ -60,6 +61,7 @@ MEANINGS: Mapping[Reason, str] = {
     Reason.METHOD: "A line of an access log whose method is not `GET`.",
     Reason.STATUS: "A line of an access log about an error, or a redirect by no link of the workspace.",
     Reason.ASSET: "A line of an access log about an image, a style or a download.",
+    Reason.DIRECTIVE: "A line of an access log about the log itself (`#Fields: ...`).",
 }
 """What the documentation says of each."""
 

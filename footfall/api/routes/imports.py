@@ -54,7 +54,7 @@ class ChunkOfLines(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChunkOfAccessLog(Struct, frozen=True, forbid_unknown_fields=True):
-    """Some lines of an access log, in the file's order; combined format or JSON."""
+    """Some lines of an access log, in the file's order."""
 
     site_id: Annotated[str, Meta(max_length=200, description="The site that page views belong to.")]
     lines: _Lines
@@ -74,6 +74,29 @@ class ChunkOfAccessLog(Struct, frozen=True, forbid_unknown_fields=True):
             "names, or else the site's first origin.",
         ),
     ] = ""
+    format: Annotated[
+        str,
+        Meta(
+            max_length=4000,
+            description="nginx's `log_format` or Apache's `LogFormat`, or `haproxy {Host|User-Agent}` with "
+            "the captured headers. Without it each line is looked at.",
+        ),
+    ] = ""
+    fields: Annotated[
+        str,
+        Meta(
+            max_length=4000,
+            description="Of the W3C's format: what the last `#Fields:` before the first of these lines said.",
+        ),
+    ] = ""
+    pages: Annotated[
+        list[str],
+        Meta(
+            max_length=100,
+            description="What is a page although it looks like a file: extensions (`pdf`), paths "
+            "(`/wiki/*`).",
+        ),
+    ] = []
     dry_run: Annotated[bool, Meta(description="Only say what would be added.")] = False
     again: _Again = False
 
@@ -135,6 +158,9 @@ def _access_log(access_logs: AccessLogImporter, directory: Directory) -> HTTPRou
             origin=data.origin,
             dry_run=data.dry_run,
             again=data.again,
+            format_name=data.format,
+            fields=data.fields,
+            pages=data.pages,
         )
 
     return import_access_log

@@ -2,22 +2,32 @@ r"""The combined log format of Apache and nginx, and its relatives.
 
     203.0.113.9 - - [17/May/2015:10:05:03 +0000] "GET /page HTTP/1.1" 200 5316 "REFERRER" "USER AGENT" ...
 
-Taken as well: the common format (without the last two), a virtual host in front
-(`vhost_combined`), further fields behind, and a last line that was cut off in its user agent.
+Taken as well: the common format (without the last two), a virtual host in front (`vhost_combined`) or in the
+second place (lighttpd), a list of addresses in front, numbers and names between size and referrer, further
+fields behind, of which the first may be the list of `X-Forwarded-For` (nginx's `main`), and a last line that
+was cut off in its user agent. Anything else is no line of it: no part of a line is taken for another.
 Source: Apache's documentation of mod_log_config; nginx writes `"` and controls as `\xHH`.
 """
 
 import re
 
-from footfall.imports.access_log.request import USER_AGENT, Request, checked, clf_time, text
+from footfall.enrich.address import client_address
+from footfall.imports.access_log.request import USER_AGENT, Request, agent_of, checked, clf_time, text
 
 # Between quotes: anything but quotes, unless after a backslash.
-_QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|$)'
+_QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)'
 _LINE = re.compile(
     # A name in front is a virtual host only where an address follows; without that the client's own.
-    r"(?:(\S+) (?=[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]* ))?(\S+) [^\[]*\[([^\]]*)\] "
-    rf"{_QUOTED} ([0-9]{{3}}) \S+(?: {_QUOTED} {_QUOTED})?"
+    r"(?:([\w.-]+(?::\d{1,5})?) (?=[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*[, ]))?([^\s,\[]+(?:, ?[^\s,\[]+)*) "
+    r"(\S+) ([^\[]*?) ?\[([^\]]*)\] "
+    rf'{_QUOTED}" ([0-9]{{3}}) \S+'
+    rf'(?:((?: [^\s"]+){{0,8}}) {_QUOTED}" {_QUOTED}(?:"(.*)|$)|((?: [0-9][0-9.:]*| -)*)$)'
 )
+_FORWARDED = re.compile(r'\s*"([0-9A-Fa-f.:, -]+)"')
+# What Traefik writes behind: without its own settings it logs no header, and "-" says nothing.
+_TRAEFIK = re.compile(r' \d+ "[^"]*" "[^"]*" \d+ms')
+_HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+\.?(?::\d+)?")
+_ADDRESS = re.compile(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _ESCAPE = re.compile(r'\\(x[0-9A-Fa-f]{2}|[\\"nrtbvf])')
 _ESCAPED = {"n": b"\n", "r": b"\r", "t": b"\t", "b": b"\b", "v": b"\v", "f": b"\f", '"': b'"', "\\": b"\\"}
 
@@ -27,23 +37,58 @@ def parse(line: str) -> Request:
     found = _LINE.match(line)
     if found is None:
         raise ValueError("not a line of the combined log format")
-    host, address, time, first, status, referrer, agent = found.groups()
-    method, _, rest = first.partition(" ")
-    target, _, protocol = rest.rpartition(" ")
-    if not protocol.startswith("HTTP/"):
-        target = rest  # of HTTP/0.9, or cut off
+    host, address, ident, user, time, first, status, _, referrer, agent, rest, _ = found.groups()
+    client, host = _client(host or "", address, ident, user)
+    if rest and '"' in rest and (forwarded := _FORWARDED.match(rest)):
+        client = through_proxies(forwarded[1], client)
     at, code = clf_time(time), int(status)
     checked(at, code)
+    method, target = request_line(unescape(first) if "\\" in first else first)
+    if agent is None:
+        agent = ""
+    elif agent == referrer == "-" and _TRAEFIK.match(rest or ""):
+        agent = referrer = ""
+    else:
+        agent = agent_of(unescape(agent) if "\\" in agent else agent)
     return Request(
-        address,
+        client,
         at,
         method,
-        unescape(target) if "\\" in target else target,
+        target,
         code,
         "" if not referrer else unescape(referrer) if "\\" in referrer else referrer,
-        "" if not agent else text(unescape(agent) if "\\" in agent else agent, USER_AGENT),
-        host or "",
+        text(agent, USER_AGENT),
+        host,
     )
+
+
+def request_line(first: str) -> tuple[str, str]:
+    """Method and target of "GET /page HTTP/1.1"."""
+    method, _, rest = first.partition(" ")
+    target, _, protocol = rest.rpartition(" ")
+    # Without a protocol it is of HTTP/0.9, or cut off.
+    return method, target if protocol.startswith("HTTP/") else rest
+
+
+def through_proxies(forwarded: str, peer: str) -> str:
+    """The client, where proxies may have asked for it: `forwarded` names them, `peer` is the last of them."""
+    return client_of(peer) if forwarded in {"", "-"} else client_address(f"{forwarded}, {peer}")
+
+
+def client_of(written: str) -> str:
+    """The client as a log's first field names it: an address, a name that was looked up; "" for neither."""
+    return client_address(written) or (written if _HOST_NAME.fullmatch(written) else "")
+
+
+def _client(host: str, address: str, ident: str, user: str) -> tuple[str, str]:
+    """Client and host. Raises ValueError where the fields before the time are others than they should be."""
+    if ident != "-" and _HOST_NAME.fullmatch(ident) and not host:
+        ident, host = "-", ident  # as lighttpd writes it
+    if (ident != "-" and ":" in ident) or (" - " in f" {user} " and user != "-"):
+        raise ValueError("there are other fields before the time than the combined log format has")
+    if host and _ADDRESS.fullmatch(host):
+        return "", ""  # two addresses: which of them is the client's, nobody knows
+    return client_of(address), host
 
 
 def unescape(written: str) -> str:

@@ -13,8 +13,10 @@ from msgspec import Struct
 
 from footfall.errors import Invalid, Retryable
 from footfall.imports.access_log import requests as reading
+from footfall.imports.access_log.lines import LineReader
 from footfall.imports.access_log.matching import Matcher
 from footfall.imports.access_log.requests import Hits, Place, Target
+from footfall.imports.access_log.rules import Pages
 from footfall.imports.access_log.visitors import LoggedVisitors
 from footfall.imports.clicks.chunk import LineProblem, check_measures
 from footfall.imports.intake import ImportedEvent, Intake, Span, span_of
@@ -67,18 +69,23 @@ class AccessLogImporter:
         origin: str = "",
         dry_run: bool = False,
         again: bool = False,
+        format_name: str = "",
+        fields: str = "",
+        pages: Sequence[str] = (),
     ) -> AccessLogOutcome:
         """Append the events of `lines` that are missing; returns when they are safe in the log.
 
         `occurrences[i]` is the number of lines up to and including `lines[i]` that are like it
-        (`hits.line_identity`), so at least 1. `origin`: where the site is, "https://example.com"; without it
-        a line's own host counts, or else the first origin of the site. `again`: look at lines that were
-        imported before, too. Raises Invalid for a wrong chunk, Retryable when lines are too young,
-        the worker is too far behind or the log is full; repeating the chunk is right after them.
+        (`LineReader`), so at least 1. `origin`: where the site is, "https://example.com"; without it a line's
+        own host counts, or else the first origin of the site. `again`: look at lines that were imported
+        before, too. `format_name` and `fields`: see `LineReader`; `pages`: see `Pages.of`.
+
+        Raises Invalid for a wrong chunk, Retryable when lines are too young, the worker is too far behind or
+        the log is full; repeating the chunk is right after them.
         """
         check_measures(lines, occurrences)
-        target = Target(workspace.secret, site.id, _origin(origin), _fallback(site))
-        hits = await asyncio.to_thread(reading.read, lines)
+        target = Target(workspace.secret, site.id, _origin(origin), _fallback(site), Pages.of(pages))
+        hits = await asyncio.to_thread(reading.read, lines, LineReader(format_name, fields))
         if not dry_run:
             _check_settled(hits)
         links = await self._links(workspace.id, hits, origin)

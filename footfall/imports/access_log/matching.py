@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from footfall.enrich.page import parse_page
+from footfall.imports.access_log.request import none_if_dash
 from footfall.imports.intake import ImportedEvent
 from footfall.store.port import Store
 
@@ -109,7 +110,7 @@ class Matcher:
                 "buckets": sorted(
                     {(at // 1000 + moved) // _BUCKET for at in times for moved in (-1, widest)}
                 ),
-                "agents": sorted({agent for _, _, agent in keys}),
+                "agents": sorted({agent for _, _, agent in keys} | {"-"}),
                 "links": sorted({what for kind, what, _ in keys if kind == "click"}),
                 "paths": sorted({what for kind, what, _ in keys if kind == "page_view"}),
             },
@@ -117,7 +118,7 @@ class Matcher:
         )
         live: defaultdict[_Key, list[_Live]] = defaultdict(list)
         for event_id, second, kind, link_id, path, agent, device in rows:
-            live[kind, link_id if kind == "click" else path, agent].append(
+            live[kind, link_id if kind == "click" else path, none_if_dash(agent)].append(
                 _Live(second, event_id.bytes, device)
             )
         return live
@@ -126,7 +127,7 @@ class Matcher:
 def _key(each: ImportedEvent) -> _Key:
     event = each.event
     what = event.link_id if event.event_type == "click" else _path(event.page_url)
-    return event.event_type, what, each.visit.user_agent
+    return event.event_type, what, none_if_dash(each.visit.user_agent)
 
 
 @lru_cache(10_000)

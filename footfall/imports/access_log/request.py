@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from footfall.enrich.text import without_controls
+
 _LATEST = 4_102_444_800_000  # the year 2100, in ms
 _MONTHS = {
     name: number
@@ -20,6 +22,8 @@ _MONTHS = {
 _CLF_MINUTE = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d)", re.ASCII)
 _ZONE = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 _OF_ADDRESSES = re.compile(r"[0-9A-Fa-f.:]+")
+
+_UNKNOWN_TIME = "the time is none that is known"
 
 LONG = 2048  # characters of a URL, as at the door
 USER_AGENT = 1000
@@ -46,7 +50,7 @@ def identity(request: Request) -> bytes:
     """
     joined = (
         f"{request.at}\n{request.method}\n{request.target}\n{request.status}\n{request.referrer}"
-        f"\n{request.user_agent}\n{request.host}"
+        f"\n{none_if_dash(request.user_agent)}\n{request.host}"
     )
     return joined.encode("utf-8", "replace")
 
@@ -56,12 +60,19 @@ def identity_of_text(line: str) -> bytes:
     return _OF_ADDRESSES.sub("", line).encode("utf-8", "replace")
 
 
+def agent_of(written: str) -> str:
+    """A User-Agent as a log writes it that has a place for it: "-" where the request had none."""
+    return written or "-"
+
+
 def text(value: str, limit: int) -> str:
-    """A header's value as it may be stored: printable, within `limit`; "-" is how logs write none."""
-    if value == "-":
-        return ""
-    value = value[:limit]
-    return value if value.isprintable() else "".join(char for char in value if char.isprintable())
+    """A header's value as it may be stored: without controls, within `limit`."""
+    return without_controls(value[:limit])
+
+
+def none_if_dash(value: str) -> str:
+    """What logs write as "-" is none."""
+    return "" if value == "-" else value
 
 
 @lru_cache(8192)
@@ -82,9 +93,11 @@ def _clf_minute(minute: str, zone: str) -> int:
     found, offset = _CLF_MINUTE.fullmatch(minute), _ZONE.fullmatch(zone)
     if found is None or offset is None or found[2] not in _MONTHS:
         raise ValueError("the time is not that of an access log")
-    at = datetime(
-        int(found[3]), _MONTHS[found[2]], int(found[1]), int(found[4]), int(found[5]), tzinfo=UTC
-    ).timestamp()
+    try:
+        day = datetime(int(found[3]), _MONTHS[found[2]], int(found[1]), tzinfo=UTC)
+        at = day.replace(hour=int(found[4]), minute=int(found[5])).timestamp()
+    except ValueError:
+        raise ValueError("the time names a day or an hour that is none") from None
     minutes = int(offset[2]) * 60 + int(offset[3])
     return int(at) * 1000 - (minutes if offset[1] == "+" else -minutes) * 60_000
 
@@ -97,10 +110,13 @@ def any_time(written: object) -> int:
     if isinstance(written, str):
         if written[2:3] == "/":
             return clf_time(written)
-        if "-" in written[1:]:
-            at = datetime.fromisoformat(written)
-            return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
-        written = float(written)
+        try:
+            if "-" in written[1:]:
+                at = datetime.fromisoformat(written)
+                return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+            written = float(written)
+        except (ValueError, OverflowError):
+            raise ValueError(_UNKNOWN_TIME) from None  # without what was written, which may be anything
     if not isinstance(written, int | float) or isinstance(written, bool):
         raise ValueError("the time is neither text nor a number")  # noqa: TRY004 -- as for wrong text
     for limit, factor in ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3), (1e20, 1e-6)):

@@ -2,18 +2,18 @@
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from footfall.enrich.page import merged_campaign
-from footfall.imports.access_log import combined, json_log
-from footfall.imports.access_log.request import LONG, Request, identity, identity_of_text, text
-from footfall.imports.access_log.rules import REDIRECT_STATUS, judge
+from footfall.imports.access_log.lines import Directive, LineReader
+from footfall.imports.access_log.request import LONG, Request, identity, identity_of_text, none_if_dash, text
+from footfall.imports.access_log.rules import NO_PAGES, REDIRECT_STATUS, Pages, judge
 from footfall.imports.access_log.visitors import ChunkVisitors
-from footfall.imports.clicks.chunk import LONGEST_LINE, Refusals, event_id
+from footfall.imports.clicks.chunk import Refusals, event_id
 from footfall.imports.clicks.line import RefusedLine
 from footfall.imports.intake import ImportedEvent
 from footfall.model.reasons import Reason
@@ -44,13 +44,15 @@ class Hit(Struct, frozen=True, gc=False):
 class Target(NamedTuple):
     """What the hits are imported as. `origin`: where the site is ("https://www.example.com"), or "".
 
-    `fallback` is another one, for lines that do not name a host themselves.
+    `fallback` is another one, for lines that do not name a host themselves. `pages`: what is a page although
+    it looks like a file.
     """
 
     secret: bytes
     site_id: str
     origin: str
     fallback: str
+    pages: Pages = NO_PAGES
 
 
 class Hits:
@@ -69,22 +71,21 @@ class Hits:
 
 def line_identity(line: str) -> bytes:
     """What tells a line of an access log from others: nothing that an address is part of."""
-    try:
-        return identity(_parser(line)(line))
-    except ValueError:
-        return identity_of_text(line)
+    return LineReader()(line)
 
 
-def read(lines: Sequence[str]) -> Hits:
+def read(lines: Sequence[str], reader: LineReader | None = None) -> Hits:
     """Read all lines of a chunk. Nothing in them is an error, and no text says what was in them."""
     hits = Hits()
+    reader = reader or LineReader()
     latest = int(time.time() * 1000) + AHEAD_MS
     for index, line in enumerate(lines):
         try:
-            request = _parser(line)(line)
+            request = reader.parse(line)
         except ValueError as error:
             hits.identities.append(identity_of_text(line))
-            hits.refusals.add(index, RefusedLine(Reason.BAD_LINE, str(error)))
+            reason = Reason.DIRECTIVE if isinstance(error, Directive) else Reason.BAD_LINE
+            hits.refusals.add(index, RefusedLine(reason, str(error)))
             continue
         name = identity(request)
         hits.identities.append(name)
@@ -107,7 +108,7 @@ def events(
     for hit in hits.hits:
         link = links.get(hit.place) if hit.place else None
         request = hit.request
-        outcome = judge(request.method, hit.path, request.status, link is not None)
+        outcome = judge(request.method, hit.path, request.status, link is not None, hit.query, target.pages)
         if isinstance(outcome, Reason):
             hits.refusals.add(hit.line, RefusedLine(outcome, ""))
             continue
@@ -119,7 +120,7 @@ def events(
             occurred_at=request.at,
             visitor_id=device,
             device_hash=device,
-            referrer=text(request.referrer, LONG),
+            referrer=text(none_if_dash(request.referrer), LONG),
             previous_device=visitors.previous_device(request.address, request.user_agent, request.at),
         )
         if outcome == "click" and link is not None:
@@ -131,12 +132,6 @@ def events(
             event.page_url = text(f"{origin}{hit.path}{'?' if hit.query else ''}{hit.query}", LONG)
         found.append(ImportedEvent(hit.line, event, visitors.visit(request.address, request.user_agent)))
     return found
-
-
-def _parser(line: str) -> Callable[[str], Request]:
-    if len(line) > LONGEST_LINE:
-        raise ValueError(f"longer than {LONGEST_LINE} characters")
-    return json_log.parse if line.startswith("{") else combined.parse
 
 
 def _hit(index: int, request: Request, name: bytes) -> Hit:

@@ -1,11 +1,14 @@
 """What a request of an access log counts as: the rules, to be read from top to bottom."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from footfall.errors import Invalid
 from footfall.model.reasons import Reason
 
 Kind = Literal["click", "page_view"]
@@ -27,6 +30,42 @@ ASSETS: dict[str, str] = {
 """Files that pages are made of or that are downloaded: by the extension of the path."""
 
 _ASSETS = frozenset(" ".join(ASSETS.values()).split())
+_SCRIPTS = frozenset({"pl", "py", "rb", "lua", "sh"})
+_WIKI_PAGE = re.compile(r"/(?:\w{2,3}/)?wiki/[^/]+")
+_MOST_PATTERNS = 100
+
+
+class Pages(NamedTuple):
+    """What the owner calls pages although they look like files: extensions, and paths with `*` in them."""
+
+    extensions: frozenset[str] = frozenset()
+    patterns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, written: Sequence[str]) -> "Pages":
+        """`pdf` or `.pdf` is an extension, `/wiki/*` a pattern. Raises Invalid with the field `pages`."""
+        if len(written) > _MOST_PATTERNS:
+            raise Invalid(f"at most {_MOST_PATTERNS} pages", field="pages")
+        extensions: set[str] = set()
+        patterns: list[str] = []
+        for each in written:
+            if each.startswith("/"):
+                patterns.append(each)
+            elif re.fullmatch(r"\.?[A-Za-z0-9]{1,16}", each):
+                extensions.add(each.removeprefix(".").lower())
+            else:
+                raise Invalid(
+                    "pages are extensions (pdf) or patterns of paths that begin with a slash (/wiki/*)",
+                    field="pages",
+                )
+        return cls(frozenset(extensions), tuple(patterns))
+
+    def has(self, path: str, extension: str) -> bool:
+        """Whether it is one of them."""
+        return extension in self.extensions or any(fnmatchcase(path, pattern) for pattern in self.patterns)
+
+
+NO_PAGES = Pages()
 
 
 class Facts(NamedTuple):
@@ -34,8 +73,10 @@ class Facts(NamedTuple):
 
     method: str
     path: str
+    query: str
     status: int
     of_link: bool
+    pages: Pages
 
 
 class Rule(Struct, frozen=True):
@@ -51,20 +92,40 @@ RULES: tuple[Rule, ...] = (
     Rule("no path", lambda facts: not facts.path.startswith("/"), Reason.BAD_LINE),
     Rule("a redirect by a link", lambda facts: facts.of_link and facts.status in REDIRECT_STATUS, "click"),
     Rule("not a page's status", lambda facts: facts.status not in PAGE_STATUS, Reason.STATUS),
-    Rule("a file, not a page", lambda facts: is_asset(facts.path), Reason.ASSET),
+    Rule("a file, not a page", lambda facts: is_asset(facts.path, facts.query, facts.pages), Reason.ASSET),
     Rule("all the rest", lambda _: True, "page_view"),
 )
 """The first that applies decides."""
 
 
+def judge(
+    method: str,
+    path: str,
+    status: int,
+    of_link: bool,  # noqa: FBT001 -- a fact
+    query: str = "",
+    pages: Pages = NO_PAGES,
+) -> Kind | Reason:
+    """The outcome of the first rule that applies; see `Facts`. Of a query it matters if there is one."""
+    return _judge(Facts(method, path, "?" if query else "", status, of_link, pages))
+
+
 @lru_cache(65_536)
-def judge(method: str, path: str, status: int, of_link: bool) -> Kind | Reason:  # noqa: FBT001 -- a fact
-    """The outcome of the first rule that applies; see `Facts`."""
-    facts = Facts(method, path, status, of_link)
+def _judge(facts: Facts) -> Kind | Reason:
     return next(rule.outcome for rule in RULES if rule.applies(facts))
 
 
-def is_asset(path: str) -> bool:
-    """Whether the path's last part ends in the extension of an asset."""
-    stem, dot, extension = path.rpartition("/")[2].rpartition(".")
-    return bool(dot) and bool(stem) and extension.lower() in _ASSETS
+def is_asset(path: str, query: str = "", pages: Pages = NO_PAGES) -> bool:
+    """Whether the path's last part ends in the extension of an asset, and is no page all the same.
+
+    Pages are what the owner says; a page of a wiki (`/wiki/Node.js`, `File:Foo.jpg`); and a script that
+    answers: in a folder of them, or with a query.
+    """
+    name = path.rpartition("/")[2]
+    stem, dot, extension = name.rpartition(".")
+    extension = extension.lower()
+    if not dot or not stem or extension not in _ASSETS:
+        return False
+    if pages.has(path, extension) or ":" in name or _WIKI_PAGE.fullmatch(path):
+        return False
+    return not (extension in _SCRIPTS and (query or "/cgi-bin/" in path or "/cgi/" in path))

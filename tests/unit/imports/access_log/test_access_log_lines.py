@@ -63,8 +63,8 @@ def test_addresses_of_both_families_are_read():
     assert parts("www.example.com " + LINE.replace("203.0.113.9", "2001:db8::1"))[0] == "2001:db8::1"
 
 
-def test_a_dash_is_no_user_agent_and_escapes_are_undone():
-    assert parts(LINE.replace(AGENT, "-"))[4] == ""
+def test_a_dash_stays_the_sign_of_no_user_agent_and_escapes_are_undone():
+    assert parts(LINE.replace(AGENT, "-"))[4] == "-"
     assert parts(LINE.replace(AGENT, r"a \"b\" \x22c\x22 \\ \xc3\xa9"))[4] == 'a "b" "c" \\ é'
     assert parts(LINE.replace(AGENT, r"\xe9\x00\n"))[4] == "é"
     assert parts(LINE.replace("/a?b=c", r"/\x22quoted\x22"))[2] == '/"quoted"'
