@@ -242,6 +242,7 @@ async def with_console(
     from footfall.api.routes.retention import retention_routes
     from footfall.api.routes.tenants import tenant_routes
     from footfall.api.routes.verify import verify_routes
+    from footfall.enrich.geo import GeoReader
     from footfall.http.local_token import only_from_here
     from footfall.imports.open import open_imports
     from footfall.retention.policy import Retention
@@ -287,7 +288,7 @@ async def with_console(
                 salts,
                 tenants,
                 directory,
-                settings.geo_database,
+                GeoReader(settings.geo_database, settings.asn_database),
                 settings.session_timeout,
             )
         )

@@ -152,7 +152,9 @@ async def run_door(settings: Settings) -> None:
             settings=settings,
             log=eventlog,
             directory=directory,
-            visitors=SenderContexts(GeoReader(settings.geo_database), salts, settings.session_timeout),
+            visitors=SenderContexts(
+                GeoReader(settings.geo_database, settings.asn_database), salts, settings.session_timeout
+            ),
             proxies=Proxies(settings.trusted_proxies),
             clicks=clicks,
             tallies=tallies,

@@ -163,7 +163,8 @@ class Settings(BaseSettings):
     )
     asn_database: Path | None = Field(
         default=None,
-        description="An mmdb of networks (GeoLite2 ASN, DB-IP ASN), for names of organisations.",
+        description="An mmdb of networks (GeoLite2 ASN, DB-IP ASN) beside geo_database: numbers for events, "
+        "and names of organisations for reports.",
     )
 
     # How long things are kept

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
-from docs.generate import metrics
+from docs.generate import events, metrics
 from footfall.cli.app import app
 from footfall.model.columns import COLUMNS
 from footfall.model.reasons import MEANINGS
@@ -76,6 +76,11 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "source-reasons": source_reasons,
     "columns": columns,
     "contracts": contracts,
+    "envelope": events.envelope,
+    "kinds": events.kinds,
+    "spellings": events.spellings,
+    "limits": events.limits,
+    "pixel": events.pixel,
     "metrics": metrics.metrics,
     "dimensions": metrics.dimensions,
     "rollups": metrics.rollups,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router, get, post
-from litestar.datastructures import MutableScopeHeaders
+from litestar.datastructures import MutableScopeHeaders, State
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Message, Middleware
 from litestar.types import Scope as AsgiScope
@@ -157,6 +157,7 @@ def create_app(
         before_send=[safe_headers],
         openapi_config=docs_page.openapi_config(openapi.COMPONENTS),
         logging_config=None,
+        state=State({"door_url": settings.door_url}),
     )
 
 

@@ -16,6 +16,7 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components
 from litestar.response import Redirect
 
+from footfall.api.door_paths import with_door
 from footfall.errors import NotFound
 
 
@@ -106,7 +107,9 @@ async def openapi_document(request: Request[Any, Any, Any]) -> Response[bytes]:
     state = request.app.state
     if "openapi" not in state:
         state["openapi"] = await asyncio.to_thread(
-            lambda: msgspec.json.encode(request.app.openapi_schema.to_schema())
+            lambda: msgspec.json.encode(
+                with_door(request.app.openapi_schema.to_schema(), request.app.state["door_url"])
+            )
         )
     return Response(state["openapi"], media_type="application/json")
 

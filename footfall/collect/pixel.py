@@ -27,7 +27,8 @@ from footfall.model.record import FORMAT_VERSION, Record
 
 log = structlog.get_logger(__name__)
 
-_FIELDS = {"event_type": "event_type", "url": "page_url", "referrer": "referrer", "visitor_id": "visitor_id"}
+FIELDS = {"event_type": "event_type", "url": "page_url", "referrer": "referrer", "visitor_id": "visitor_id"}
+"""Its parameters, beside `site_id`: each with the field of the event that it is."""
 
 
 async def get_pixel(door: Door, scope: Scope, send: Send) -> None:
@@ -57,7 +58,7 @@ async def _record(door: Door, scope: Scope) -> None:
     site = await public_site(door, query.get("site_id") or query.get("site") or "", page, required=False)
     caller = read_caller(scope, door.proxies)
     fields = {"event_type": "page_view", "page_url": referer} | {
-        ours: query[name] for name, ours in _FIELDS.items() if name in query
+        ours: query[name] for name, ours in FIELDS.items() if name in query
     }
     try:
         event = convert(fields, Incoming)

@@ -52,10 +52,12 @@ class GeoReader:
     first, by name, that knows a field gives it. None is the country data of the package; if
     that was never built, every place is empty.
 
+    `networks`: a file of networks beside it, for the numbers that the others do not know.
+
     Raises Misconfigured when a given path has no readable database.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, networks: Path | None = None) -> None:
         if path is None:
             files = [PACKAGED] if PACKAGED.exists() else []
         else:
@@ -66,9 +68,9 @@ class GeoReader:
             opened: list[Any] = [open_database(file) for file in files]
         except (OSError, InvalidDatabaseError) as error:
             raise Misconfigured(f"geo_database: {error}") from None
-        self._readers = opened
         built: list[int] = [reader.metadata().build_epoch for reader in opened]
         self.build_date: date | None = datetime.fromtimestamp(min(built), UTC).date() if built else None
+        self._readers = opened + _opened_networks(networks)
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._look_up)
 
     def lookup(self, ip: str) -> Geo:
@@ -89,6 +91,13 @@ class GeoReader:
                 continue  # no address, the other family's file, a damaged record, or closed
             merged = {**_dict(record), **merged}
         return _read(merged) if merged else NOWHERE
+
+
+def _opened_networks(path: Path | None) -> list[Any]:
+    try:
+        return [open_database(path)] if path else []
+    except (OSError, InvalidDatabaseError) as error:
+        raise Misconfigured(f"asn_database: {error}") from None
 
 
 def _plain(ip: str) -> str:

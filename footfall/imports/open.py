@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from footfall.database import Database
 from footfall.enrich.geo import GeoReader
@@ -32,12 +31,12 @@ async def open_imports(
     salts: Salts,
     tenants: Tenants,
     directory: Directory,
-    geo_database: Path | None,
+    geo: GeoReader,
     session_timeout: float,
 ) -> AsyncGenerator[tuple[ClickImporter, AccessLogImporter]]:
     """Those of files of clicks, and of access logs.
 
-    `open_log` is called by the first of them, for a shard to append to.
+    `open_log` is called by the first of them, for a shard to append to. `geo` is closed in the end.
     """
     import_salts = ImportSalts(state)
 
@@ -49,7 +48,6 @@ async def open_imports(
         return deleted.at if deleted else 0
 
     intake = Intake(open_log, store, ImportedFiles(state), consumer=WORKER, gone=gone)
-    geo = GeoReader(geo_database)
     try:
         await expire()
         async with every("import_salts", _EXPIRE_EVERY, expire):

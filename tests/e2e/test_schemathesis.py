@@ -52,7 +52,10 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def schema(server):
-    return schemathesis.openapi.from_dict(server.console.get("/openapi.json").json())
+    document = server.console.get("/openapi.json").json()
+    # The door's are at another address.
+    own = {path: methods for path, methods in document["paths"].items() if "servers" not in methods}
+    return schemathesis.openapi.from_dict(document | {"paths": own})
 
 
 @pytest.fixture(scope="module")

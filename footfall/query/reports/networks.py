@@ -49,8 +49,8 @@ REPORT = Report(
     name="networks",
     path="/api/v1/analytics/networks",
     title="Visitors by network",
-    description="The networks (autonomous systems) of visitors' addresses; numbers need a `geo_database` "
-    "that knows them, names an `asn_database`.",
+    description="The networks (autonomous systems) of visitors' addresses; both need an "
+    "`asn_database`; numbers may come from a `geo_database` that knows them.",
     params=ListParams,
     data=list[Network],
     run=_run,

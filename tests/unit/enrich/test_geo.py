@@ -110,3 +110,16 @@ def test_closed_readers_find_nothing_new(tmp_path):
     reader = GeoReader(write(tmp_path / "city.mmdb", {"192.0.2.0/24": CITY}))
     reader.close()
     assert reader.lookup("192.0.2.1") == NOWHERE
+
+
+def test_a_file_of_networks_stands_beside_one_of_cities(tmp_path):
+    city = write(tmp_path / "city.mmdb", {"192.0.2.0/24": CITY})
+    network = {"autonomous_system_number": 64500, "autonomous_system_organization": "Acme"}
+    asn = write(tmp_path / "asn.mmdb", dict.fromkeys(("192.0.2.0/23", "198.51.100.0/24"), network))
+    reader = GeoReader(city, asn)
+    assert reader.lookup("192.0.2.1") == Geo("GB", "ENG", "Boxford", 51.75, -1.25, "Europe/London", 64500)
+    assert reader.lookup("198.51.100.1") == Geo(asn=64500)
+    if PACKAGED.exists():
+        assert GeoReader(None, asn).lookup("192.0.2.1").asn == 64500
+    with pytest.raises(Misconfigured, match="asn_database"):
+        GeoReader(None, tmp_path / "nothing.mmdb")
