@@ -41,6 +41,7 @@ from footfall.state.tables import open_state
 from footfall.store import open_store
 from footfall.store.arrow import table
 from footfall.worker.columnar import columns
+from footfall.worker.entry import entry_columns, facts_of
 from footfall.worker.open import open_worker
 from footfall.worker.sessions import Sessions
 from footfall.worker.shares import owners
@@ -216,13 +217,15 @@ async def stages(settings: Settings, events: int) -> dict[str, object]:
             with stage("enrich"):
                 pipeline.run(made)
             with stage("sessions"):
-                made["session_id"] = sessions.assign(
+                made["session_id"], entries = sessions.assign(
                     made["visitor_id"],
                     made["occurred_at"],
                     made["received_at"],
                     made["session_id"],
                     owners(made),
+                    facts_of(made),
                 )
+                made |= entry_columns(entries)
             with stage("arrow"):
                 rows = table({name: made[name] for name in NAMES})
             seqs = event_positions(first, 1)[0], event_positions(after, PER_REQUEST)[-1]

@@ -10,6 +10,10 @@ COLUMNS = (
 )
 
 
+OF_VISITS = ("referrer_host", "channel", "utm_source")
+"""What is that of the visit's first event; here nobody comes to a site by a click."""
+
+
 def open_duck(rows):
     """A DuckDB with the table `events`, of rows of COLUMNS."""
     names = [part.split()[-1] for part in COLUMNS.split(", ")]
@@ -19,7 +23,12 @@ def open_duck(rows):
     duck = duckdb.connect()
     duck.register("given", pa.table(columns))
     duck.execute("SET TimeZone = 'UTC'")
-    duck.execute("CREATE TABLE events AS SELECT *, epoch_ms(ms) AS moment FROM given")
+    first = (
+        "CASE WHEN event_type = 'click' OR session_id = 0 THEN {0} ELSE first_value({0}) OVER"
+        " (PARTITION BY session_id, site_id, event_type = 'click' ORDER BY shard, seq) END AS visit_{0}"
+    )
+    of_visits = ", ".join(first.format(name) for name in OF_VISITS)
+    duck.execute(f"CREATE TABLE events AS SELECT *, epoch_ms(ms) AS moment, {of_visits} FROM given")
     return duck
 
 
@@ -67,9 +76,10 @@ def entries(duck):
         """
         WITH humans AS (SELECT * FROM events WHERE NOT is_bot),
         firsts AS (
-            SELECT session_id, first(page_path ORDER BY ms, seq) AS entry FROM humans
-            WHERE event_type = 'page_view' AND session_id <> 0 GROUP BY session_id
+            SELECT session_id, site_id, first(page_path ORDER BY shard, seq) AS entry FROM humans
+            WHERE event_type = 'page_view' AND session_id <> 0 GROUP BY session_id, site_id
         )
-        SELECT coalesce(entry, ''), count(*) FROM humans LEFT JOIN firsts USING (session_id) GROUP BY ALL
+        SELECT coalesce(entry, ''), count(*) FROM humans LEFT JOIN firsts USING (session_id, site_id)
+        GROUP BY ALL
         """
     ).fetchall()

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlsplit
 
 from hypothesis import strategies as st
 
@@ -41,7 +42,7 @@ METRICS = [
 ]  # fmt: skip
 TIMES = ["time:hour", "time:day", "time:week", "time:month", "time:year"]
 DIMENSIONS = [*TEXT, *PROPERTIES, *FREE, *NUMBERS, "is_bot", *VISITS, "country"]
-DIMENSIONS += ["hostname", "referer_host", "tag"]
+DIMENSIONS += ["referer_host", "event_referer_host", "tag"]
 TAGS = ["spring", "it's a tag", "ünï"]
 PATTERNS = ["^/", "pricing|m1", "[0-9]+", r"\.", "^$", "'", "ü", "Ünï", "(?:a)+", r"\\", "pro"]
 
@@ -100,6 +101,10 @@ def values_of(truth, name):
 def as_seen(truth, name, event):
     if name in VISITS:
         return event["page_path"]
+    if name == "hostname":
+        return urlsplit(event["page_url"]).hostname or ""
+    if name.startswith("event_") and name not in event:
+        return event[name.removeprefix("event_")]
     if name in PROPERTIES or name.startswith("property:"):
         value = event["parsed"].get(name.removeprefix("property:"), "")
         return value if isinstance(value, str) else json.dumps(value)

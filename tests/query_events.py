@@ -23,12 +23,16 @@ TEXT = [
     "page_url", "page_path", "referrer", "referrer_host", "channel", "country_code", "region", "city",
     "timezone",
     "device_type", "browser", "browser_version", "os", "os_version", "language", "bot_name", "bot_category",
-    "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
+    "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "hostname",
+    "entry_country_code", "entry_device_type", "entry_channel",
+    "event_referrer_host", "event_channel", "event_utm_source", "event_utm_content",
 ]  # fmt: skip
 PROPERTIES = ["mapping_id", "post_id", "device_slug", "widget_index", "currency"]
 FREE = ["property:plan", 'property:it\'s "odd"', "property:value_minor", "property:deep", "property:none"]
 NUMBERS = ["event_version", "asn"]
 VISITS = ["entry_page", "exit_page"]
+SOURCES = ["referrer_host", "channel", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"]
+OF_EVENTS = [f"event_{name}" for name in SOURCES]
 
 
 def float32(value):
@@ -69,7 +73,7 @@ def make_visits(seed, count, first, last, workspaces, links, seq, sites=SITES):
                     "destination_url": rng.choice(["", "https://example.com/?q=it's"]),
                     "variant": rng.choice(["", "a", "b"]),
                     "page_path": rng.choice(PATHS),
-                    "page_url": rng.choice(["", "https://example.com/ä?a=1&b=2"]),
+                    "page_url": rng.choice(["", "https://Example.com/ä?a=1&b=2", "https://b.example/"]),
                     "latitude": None,
                     "longitude": None,
                     "sample_weight": float32(rng.choice([1, 1, 1, 1, 1, 1, 10, 2.5, 0.1])),
@@ -81,7 +85,23 @@ def make_visits(seed, count, first, last, workspaces, links, seq, sites=SITES):
                 }
             )
             at += rng.randrange(0, 25 * 60_000)
+    for event in events:
+        _enter(event, rng)
     return events
+
+
+def _enter(event, rng):
+    """The facts of its visit: here of no visit at all, but as different as can be from the event's own.
+
+    A click's are its own. The page is made of the event's, as if the visit had begun elsewhere.
+    """
+    click = event["event_type"] == "click"
+    for name in SOURCES:
+        event[f"entry_{name}"] = event[name] if click else rng.choice([event[name], "", "News", "t.co"])
+    for name in ("country_code", "device_type"):
+        event[f"entry_{name}"] = event[name] if click else rng.choice([event[name], "DE"])
+    paths = [event["page_path"], *PATHS] if event["event_type"] == "page_view" else ["", *PATHS]
+    event["entry_page"] = "" if click else rng.choice(paths)
 
 
 def _bare(kind):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from footfall.enrich.countries import country_names
-from tests.query_events import DAY, PROPERTIES, VISITS
+from tests.query_events import DAY, OF_EVENTS, PROPERTIES, SOURCES, VISITS
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -102,6 +102,7 @@ class Truth:
     def answer(self, body, when):
         """For each group (the dimensions' values) the metrics' values."""
         bots = _with_bots(body)
+        by_site = "site_id" in body.get("dimensions", [])
         inside, chosen, scope = self._chosen(body, when, with_bots=bots or "bot_share" in body["metrics"])
         groups = defaultdict(list)
         for event in chosen:
@@ -109,7 +110,11 @@ class Truth:
                 groups[key].append(event)
         if not body.get("dimensions"):
             groups[()] = chosen
-        visits = _Scope([event for event in inside if bots or not event["is_bot"]], self.tags)
+        visits = _Scope(
+            [event for event in inside if bots or not event["is_bot"]],
+            self.tags,
+            (lambda event: (event["session_id"], event["site_id"])) if by_site else None,
+        )
         everybody = self.everybody(body, when)
         return {
             key: [
@@ -130,7 +135,9 @@ class Truth:
         return self._chosen(body, when, with_bots=_with_bots(body))[1]
 
     def _chosen(self, body, when, *, with_bots):
-        inside = [event for event in self.events if when.holds(event["occurred_at"])]
+        inside = [
+            event for event in self.events if when.holds(event["occurred_at"]) and _at_sites(body, event)
+        ]
         scope = _Scope([event for event in inside if with_bots or not event["is_bot"]], self.tags)
         chosen = [event for event in scope.events if scope.passes(body, event)]
         if "tag" in body.get("dimensions", []):
@@ -148,31 +155,60 @@ class Truth:
             elif name == "country":
                 code = event["country_code"]
                 values = [country_names().get(code, code or "Unknown")]
-            elif name == "hostname":
-                values = [urlsplit(event["page_url"]).hostname or ""]
-            elif name == "referer_host":
-                values = [event["referrer_host"] or "direct"]
+            elif name in ("referer_host", "event_referer_host"):
+                values = [scope.value(name.replace("referer", "referrer"), event) or "direct"]
             else:
                 values = [scope.value(name, event)]
             keys = [(*key, value) for key in keys for value in values]
         return keys
 
 
+def _at_sites(body, event):
+    """Whether an event is one of the sites asked about: a question about these is made of theirs only."""
+    asked = [body["site_id"]] if isinstance(body.get("site_id"), str) else body.get("site_id")
+    named = [each[2] for each in _always(body.get("filters", [])) if each[:2] == ["is", "site_id"]]
+    return all(event["site_id"] in sites for sites in [*([asked] if asked else []), *named])
+
+
+def _always(filters):
+    for each in filters:
+        if each[0] == "and":
+            yield from _always(each[1])
+        elif each[-1] != {"case_sensitive": False}:
+            yield each
+
+
 class _Scope:
     """Events that belong together: what is said of an event because of others is said within these."""
 
-    def __init__(self, events, tags):
+    def __init__(self, events, tags, key=None):
+        """`key`: what an event's visit is, if not its session."""
         self.events, self.tags = events, tags
+        self.key = key or (lambda event: event["session_id"])
         self._did = {}
         self.sessions = defaultdict(list)
         for event in sorted(events, key=lambda e: (e["occurred_at"], e["seq"])):
             if event["session_id"]:
-                self.sessions[event["session_id"]].append(event)
+                self.sessions[self.key(event)].append(event)
         self.visits = {}
-        for session, visit in self.sessions.items():
-            pages = [event["page_path"] for event in visit if event["event_type"] == "page_view"]
-            if pages:
-                self.visits[session] = {"entry_page": pages[0], "exit_page": pages[-1]}
+        on_sites = defaultdict(list)
+        for event in sorted(events, key=lambda e: (e["occurred_at"], e["seq"])):
+            if event["session_id"]:
+                on_sites[event["session_id"], event["site_id"]].append(event)
+        for visit, its in on_sites.items():
+            first = [
+                event["entry_page"] or event["page_path"]
+                for event in its
+                if event["entry_page"] or event["event_type"] == "page_view"
+            ]
+            pages = [event["page_path"] for event in its if event["event_type"] == "page_view"]
+            self.visits[visit] = {
+                "entry_page": first[0] if first else "", "exit_page": pages[-1] if pages else ""
+            }  # fmt: skip
+
+    def visit(self, event):
+        """All events of an event's visit."""
+        return self.sessions[self.key(event)] if event["session_id"] else None
 
     def _who_did(self, given):
         key = json.dumps(given)
@@ -182,7 +218,13 @@ class _Scope:
 
     def value(self, name, event):
         if name in VISITS:
-            return self.visits.get(event["session_id"], {}).get(name, "")
+            return self.visits.get((event["session_id"], event["site_id"]), {}).get(name, "")
+        if name == "hostname":
+            return (urlsplit(event["page_url"]).hostname or "").lower()
+        if name in SOURCES:
+            return event[f"entry_{name}"]
+        if name in OF_EVENTS:
+            return event[name.removeprefix("event_")]
         if name in PROPERTIES or name.startswith("property:"):
             return as_text(event["parsed"].get(name.removeprefix("property:")))
         if name == "source":
@@ -261,7 +303,7 @@ def metric(name, events, whatever_bots, scope, everybody):
     def count(*kinds):
         return sum(event["sample_weight"] for event in events if not kinds or event["event_type"] in kinds)
 
-    sessions = [scope.sessions[session] for session in {event["session_id"] for event in events} if session]
+    sessions = list({id(each): each for each in map(scope.visit, events) if each}.values())
     match name:
         case "events":
             return round(count())

@@ -48,6 +48,10 @@ PROPERTIES = [
     '{"quote":"it\'s \\"so\\"\\n"}',
     '{"at":"2026-03-01T10:00:00Z","day":"2026-03-01","big":9007199254740993,"half":0.5,"yes":true}',
 ]
+ENTRIES = [
+    "referrer_host", "channel", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
+    "country_code", "device_type",
+]  # fmt: skip
 EMPTY = {"String": "", "UUID": b"\0" * 16, "Bool": False, "JSON": ""}
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -67,6 +71,7 @@ def make_events(seed, count, first, last, workspaces, *, links=("link_1", "link_
         host, channel = rng.choice(REFERRERS)
         link = rng.choice(["", *links, f"rare_{rng.randrange(40)}"])
         place, bot = rng.choice(PLACES), rng.choice(BOTS)
+        site = rng.choice(["", "site_1", "another"])
         is_bot = rng.random() < 0.15
         page = rng.choice(PAGES) if kind == "page_view" else ""
         url = f"https://{rng.choice(HOSTS)}/{link}" if kind == "orphan_click" else page
@@ -78,12 +83,12 @@ def make_events(seed, count, first, last, workspaces, *, links=("link_1", "link_
             "received_at": at + 5,
             "source": "api",
             "workspace_id": rng.choice(workspaces),
-            "site_id": rng.choice(["", "site_1", "site_2"]),
+            "site_id": site,
             "link_id": link,
             "short_code": link[-1:],
             "visitor_id": visitor,
             "device_hash": visitor if rng.random() < 0.5 else rng.getrandbits(64),
-            "session_id": (visitor ^ (at // 172_800_000)) if visitor else 0,
+            "session_id": (visitor ^ (at // 172_800_000) ^ (len(site) << 40)) if visitor else 0,
             "country_code": rng.choice(COUNTRIES),
             "device_type": device[0],
             "browser": device[1],
@@ -110,7 +115,9 @@ def make_events(seed, count, first, last, workspaces, *, links=("link_1", "link_
             "shard": seed % 2**64,
             "seq": seq + number,
         }
-        events.append(event)
+        # Each event is the first of its visit.
+        own = {f"entry_{name}": event[name] for name in ENTRIES}
+        events.append(event | own)
     return events
 
 

@@ -45,7 +45,7 @@ examples = settings(
 
 # The parameter, the field it filters on, and values of it.
 FILTERS = [
-    ("site_id", "site_id", ["", "site_1", "site_2", "site_x"]),
+    ("site_id", "site_id", ["", "site_1", "another", "site_x"]),
     ("link_id", "link_id", ["mine", "link_2", ""]),
     ("event_type", "event_type", ["click", "page_view", "widget_click", "widget_impression", CUSTOM]),
     ("country_code", "country_code", COUNTRIES),

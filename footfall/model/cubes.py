@@ -156,7 +156,7 @@ class Cube(NamedTuple):
     grain: Grain
     fields: tuple[str, ...]
     measures: tuple[str, ...] = _ALWAYS
-    only: Literal["", "link", "widget", "content", "bot"] = ""
+    only: Literal["", "link", "widget", "content", "visit_content", "bot"] = ""
     added: tuple[tuple[str, ...], ...] = ()
 
     @property
@@ -215,9 +215,12 @@ CUBES: tuple[Cube, ...] = (
     Cube("browser", "day", ("browser", "browser_version")),
     Cube("os", "day", ("os", "os_version")),
     Cube("referrer", "day", ("referrer_host", "channel")),
+    Cube("source", "day", ("entry_referrer_host", "entry_channel")),
     Cube("page", "day", ("page_path",)),
     Cube("campaign", "day", ("utm_source", "utm_medium", "utm_campaign")),
     Cube("content", "day", ("utm_content", "utm_term"), only="content"),
+    Cube("visit_campaign", "day", ("entry_utm_source", "entry_utm_medium", "entry_utm_campaign")),
+    Cube("visit_content", "day", ("entry_utm_content", "entry_utm_term"), only="visit_content"),
     Cube("language", "day", ("language",)),
     Cube("network", "day", ("asn",)),
     Cube("bot", "day", ("bot_name", "bot_category"), only="bot"),
@@ -236,6 +239,7 @@ ONLY: Mapping[str, str] = {
     "link": "link_id != ''",
     "widget": _WIDGET,
     "content": "(utm_content != '' OR utm_term != '')",
+    "visit_content": "(entry_utm_content != '' OR entry_utm_term != '')",
     "bot": "is_bot",
 }
 """What `Cube.only` means, as SQL over events."""

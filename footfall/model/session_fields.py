@@ -6,13 +6,34 @@ visit belongs to every value that one of its events has; without a field ("") to
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-PAGE_OF: Mapping[str, str] = {"entry_page": "argMin", "exit_page": "argMax"}
-"""Fields of a visit, and the function that finds each among its page views, by `ORDER`."""
+
+class PageOf(NamedTuple):
+    """A page of a visit: the `function`, by ORDER, of this column of its events where `condition` holds."""
+
+    function: str
+    column: str
+    condition: str
+
+    def sql(self, of: str) -> str:
+        """An aggregate: `of` is SQL with the column as {}."""
+        return f"{self.function}If({of.format(self.column)}, {ORDER}, {self.condition})"
+
 
 # (occurred_at, seq) as one number.
 ORDER = "bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Milli(occurred_at)), 64), toUInt128(seq))"
 """SQL over `events`: page views of a visit in the order in which they were seen."""
+
+PAGE_OF: Mapping[str, PageOf] = {
+    "entry_page": PageOf(
+        "argMin",
+        "if(entry_page = '', page_path, entry_page)",
+        "(entry_page != '' OR event_type = 'page_view')",
+    ),
+    "exit_page": PageOf("argMax", "page_path", "event_type = 'page_view'"),
+}
+"""Fields of a visit on a site, which all its events have in common."""
 
 FIELDS: tuple[str, ...] = (
     "",
@@ -23,6 +44,11 @@ FIELDS: tuple[str, ...] = (
     "utm_source",
     "utm_medium",
     "utm_campaign",
+    "entry_referrer_host",
+    "entry_channel",
+    "entry_utm_source",
+    "entry_utm_medium",
+    "entry_utm_campaign",
     "country_code",
     "language",
     "device_type",
@@ -32,7 +58,7 @@ FIELDS: tuple[str, ...] = (
 """To keep another one: a line here; it is kept of what is deleted from then on."""
 
 FACTS = (
-    "count() AS events, countIf(event_type = 'page_view') AS views,"
+    "countIf(event_type != 'engagement') AS events, countIf(event_type = 'page_view') AS views,"
     " (max(toUnixTimestamp64Milli(occurred_at)) - min(toUnixTimestamp64Milli(occurred_at))) / 1000 AS seconds"
 )
 """SQL over the events of one visit: what its figures are made of."""

@@ -67,6 +67,12 @@ def _about_events(period: Period, found: Sequence[QueryResult]) -> list[str]:
     warnings: list[str] = []
     if any(each.sampled for each in found):
         warnings.append("some of these events were sampled: each counts as often as its sample_weight says")
+    upgraded = max((each.own_before or 0 for each in found), default=0)
+    if upgraded:
+        warnings.append(
+            f"events stored before {period.iso(upgraded)} do not say how their visit began: "
+            "each counts with its own source"
+        )
     missing = dict.fromkeys(said for each in found for said in each.missing)
     warnings += [
         f"{_named(said)}events before {period.iso(said.before)} are no longer kept one by one, "

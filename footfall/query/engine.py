@@ -10,9 +10,10 @@ import msgspec
 import pyarrow as pa
 
 from footfall import metrics
+from footfall.query.catalog.fields import VISIT
 from footfall.query.first_events import FirstEvents
 from footfall.query.language.periods import Period
-from footfall.query.language.question import Question
+from footfall.query.language.question import Question, about_events, about_visits, fields_in
 from footfall.query.plan.gaps import missing_before
 from footfall.query.plan.parts import (
     PlanPart,
@@ -28,7 +29,7 @@ from footfall.query.plan.planner import SMALL, Reason
 from footfall.query.remembered import Remembered
 from footfall.query.sql.cursor import Cursor
 from footfall.query.sql.first_clicks import ClickKey, first_clicks
-from footfall.query.sql.select import EXTRA, Statement, extent, listing, property_names, select
+from footfall.query.sql.select import EXTRA, Statement, extent, listing, property_names, select, upgraded
 from footfall.state.rollups.manifest import Manifest
 from footfall.state.rollups.row_counts import RowCounts
 from footfall.store.port import Store
@@ -54,7 +55,8 @@ class QueryResult(NamedTuple):
 
     `source`: where they come from, and `reasons`: why; `at`: when they were looked for (Unix time).
     `missing`: which metrics lack events that are not kept any more, and until when; `visits`: which know
-    visits only by what was kept of them.
+    visits only by what was kept of them. `own_before`: what was stored before this time (ms) says of its
+    visit's source what it says of itself.
     """
 
     rows: Sequence[tuple[Any, ...]]
@@ -67,6 +69,7 @@ class QueryResult(NamedTuple):
     missing: tuple[Said, ...] = ()
     visits: tuple[Said, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    own_before: int | None = None
 
 
 class _Known(NamedTuple):
@@ -90,6 +93,7 @@ class Engine:
         self._known: Remembered[_Known] = Remembered(remember)
         self._first = FirstEvents(self._query)
         self._flights: dict[bytes, _Flight] = {}
+        self._upgraded: int | None = None
 
     async def find(self, question: Question, timeout: float) -> QueryResult:  # noqa: ASYNC109 - see the store's port
         """Answer one question. Raises Invalid when it takes too long, StoreDown.
@@ -97,6 +101,7 @@ class Engine:
         Who asks what is being answered already waits for that. An answer is given again as long
         as nothing was stored since; one about a range that is over for CLOSED_SECONDS.
         """
+        question = about_visits(question)
         if self._rollups is None:
             return await self._answer(question, None, None, timeout)
         manifest = await self._rollups.manifest()
@@ -131,6 +136,7 @@ class Engine:
 
         What is newest is mostly within a day of the end: only where that is not enough, more is looked at.
         """
+        question = about_events(question)
         end = min(question.period.end, after.occurred_at + 1) if after else question.period.end
         span = _DAY
         while (since := end - span) > question.period.start:
@@ -162,12 +168,14 @@ class Engine:
         What is missing is not said: see `gone`.
         """
         at = time.time()
-        ((count, sampled, newest),) = await self._query(extent(question, received_until), timeout)
+        ((count, sampled, newest),) = await self._query(
+            extent(about_events(question), received_until), timeout
+        )
         return QueryResult([], count, 0, 0, sampled, "raw", at, reasons=("events",)), newest
 
     async def properties(self, question: Question, timeout: float) -> QueryResult:  # noqa: ASYNC109 - as above
         """Names of properties with events, visitors and different values of each."""
-        at = time.time()
+        at, question = time.time(), about_visits(question)
         rows = await self._query(property_names(question), timeout)
         summary = rows
         if not rows and question.offset:
@@ -222,7 +230,18 @@ class Engine:
             missing=missing_in(parts),
             visits=visits_in(question, parts),
             reasons=reasons_of(parts) if parts else ("no_rollups",),
+            own_before=await self._own_before(question, seconds),
         )
+
+    async def _own_before(self, question: Question, seconds: float) -> int | None:
+        """When the store got the facts of visits, if a question is about them and about events of before."""
+        if not any(name.startswith(VISIT) for name in (*question.dimensions, *fields_in(question.where))):
+            return None
+        at = self._upgraded
+        if at is None:
+            ((at,),) = await self._query(upgraded(), seconds)
+            self._upgraded = at
+        return at if question.period.start < at else None
 
     async def gone(self, question: Question) -> tuple[Said, ...]:
         """What the events alone lack of a question, as in `QueryResult.missing`; ask after they are read."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from footfall.model.calendar import month_end, month_start
 from footfall.model.cubes import HOUR_MS
-from footfall.model.session_fields import FACTS, FIELDS, ORDER, PAGE_OF
+from footfall.model.session_fields import FACTS, FIELDS, PAGE_OF
 from footfall.rollups import statements
 from footfall.rollups.statements import Span, Statement
 from footfall.state.rollups.manifest import Going, Zone
@@ -23,15 +23,12 @@ _KEYS = "workspace_id, site_id, is_bot, session_id"
 _COLUMNS = ", ".join(
     (
         f"{_KEYS}, cityHash64({_KEYS}) AS visit, event_type, occurred_at, seq",
-        "visitor_id, device_hash, sample_weight",
+        "visitor_id, device_hash, sample_weight, entry_page",
         *(field for field in FIELDS if field and field not in PAGE_OF),
     )
 )
 
-_PAGES = ", ".join(
-    f"{function}If(page_path, {ORDER}, event_type = 'page_view') AS {name}"
-    for name, function in PAGE_OF.items()
-)
+_PAGES = ", ".join(f"{page.sql('{}')} AS {name}" for name, page in PAGE_OF.items())
 _FACTS = f"""
 SELECT *, {{day}} AS at FROM (
     SELECT *, began AS occurred_at FROM (

@@ -33,6 +33,7 @@ from footfall.worker.dead_letter_rate import Weight, weigh
 from footfall.worker.dedup.by_key import RecentIdsByKey
 from footfall.worker.dedup.keys import ID_BYTES, Ids, Mask, payload_digests
 from footfall.worker.dedup.sorted_run import sort
+from footfall.worker.entry import entry_columns, facts_of
 from footfall.worker.first_copies import FirstCopies, PendingIds, Position, first_copies
 from footfall.worker.ledger_counts import BatchLedger, letter_of_record, letters_of_events
 from footfall.worker.reader import Placed, RecordBatch
@@ -199,8 +200,11 @@ class Preparer:
         self._sessions.pair(rows["device_hash"], rows["previous_device"], owners(rows))
         # Over midnight (UTC) it changes visitor_id, too.
         columns = (rows[name] for name in ("visitor_id", "occurred_at", "received_at", "session_id"))
-        rows["session_id"] = self._sessions.assign(*columns, owner_of=owners(rows))
-        return table({name: rows[name] for name in NAMES})
+        rows["session_id"], entries = self._sessions.assign(
+            *columns, owner_of=owners(rows), events=facts_of(rows)
+        )
+        of_visits = entry_columns(entries)
+        return table({name: of_visits[name] if name in of_visits else rows[name] for name in NAMES})
 
     def _poison(self, rows: Columns) -> list[tuple[Position, Exception]]:
         """The events that cannot be made into rows, found by halving, and why."""

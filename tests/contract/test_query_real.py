@@ -88,7 +88,8 @@ async def test_everything_together(ask, truth):
     ],
 )  # fmt: skip
 async def test_by_what_events_say(ask, truth, by):
-    assert_same(await ask(*COUNTED, by=by), duck.figures(truth, COUNTED, ", ".join(by)), COUNTED)
+    columns = [f"visit_{name}" if name in duck.OF_VISITS else name for name in by]
+    assert_same(await ask(*COUNTED, by=by), duck.figures(truth, COUNTED, ", ".join(columns)), COUNTED)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"])
@@ -144,7 +145,7 @@ async def test_over_time(ask, truth, zone, interval):
                 ["is", "event_type", ["page_view"]],
             ],
             """event_type = 'page_view' AND (visitor_id = 0 OR visitor_id NOT IN
-            (SELECT visitor_id FROM events WHERE contains(referrer_host, 'google') AND NOT is_bot))""",
+            (SELECT visitor_id FROM events WHERE contains(visit_referrer_host, 'google') AND NOT is_bot))""",
         ),
     ],
 )  # fmt: skip

@@ -18,7 +18,7 @@ from footfall.state.ledger import LedgerCount, add
 from footfall.state.rollups.row_counts import RollupState
 from tests.contract.installation import one_store
 from tests.contract.sliced import DAY, END, SITES, START, ZONES, new_world
-from tests.query_events import make_visits
+from tests.query_events import SOURCES, make_visits
 
 LINKS = ["link_1", "link_2", "link_3"]
 TAGS = {"spring": ["link_1", "link_2"], "it's": ["link_2", "link_9"]}
@@ -138,11 +138,20 @@ def ranges(draw):
     return zone, [datetime.fromtimestamp(at / 1000, UTC).isoformat() for at in (start, end)]
 
 
+def asked_as(column):
+    """What a column of rollups is called in a question."""
+    if column in SOURCES:
+        return f"event_{column}"
+    bare = column.removeprefix("entry_")
+    return bare if bare in SOURCES else column
+
+
 @st.composite
 def bodies(draw, cube):
     """A question, and whether rollups must have a part in its answer."""
     zone, dates = draw(ranges())
-    known = [*cube.fields, "event_type", "is_bot", "site_id"]
+    fields = [asked_as(name) for name in cube.fields]
+    known = [*fields, "event_type", "is_bot", "site_id"]
     metrics = HOURLY.get(cube.name) or DAILY
     if cube.name == "link":
         metrics = [*DAILY, "sessions", "unique_countries", "unique_referrers", "unique_clicks"]
@@ -174,9 +183,10 @@ def bodies(draw, cube):
             body["dimensions"] = [*body["dimensions"][:2], "tag"]
     if cube.only == "widget":
         body["filters"].append(["is", "event_type", WIDGET_TYPES[: draw(st.integers(1, 3))]])
-    if cube.only == "content":
+    if cube.only in ("content", "visit_content"):
+        content, term = fields
         body["filters"].append(
-            draw(st.sampled_from([["is_not", "utm_content", [""]], ["is", "utm_term", ["spring", "x"]]]))
+            draw(st.sampled_from([["is_not", content, [""]], ["is", term, ["spring", "x"]]]))
         )
     if cube.only == "bot":
         body["filters"].append(

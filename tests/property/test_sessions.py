@@ -49,7 +49,7 @@ def test_in_order_events_get_the_sessions_of_the_reference_however_they_are_batc
     result: list[int] = []
     for start, end in pairwise(bounds):
         part = times[start:end]
-        result += known.assign(visitors[start:end], part, part, [0] * len(part))
+        result += known.assign(visitors[start:end], part, part, [0] * len(part)).sessions
     assert result == reference(visitors, times)
 
 
@@ -65,9 +65,9 @@ def test_an_import_in_between_gets_the_same_sessions_as_alone_and_disturbs_nobod
     imported: list[int] = []
     for index in range(max(len(times), len(old_times))):
         one = slice(index, index + 1)
-        live += known.assign(visitors[one], times[one], times[one], [0] * len(times[one]))
+        live += known.assign(visitors[one], times[one], times[one], [0] * len(times[one])).sessions
         received = [START] * len(old_times[one])
-        imported += known.assign(old_visitors[one], old_times[one], received, [0] * len(received))
+        imported += known.assign(old_visitors[one], old_times[one], received, [0] * len(received)).sessions
     assert live == reference(visitors, times)
     assert imported == reference(old_visitors, old_times)
 
@@ -93,7 +93,7 @@ def test_a_change_of_the_hash_at_midnight_changes_no_visit_however_it_is_batched
     for start, end in pairwise(bounds):
         known.pair(hashes[start:end], previous[start:end])
         part, own = times[start:end], hashes[start:end]
-        sessions += known.assign(own, part, part, [0] * len(part))
+        sessions += known.assign(own, part, part, [0] * len(part)).sessions
         visitors += own
     # A visit's visitor is the hash it began with; and so are its ids.
     began: dict[tuple[int, int], int] = {}

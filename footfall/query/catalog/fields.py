@@ -14,6 +14,8 @@ from footfall.enrich.countries import UNKNOWN, country_names
 from footfall.errors import Invalid
 from footfall.model.columns import COLUMNS, SHOWN_AS
 from footfall.model.cubes import PROPERTY_FIELDS, property_text
+from footfall.model.entry import ENTRY_OF
+from footfall.model.session_fields import PAGE_OF
 
 Kind = Literal["text", "number", "bool"]
 
@@ -21,9 +23,17 @@ PROPERTY = "property:"
 TAG = "tag"
 """The dimension of links' tags: an event counts for each tag of its link."""
 _PROPERTY_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-_ENTRY = ("entry_page", "exit_page")
 
 _KINDS: Mapping[str, Kind] = {"UInt16": "number", "UInt32": "number", "Bool": "bool"}
+OF_THE_VISIT: tuple[str, ...] = (
+    "referrer_host", "channel", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
+    "referer_host",
+)  # fmt: skip
+"""What is asked of the visit by these names, and of the event itself by the same with EVENT before it."""
+EVENT = "event_"
+VISIT = "entry_"
+"""Before the name of a column that says it of the visit."""
+
 KINDS: Mapping[str, Kind] = {
     **{
         column.name: _KINDS.get(column.type, "text")
@@ -31,11 +41,13 @@ KINDS: Mapping[str, Kind] = {
         if column.role == "dimension" and column.name != "user_agent"
     },
     **dict.fromkeys(PROPERTY_FIELDS, "text"),
-    **dict.fromkeys(_ENTRY, "text"),
+    "hostname": "text",
+    "exit_page": "text",
+    **{EVENT + name: "text" for name in OF_THE_VISIT if name != "referer_host"},
 }
 """Every field with its kind."""
 
-SESSION_FIELDS: frozenset[str] = frozenset(_ENTRY)
+SESSION_FIELDS: frozenset[str] = frozenset(PAGE_OF)
 """Fields of the session that an event belongs to."""
 
 
@@ -78,7 +90,26 @@ def over_events(name: str, values: Values) -> str:
     """The SQL of a field over `events`."""
     if name.startswith(PROPERTY):
         return f"JSONExtract(properties, {values.add(name.removeprefix(PROPERTY), 'String')}, 'String')"
+    if name == "hostname":  # names of hosts are the same in any case
+        return "lower(domain(page_url))"
     return property_text(name) if name in PROPERTY_FIELDS else SHOWN_AS.get(name, name)
+
+
+def of_visit(name: str) -> str:
+    """The column, or dimension, that a name stands for where visits and visitors are asked about."""
+    return VISIT + name if name in OF_THE_VISIT else of_event(name)
+
+
+def of_event(name: str) -> str:
+    """The same where events themselves are asked for."""
+    bare = name.removeprefix(EVENT)
+    return bare if bare in OF_THE_VISIT else name
+
+
+def of_click(name: str) -> str:
+    """The same where clicks are asked about: each is an entry of its own."""
+    bare = of_visit(name).removeprefix(VISIT)
+    return bare if VISIT + bare in _ENTRIES_OF_CLICKS else of_visit(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +130,18 @@ def _country(field: Resolve, values: Values) -> str:
     )
 
 
+def _referer_host(column: str) -> Dimension:
+    return Dimension((column,), lambda field, _: f"if({field(column)} = '', 'direct', {field(column)})")
+
+
 SAID_OF_FIELDS: Mapping[str, Dimension] = {
     "country": Dimension(("country_code",), _country),
-    "hostname": Dimension(("page_url",), lambda field, _: f"domain({field('page_url')})"),
-    "referer_host": Dimension(
-        ("referrer_host",),
-        lambda field, _: f"if({field('referrer_host')} = '', 'direct', {field('referrer_host')})",
-    ),
+    "referer_host": _referer_host("referrer_host"),
+    "entry_referer_host": _referer_host("entry_referrer_host"),
+    "event_referer_host": _referer_host("referrer_host"),
 }
 """Dimensions that are not simply a field."""
+_ENTRIES_OF_CLICKS = {name for name in ENTRY_OF if name != "entry_page"} | {"entry_referer_host"}
 
 
 def fields_of(dimension: str) -> tuple[str, ...]:

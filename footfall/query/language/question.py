@@ -1,10 +1,13 @@
 """A question as the rest of `query` understands it, whoever asked it and however."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from footfall.model.entry import CLICK
+from footfall.query.catalog.fields import of_click, of_event, of_visit
 from footfall.query.language.periods import Period
 
 Operator = Literal[
@@ -78,6 +81,19 @@ def fields_in(condition: Condition) -> Iterator[str]:
             yield from fields_in(condition.part)
 
 
+def renamed(condition: Condition, name: Callable[[str], str], inside: Callable[[str], str]) -> Condition:
+    """The condition with other names of its fields; `inside`: of those of what else a visitor did."""
+    match condition:
+        case Comparison():
+            return replace(condition, field=name(condition.field))
+        case And() | Or():
+            return replace(condition, parts=tuple(renamed(part, name, inside) for part in condition.parts))
+        case Not():
+            return Not(renamed(condition.part, name, inside))
+        case HasDone():
+            return HasDone(renamed(condition.part, inside, inside))
+
+
 def has_behaviour(condition: Condition) -> bool:
     """Whether it is about what else a visitor has done."""
     match condition:
@@ -98,6 +114,16 @@ def always(condition: Condition) -> Iterator[Comparison]:
     elif isinstance(condition, And):
         for part in condition.parts:
             yield from always(part)
+
+
+def sites_asked(question: "Question") -> frozenset[str] | None:
+    """The sites that a question is about; None for all of the workspace."""
+    asked: frozenset[str] | None = None
+    for where in always(question.where):
+        if where.field == "site_id" and where.operator == "is" and where.case_sensitive:
+            named = frozenset(str(value) for value in where.values)
+            asked = named if asked is None else asked & named
+    return asked
 
 
 def admits_bots(condition: Condition) -> bool:
@@ -132,3 +158,37 @@ class Question(Struct, frozen=True, kw_only=True):
 
 TIME = "time"
 """The dimension of buckets."""
+
+
+def about_visits(question: Question) -> Question:
+    """The question by the columns that answer it, as it is meant where visits are counted.
+
+    Where it is about clicks only, that is the same of the click itself, which rollups have.
+    """
+    name = of_click if _only_clicks(question) else of_visit
+    return _by_columns(question, name, of_visit)
+
+
+def about_events(question: Question) -> Question:
+    """The same where the events themselves are asked for."""
+    return _by_columns(question, of_event, of_event)
+
+
+def _only_clicks(question: Question) -> bool:
+    return any(
+        where.field == "event_type" and where.operator == "is" and where.values == (CLICK,)
+        for where in always(question.where)
+        if where.case_sensitive
+    )
+
+
+def _by_columns(question: Question, name: Callable[[str], str], inside: Callable[[str], str]) -> Question:
+    def ordered(by: str) -> str:
+        return f"-{name(by[1:])}" if by.startswith("-") else name(by)
+
+    return replace(
+        question,
+        dimensions=tuple(map(name, question.dimensions)),
+        where=renamed(question.where, name, inside),
+        order_by=tuple(map(ordered, question.order_by)),
+    )

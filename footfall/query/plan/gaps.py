@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from footfall.query.language.question import Question, has_behaviour
+from footfall.query.language.question import Question, sites_asked
 from footfall.query.plan.archived_sessions import ArchiveSource, about_visits
-from footfall.query.plan.planner import Cover, RollupSource, deleted_sites, sites_asked
+from footfall.query.plan.planner import Cover, RollupSource, deleted_sites
 from footfall.state.rollups.manifest import Manifest
 from footfall.state.rollups.row_counts import RowCounts
 
@@ -33,7 +33,7 @@ def missing_before(
 
 def _lost(question: Question, manifest: Manifest) -> Iterator[int]:
     """Nothing says any more what was lost, whether the site has events since or not."""
-    asked = None if has_behaviour(question.where) else sites_asked(question)
+    asked = sites_asked(question)
     for (workspace, site), until in manifest.lost_until.items():
         mine = workspace == question.workspace_id and (asked is None or site in asked)
         if mine and until > question.period.start:

@@ -121,10 +121,10 @@ def _part(question: Question, manifest: Manifest, stored: RowCounts, small: int)
 def _visits_before(
     question: Question, manifest: Manifest, stored: RowCounts, kept: ArchiveSource | None
 ) -> int | None:
-    """A visit is one over all sites, whichever are asked about: one that lost events at another is cut."""
+    """A visit over several of the sites asked about is one: if it lost events at one of them, it is cut."""
     if not about_visits(question) and not (kept and kept.alone):
         return None
-    sites = deleted_sites(question, manifest, stored, everywhere=True)
+    sites = deleted_sites(question, manifest, stored)
     return max((manifest.raw_from[site] for site in sites), default=None)
 
 

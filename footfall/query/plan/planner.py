@@ -18,7 +18,15 @@ from footfall.model.calendar import first_day_start, is_day_start, last_day_star
 from footfall.model.cubes import CUBES, HOUR_MS, KEYS, Cube
 from footfall.query.catalog.fields import fields_of
 from footfall.query.catalog.metrics import KNOWN_METRICS, measures_of
-from footfall.query.language.question import TIME, Comparison, Question, always, fields_in, has_behaviour
+from footfall.query.language.question import (
+    TIME,
+    Comparison,
+    Question,
+    always,
+    fields_in,
+    has_behaviour,
+    sites_asked,
+)
 from footfall.state.rollups.manifest import Manifest, ManifestEntry, Zone
 from footfall.state.rollups.row_counts import RowCounts
 
@@ -26,7 +34,11 @@ SMALL = 200_000
 """Events of the sites asked about up to which reading them beats reading rollups."""
 
 _WIDGET_TYPES = frozenset({"widget_impression", "widget_click", "device_page_view"})
-_KNOWN_OF = {"link": {"link_id"}, "content": {"utm_content", "utm_term"}}  # one of them is not ""
+_KNOWN_OF = {  # one of them is not ""
+    "link": {"link_id"},
+    "content": {"utm_content", "utm_term"},
+    "visit_content": {"entry_utm_content", "entry_utm_term"},
+}
 _NO_SITE = Zone("UTC", HOUR_MS)
 
 
@@ -128,30 +140,14 @@ def deleted_before(question: Question, manifest: Manifest, stored: RowCounts) ->
     return max((manifest.raw_from[site] for site in deleted_sites(question, manifest, stored)), default=0)
 
 
-def deleted_sites(
-    question: Question, manifest: Manifest, stored: RowCounts, *, everywhere: bool = False
-) -> list[str]:
-    """The sites asked about of which events within the range, or before its end, were deleted.
-
-    What else a visitor has done may have been at any site. `everywhere`: any site of the workspace.
-    """
-    everywhere = everywhere or has_behaviour(question.where)
-    asked = None if everywhere else sites_asked(question)
+def deleted_sites(question: Question, manifest: Manifest, stored: RowCounts) -> list[str]:
+    """The sites asked about of which events within the range, or before its end, were deleted."""
+    asked = sites_asked(question)
     return [
         site
         for site, at in manifest.raw_from.items()
         if at > question.period.start and site in stored.sites and (asked is None or site in asked)
     ]
-
-
-def sites_asked(question: Question) -> frozenset[str] | None:
-    """The sites that a question is about; None for all of the workspace."""
-    asked: frozenset[str] | None = None
-    for where in always(question.where):
-        if where.field == "site_id" and where.operator == "is" and where.case_sensitive:
-            named = frozenset(str(value) for value in where.values)
-            asked = named if asked is None else asked & named
-    return asked
 
 
 def _needs_events(question: Question) -> Reason | None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from footfall.model.calendar import instant
 from footfall.model.columns import COLUMNS, SHOWN_AS, Column
 from footfall.query.catalog.fields import Values
-from footfall.query.language.question import Question
+from footfall.query.language.question import Question, about_events
 from footfall.query.sql.select import Statement
 from footfall.query.sql.sources import Events
 
@@ -138,7 +138,7 @@ def _sql(column: Column) -> str:
 
 
 def _select(question: Question, part: ExportCursor, columns: str, tail: str) -> Statement:
-    events = Events(question, Values())
+    events = Events(about_events(question), Values())
     relation = events.relation(*_conditions(part, events.values))
     return Statement(f"SELECT {columns} FROM {relation} {tail}", events.values.parameters)
 

@@ -141,6 +141,15 @@ def first_events(workspace_id: str, before: int | None = None) -> tuple[Statemen
     )
 
 
+def upgraded() -> Statement:
+    """When the rows got the facts of their visits (ms); 0 where they had them from the first."""
+    return Statement(
+        "SELECT if(dateDiff('minute', min(applied_at), maxIf(applied_at, name = '0005_entry')) < 5, 0,"
+        " toUnixTimestamp64Milli(maxIf(applied_at, name = '0005_entry'))) FROM schema_migrations",
+        {},
+    )
+
+
 def _page(question: Question, relation: str) -> str:
     """The rows of the page, in order."""
     names = (*question.dimensions, *question.metrics)
@@ -231,7 +240,7 @@ def _with_visits(main: str, metrics: Mapping[int, Metric], events: Events, group
     belongs = f"groupArrayArrayIf({events.group_keys()}, {asked})" if groups else f"countIf({asked})"
     facts = (
         f"SELECT {FACTS}, {belongs} AS belongs FROM {events.everything()} AND session_id != 0"
-        " GROUP BY session_id"
+        f" GROUP BY session_id{', site_id' if 'site_id' in events.question.dimensions else ''}"
     )
     sums = "1 AS visits, toUInt64(events = 1) AS bounces, views, seconds"
     if groups:

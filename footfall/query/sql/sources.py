@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from footfall.model.cubes import MEASURES, Measure, columns_of
-from footfall.model.session_fields import ORDER, PAGE_OF
+from footfall.model.session_fields import PAGE_OF
 from footfall.query.catalog.fields import SESSION_FIELDS, TAG, Values, dimension_sql, fields_of, over_events
 from footfall.query.catalog.metrics import OF_EVENTS
-from footfall.query.language.question import TIME, Condition, Question, fields_in
+from footfall.query.language.question import TIME, Condition, Question, fields_in, sites_asked
 from footfall.query.plan.archived_sessions import ArchiveSource
 from footfall.query.plan.planner import Cover, RollupSource
 from footfall.query.sql.conditions import Conditions
@@ -45,7 +45,8 @@ class Events:
     def field(self, name: str) -> str:
         """A field's SQL."""
         if name not in self._fields:
-            self._fields[name] = over_events(name, self.values)
+            joined = name in SESSION_FIELDS
+            self._fields[name] = f"visit.page_{name}" if joined else over_events(name, self.values)
         return self._fields[name]
 
     def dimensions(self) -> list[str]:
@@ -53,11 +54,13 @@ class Events:
         return _dimensions(self.question, self.field, "toUnixTimestamp64Milli(occurred_at)", self.values)
 
     def base(self) -> str:
-        """The condition of the workspace, the range, and bots."""
+        """The condition of the workspace, the sites asked about, the range, and bots."""
         period, add = self.question.period, self.values.add
+        sites = sites_asked(self.question)
         return " AND ".join(
             [
                 f"workspace_id = {add(self.question.workspace_id, 'String')}",
+                *([] if sites is None else [f"site_id IN {add(sorted(sites), 'Array(String)')}"]),
                 f"occurred_at >= {self._time(period.start)}",
                 f"occurred_at < {self._time(period.end)}",
                 *_bots(only=self.bots),
@@ -146,20 +149,22 @@ class Events:
         """
         if not self._visits:
             return ""
-        found = [f"{PAGE_OF[name]}(cityHash64(page_path), {ORDER}) AS hash_{name}" for name in self._visits]
-        views = f"FROM events WHERE {self.base()} AND event_type = 'page_view' AND session_id != 0"
-        visits = f"(SELECT session_id, {', '.join(found)} {views} GROUP BY session_id) AS visits"
-        for name in self._visits:
-            visits += (
-                f" INNER JOIN (SELECT cityHash64(page_path) AS hash_{name},"
-                f" toLowCardinality(any(page_path)) AS {name} {views} GROUP BY hash_{name}) AS of_{name}"
-                f" USING (hash_{name})"
-            )
-        # Events without such a visit stay: unknown text is "", as everywhere.
-        return (
-            f" LEFT JOIN (SELECT session_id, {', '.join(self._visits)} FROM {visits}) AS visit"
-            " USING (session_id)"
+        found = [f"{PAGE_OF[name].sql('cityHash64({})')} AS hash_{name}" for name in self._visits]
+        rows = f"FROM events WHERE {self.base()} AND session_id != 0"
+        visits = (
+            f"(SELECT session_id, site_id, {', '.join(found)} {rows} GROUP BY session_id, site_id) AS visits"
         )
+        for name in self._visits:
+            page = PAGE_OF[name]
+            visits += (
+                f" LEFT JOIN (SELECT cityHash64({page.column}) AS hash_{name},"
+                f" toLowCardinality(any({page.column})) AS page_{name} {rows} AND {page.condition}"
+                f" GROUP BY hash_{name}) AS of_{name} USING (hash_{name})"
+            )
+        pages = ", ".join(f"page_{name}" for name in self._visits)
+        # Events without such a visit stay: unknown text is "", as everywhere.
+        joined = f"(SELECT session_id, site_id, {pages} FROM {visits}) AS visit"
+        return f" LEFT JOIN {joined} USING (session_id, site_id)"
 
     def _visitors(self, condition: Condition) -> str:
         having = Conditions(self.values, self.field, self._visitors).sql(condition)

@@ -21,7 +21,7 @@ def assign(
     visitors, times = [visitor for visitor, _ in events], [NOW + at for _, at in events]
     return known.assign(
         visitors, times, times if received is None else [received] * len(times), own or [0] * len(times)
-    )
+    ).sessions
 
 
 def test_activity_within_the_timeout_continues_the_session():
@@ -114,7 +114,7 @@ def test_a_visit_goes_on_over_midnight_as_its_first_visitor_and_todays_hash_coun
     visitors = [OLD, NEW, NEW, NEW]
     times = [NOW, NOW + 20 * MINUTE, NOW + 45 * MINUTE, NOW + 76 * MINUTE]
     first, last = session_id(OLD, NOW), session_id(NEW, times[3])
-    assert known.assign(visitors, times, times, [0] * 4) == [first] * 3 + [last]
+    assert known.assign(visitors, times, times, [0] * 4).sessions == [first] * 3 + [last]
     assert visitors == [OLD, OLD, OLD, NEW]
 
 
@@ -123,11 +123,16 @@ def test_the_same_batch_again_gives_the_same_visits():
     for _ in range(2):
         known.pair([OLD, NEW], [0, OLD])
         visitors = [OLD, NEW]
-        assert known.assign(visitors, [NOW, NOW + 1], [NOW, NOW + 1], [0, 0]) == [session_id(OLD, NOW)] * 2
+        assert (
+            known.assign(visitors, [NOW, NOW + 1], [NOW, NOW + 1], [0, 0]).sessions
+            == [session_id(OLD, NOW)] * 2
+        )
         assert visitors == [OLD, OLD]
     # And so when its visitors were put right before.
     known.pair([OLD, NEW], [0, OLD])
-    assert known.assign(visitors, [NOW, NOW + 1], [NOW, NOW + 1], [0, 0]) == [session_id(OLD, NOW)] * 2
+    assert (
+        known.assign(visitors, [NOW, NOW + 1], [NOW, NOW + 1], [0, 0]).sessions == [session_id(OLD, NOW)] * 2
+    )
     assert visitors == [OLD, OLD]
 
 
@@ -136,7 +141,7 @@ def test_the_other_days_event_may_come_first():
     known.pair([NEW], [OLD])
     visitors = [NEW, OLD, NEW]
     times = [NOW + MINUTE, NOW - MINUTE, NOW + 2 * MINUTE]
-    assert known.assign(visitors, times, times, [0] * 3) == [session_id(NEW, times[0])] * 3
+    assert known.assign(visitors, times, times, [0] * 3).sessions == [session_id(NEW, times[0])] * 3
     assert visitors == [NEW] * 3
 
 
@@ -146,7 +151,7 @@ def test_a_late_queue_over_midnight_is_one_visit_and_leaves_the_live_one_alone()
     day = -600 * MINUTE
     known.pair([NEW], [OLD])
     visitors, times = [OLD, NEW], [NOW + day, NOW + day + MINUTE]
-    assert known.assign(visitors, times, [NOW] * 2, [0] * 2) == [session_id(OLD, NOW + day)] * 2
+    assert known.assign(visitors, times, [NOW] * 2, [0] * 2).sessions == [session_id(OLD, NOW + day)] * 2
     assert visitors == [OLD] * 2
     assert assign(known, (NEW, MINUTE)) == [live]
 
@@ -155,7 +160,7 @@ def test_a_session_of_the_clients_own_does_not_go_on_in_another():
     known = sessions()
     known.pair([NEW], [OLD])
     visitors, times = [OLD, NEW, NEW], [NOW, NOW + 1, NOW + 2]
-    assert known.assign(visitors, times, times, [0, 99, 0]) == [session_id(OLD, NOW), 99, 99]
+    assert known.assign(visitors, times, times, [0, 99, 0]).sessions == [session_id(OLD, NOW), 99, 99]
     assert visitors == [OLD, NEW, NEW]
 
 
@@ -166,7 +171,9 @@ def test_a_visit_is_carried_over_one_midnight_not_two():
     known.assign(visitors, times, times, [0, 0])
     known.pair([NEXT], [NEW])
     visitors = [NEXT]
-    assert known.assign(visitors, [NOW + TIMEOUT + 1], [0], [0]) == [session_id(NEXT, NOW + TIMEOUT + 1)]
+    assert known.assign(visitors, [NOW + TIMEOUT + 1], [0], [0]).sessions == [
+        session_id(NEXT, NOW + TIMEOUT + 1)
+    ]
     assert visitors == [NEXT]
 
 
