@@ -2,16 +2,25 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import httpx
 
-from footfall.client.answers import Again, Outcome
+from footfall.client.answers import Again, Outcome, error_of
 from footfall.client.base import Base, ids, log, no_answer, transport_failed
 from footfall.client.core import Batch, Flush
-from footfall.client.event import Envelope, Made, make, make_from
-from footfall.client.question import Ask, Question, ask_query, ask_report
+from footfall.client.event import Envelope, Made, made, made_from
+from footfall.client.question import (
+    Ask,
+    Question,
+    ask_export,
+    ask_links,
+    ask_new_link,
+    ask_query,
+    ask_report,
+)
 from footfall.client.result import Result
 
 
@@ -38,15 +47,15 @@ class AsyncClient(Base[httpx.AsyncBaseTransport]):
         Raises TypeError and ValueError for arguments of the wrong type, RuntimeError after `close`
         and outside of a running loop.
         """
-        made = make(event_type, properties, envelope)
-        self._queue([made])
-        return made.id
+        event = made(event_type, properties, envelope)
+        self._queue([event])
+        return event.id
 
     def track_many(self, events: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Queue events, each a mapping of the arguments of `track`; all or, when one raises, none."""
-        made = [make_from(event) for event in events]
-        self._queue(made)
-        return ids(made)
+        """Queue events, each a mapping of the arguments of `track`. One that is wrong costs no other."""
+        each = [made_from(event) for event in events]
+        self._queue(each)
+        return ids(each)
 
     async def flush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 -- part of the answer, not an error
         """Send what was tracked so far now, and wait for the answers.
@@ -96,6 +105,44 @@ class AsyncClient(Base[httpx.AsyncBaseTransport]):
     async def report(self, name: str, /, *, query_timeout: float | None = None, **params: Any) -> Result:
         """A report by its path, for example `report("analytics/countries", limit=10)`; raises as `query`."""
         return await self._ask(ask_report(name, params), query_timeout)
+
+    async def links(self, *, query_timeout: float | None = None, **params: Any) -> Result:
+        """The workspace's links, newest first: `search`, `domain`, `limit`, `offset`. Raises as `query`."""
+        return await self._ask(ask_links(params), query_timeout)
+
+    async def make_link(
+        self, url: str, *, query_timeout: float | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Make a link to `url`, with `code`, `domain`, `title`, `tags`, `expires_at` if wanted.
+
+        Returns it: `id`, `short_url` and so on. The key needs the scope `links`. Raises as `query`, and
+        Conflict when the code is taken.
+        """
+        return (await self._ask(ask_new_link(url, fields), query_timeout)).rows[0]
+
+    async def export(self, file: str | Path, *, query_timeout: float | None = None, **params: Any) -> int:
+        """Write the events of a range to `file` (.csv, .ndjson, .parquet); returns how many rows it has.
+
+        `params` are those of the export: `start_date`, `end_date`, filters, `for`. The file is in its place
+        once it is whole; what breaks off raises Retryable and leaves none. Raises as `query`.
+        """
+        path = Path(file)
+        request = self._console_request(ask_export(path, params), query_timeout)
+        self._check_open(tracking=False)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            async with httpx.AsyncClient(transport=self._transport) as http, http.stream(**request) as answer:
+                if not answer.is_success:
+                    raise error_of(answer.status_code, answer.headers, await answer.aread())
+                with part.open("wb") as out:
+                    async for data in answer.aiter_bytes():
+                        out.write(data)
+            part.replace(path)
+            return int(answer.headers.get("footfall-rows", 0))
+        except httpx.HTTPError as error:
+            raise no_answer(self._console_url, error) from error
+        finally:
+            part.unlink(missing_ok=True)
 
     async def __aenter__(self) -> Self:
         return self

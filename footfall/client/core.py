@@ -130,10 +130,9 @@ class Core:
         for made in events:
             self._tracked += 1
             if made.data is None:
-                self._lose("invalid_property", [self._tracked])
-                rejections.append(
-                    Rejection("invalid_property", "properties", made.problem, ({"event_id": made.id},))
-                )
+                self._lose(made.reason, [self._tracked])
+                field = "properties" if made.reason == "invalid_property" else ""
+                rejections.append(Rejection(made.reason, field, made.problem, ({"event_id": made.id},)))
                 continue
             if not self._waiting:
                 self._since = now

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
@@ -77,33 +77,53 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Made(NamedTuple):
-    """An event as it will be sent. `data` is None when it cannot be, and `problem` says why."""
+    """An event as it will be sent. `data` is None when it cannot be: `problem` and `reason` say why."""
 
     id: str
     data: bytes | None
     problem: str = ""
+    reason: str = "invalid_property"
+
+
+def made(event_type: str, properties: Mapping[str, Any] | None, envelope: Mapping[str, Any]) -> Made:
+    """As `make`; what it raises is said in the answer: nobody's request fails for an event of it."""
+    return _or_why(lambda: make(event_type, properties, envelope))
+
+
+def made_from(event: Mapping[str, Any]) -> Made:
+    """As `make_from`, likewise."""
+    return _or_why(lambda: make_from(event))
+
+
+def _or_why(attempt: Callable[[], Made]) -> Made:
+    try:
+        return attempt()
+    except (TypeError, ValueError) as error:
+        return Made(format_event_id(uuid7(int(time.time() * 1000))), None, str(error), "invalid_field")
 
 
 def make(event_type: str, properties: Mapping[str, Any] | None, envelope: Mapping[str, Any]) -> Made:
     """An event, encoded at once: what the caller changes later does not change it.
 
-    Only types are checked here, and answered with TypeError (ValueError for a datetime without
-    zone); values are the door's business, which answers with a verdict.
+    What is no field of the envelope is a property. Only types are checked here, and answered with TypeError
+    (ValueError for a datetime without zone); values are the door's business, which answers with a verdict.
     """
     if not isinstance(event_type, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers without pyright
         raise TypeError(f"event_type must be str, not {type(event_type).__name__}")
     now = int(time.time() * 1000)
     event: dict[str, Any] = {"event_type": event_type, "event_id": "", "occurred_at": now}
+    own: dict[str, Any] = {}
     for name, value in envelope.items():
-        if value is not None:
+        if name not in _TYPES:
+            own[name] = value
+        elif value is not None:
             event[name] = _checked(name, value)
     if not event["event_id"]:
         event["event_id"] = format_event_id(uuid7(now))
-    if properties is not None:
-        if not isinstance(properties, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] -- as above
-            raise TypeError(f"properties must be a mapping, not {type(properties).__name__}")
-        if properties:
-            event["properties"] = dict(properties)
+    if properties is not None and not isinstance(properties, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] -- as above
+        raise TypeError(f"properties must be a mapping, not {type(properties).__name__}")
+    if own or properties:
+        event["properties"] = own | dict(properties or {})
     return _made(event)
 
 
@@ -118,9 +138,7 @@ def make_from(event: Mapping[str, Any]) -> Made:
 
 
 def _checked(name: str, value: Any) -> Any:
-    types = _TYPES.get(name)
-    if types is None:
-        raise TypeError(f"an event has no field {name!r}; your own belong into properties")
+    types = _TYPES[name]
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         allowed = " or ".join(each.__name__ for each in types)
         raise TypeError(f"{name} must be {allowed}, not {type(value).__name__}")

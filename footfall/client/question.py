@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 from urllib.parse import quote
 
 import msgspec
 
-from footfall.client.result import Result, read_query, read_report
+from footfall.client.result import Result, read_query, read_report, read_thing
 
 DateRange = str | Sequence[str | date]
 """A preset ("7d", "month", ...), or from and to: dates, or times with offset."""
@@ -74,6 +75,28 @@ def ask_report(name: str, params: Mapping[str, Any]) -> Ask:
     root = "" if name.startswith("/") else "/api/v1/" if name.startswith("analytics/") else "/v1/"
     told = {key: _param(value) for key, value in params.items() if value is not None}
     return Ask("GET", quote(root + name, safe="/~"), told, None, read_report)
+
+
+def ask_links(params: Mapping[str, Any]) -> Ask:
+    """The links of the workspace: `search`, `domain`, `limit`, `offset`."""
+    return ask_report("/api/v1/links", params)
+
+
+def ask_new_link(url: str, fields: Mapping[str, Any]) -> Ask:
+    """A new link: `code`, `domain`, `title`, `tags`, `expires_at`."""
+    body = {"url": url} | {name: value for name, value in fields.items() if value is not None}
+    return Ask("POST", "/api/v1/links", {}, msgspec.json.encode(body), read_thing)
+
+
+def ask_export(file: Path, params: Mapping[str, Any]) -> Ask:
+    """The events of a range as a file, whose format is that of its ending unless `format` says otherwise."""
+    told: dict[str, Any] = {"format": _FORMATS.get(file.suffix.lower(), ""), **params}
+    if not told["format"]:
+        raise ValueError(f"{file.name}: the name must end with {', '.join(_FORMATS)}, or give format")
+    return ask_report("/api/v1/export/events", told)
+
+
+_FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet"}
 
 
 def _param(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What a question is answered with: plain rows."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -10,6 +11,10 @@ import msgspec
 from footfall.errors import FootfallError
 
 Row = dict[str, Any]
+
+_TIMES = frozenset({"time", "bucket", "bucket_end"})
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +38,46 @@ class Result:
         return len(self.rows)
 
     def to_polars(self) -> Any:
-        """The rows as a `polars.DataFrame`. Raises ImportError when polars is not installed."""
+        """The rows as a `polars.DataFrame`, times in its zone. Raises ImportError without polars."""
         polars: Any = _optional("polars")
         if not self.rows:
             return polars.DataFrame(schema=list(self.columns))
-        return polars.from_dicts(self.rows, infer_schema_length=None)
+        frame = polars.from_dicts(self.rows, infer_schema_length=None)
+        for name, kind in self._times():
+            column = polars.col(name)
+            read = (
+                column.str.to_date()
+                if kind == "date"
+                else column.str.to_datetime(time_zone="UTC").dt.convert_time_zone(self._zone)
+            )
+            frame = frame.with_columns(read)
+        return frame
 
     def to_pandas(self) -> Any:
-        """The rows as a `pandas.DataFrame`. Raises ImportError when pandas is not installed."""
+        """The rows as a `pandas.DataFrame`, times in its zone. Raises ImportError without pandas."""
         pandas: Any = _optional("pandas")
-        return pandas.DataFrame(self.rows, columns=None if self.rows else list(self.columns))
+        frame = pandas.DataFrame(self.rows, columns=None if self.rows else list(self.columns))
+        for name, kind in self._times():
+            if kind == "date":
+                frame[name] = pandas.to_datetime(frame[name], format="%Y-%m-%d")
+            else:
+                read = pandas.to_datetime(frame[name], utc=True, format="ISO8601")
+                frame[name] = read.dt.tz_convert(self._zone)
+        return frame
+
+    @property
+    def _zone(self) -> str:
+        return str(self.query.get("timezone") or "UTC")
+
+    def _times(self) -> Iterator[tuple[str, str]]:
+        """The columns of times, and whether they are days ("date") or moments ("time")."""
+        for name in self.columns:
+            if name in _TIMES or name.startswith("time:") or name.endswith("_at"):
+                texts = [row[name] for row in self.rows if row.get(name) is not None]
+                if texts and all(isinstance(text, str) and _DAY.fullmatch(text) for text in texts):
+                    yield name, "date"
+                elif texts and all(isinstance(text, str) and _MOMENT.fullmatch(text) for text in texts):
+                    yield name, "time"
 
 
 def read_report(body: bytes) -> Result:
@@ -51,6 +86,12 @@ def read_report(body: bytes) -> Result:
     data: Any = document["data"]
     rows = cast("list[Row]", data if isinstance(data, list) else [data])
     return Result(rows, document["meta"], document["meta"].get("query") or {}, tuple(rows[0]) if rows else ())
+
+
+def read_thing(body: bytes) -> Result:
+    """One thing that was made, as a row. Raises FootfallError."""
+    document = _document(body, "id")
+    return Result([document], {}, {}, tuple(document))
 
 
 def read_query(body: bytes, dimensions: Sequence[str], metrics: Sequence[str]) -> Result:

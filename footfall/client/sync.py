@@ -6,16 +6,25 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import httpx
 
-from footfall.client.answers import Outcome
+from footfall.client.answers import Outcome, error_of
 from footfall.client.base import Base, ids, log, no_answer, transport_failed
 from footfall.client.core import Batch, Flush, Stats
-from footfall.client.event import Envelope, Made, make, make_from
-from footfall.client.question import Ask, Question, ask_query, ask_report
+from footfall.client.event import Envelope, Made, made, made_from
+from footfall.client.question import (
+    Ask,
+    Question,
+    ask_export,
+    ask_links,
+    ask_new_link,
+    ask_query,
+    ask_report,
+)
 from footfall.client.result import Result
 
 
@@ -41,19 +50,20 @@ class Client(Base[httpx.BaseTransport]):
         properties: Mapping[str, Any] | None = None,
         **envelope: Unpack[Envelope],
     ) -> str:
-        """Queue one event, and return its id. Never waits for the network, nor fails for it.
+        """Queue one event, and return its id. Never waits for the network, nor fails for it or for the event.
 
-        Raises TypeError and ValueError for arguments of the wrong type, RuntimeError after `close`.
+        What is no field of an event is a property. What has a wrong type is `rejected`, logged, and given to
+        `on_error`, as what the door refuses. Raises RuntimeError after `close`.
         """
-        made = make(event_type, properties, envelope)
-        self._queue([made])
-        return made.id
+        event = made(event_type, properties, envelope)
+        self._queue([event])
+        return event.id
 
     def track_many(self, events: Iterable[Mapping[str, Any]]) -> list[str]:
-        """Queue events, each a mapping of the arguments of `track`; all or, when one raises, none."""
-        made = [make_from(event) for event in events]
-        self._queue(made)
-        return ids(made)
+        """Queue events, each a mapping of the arguments of `track`. One that is wrong costs no other."""
+        each = [made_from(event) for event in events]
+        self._queue(each)
+        return ids(each)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Send what was tracked so far now, and wait for the answers.
@@ -103,6 +113,42 @@ class Client(Base[httpx.BaseTransport]):
     def report(self, name: str, /, *, query_timeout: float | None = None, **params: Any) -> Result:
         """A report by its path, for example `report("analytics/countries", limit=10)`; raises as `query`."""
         return self._ask(ask_report(name, params), query_timeout)
+
+    def links(self, *, query_timeout: float | None = None, **params: Any) -> Result:
+        """The workspace's links, newest first: `search`, `domain`, `limit`, `offset`. Raises as `query`."""
+        return self._ask(ask_links(params), query_timeout)
+
+    def make_link(self, url: str, *, query_timeout: float | None = None, **fields: Any) -> dict[str, Any]:
+        """Make a link to `url`, with `code`, `domain`, `title`, `tags`, `expires_at` if wanted.
+
+        Returns it: `id`, `short_url` and so on. The key needs the scope `links`. Raises as `query`, and
+        Conflict when the code is taken.
+        """
+        return (self._ask(ask_new_link(url, fields), query_timeout)).rows[0]
+
+    def export(self, file: str | Path, *, query_timeout: float | None = None, **params: Any) -> int:
+        """Write the events of a range to `file` (.csv, .ndjson, .parquet); returns how many rows it has.
+
+        `params` are those of the export: `start_date`, `end_date`, filters, `for`. The file is in its place
+        once it is whole; what breaks off raises Retryable and leaves none. Raises as `query`.
+        """
+        path = Path(file)
+        request = self._console_request(ask_export(path, params), query_timeout)
+        self._check_open(tracking=False)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            with httpx.Client(transport=self._transport) as http, http.stream(**request) as answer:
+                if not answer.is_success:
+                    raise error_of(answer.status_code, answer.headers, answer.read())
+                with part.open("wb") as out:
+                    for data in answer.iter_bytes():
+                        out.write(data)
+            part.replace(path)
+            return int(answer.headers.get("footfall-rows", 0))
+        except httpx.HTTPError as error:
+            raise no_answer(self._console_url, error) from error
+        finally:
+            part.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

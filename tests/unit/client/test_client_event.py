@@ -92,7 +92,6 @@ CIRCLE["self"] = CIRCLE
         (lambda: make(7, None, {}), TypeError, "event_type must be str"),
         (lambda: make("x", ["a"], {}), TypeError, "properties must be a mapping"),
         (lambda: make("x", {"a": object()}, {}), TypeError, "object"),
-        (lambda: make("x", None, {"colour": "red"}), TypeError, "no field 'colour'"),
         (lambda: make("x", None, {"page_url": 7}), TypeError, "page_url must be str, not int"),
         (lambda: make("x", None, {"event_version": True}), TypeError, "event_version must be int"),
         (lambda: make("x", None, {"occurred_at": datetime(2026, 1, 1)}), ValueError, "time zone"),  # noqa: DTZ001 - is refused
