@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, cast
 
 from footfall.enrich import told
 from footfall.enrich.bots import Bot
-from footfall.enrich.page import PageFields, parse_page
+from footfall.enrich.campaign import parse_page_and_source
+from footfall.enrich.page import PageFields
 from footfall.enrich.referrer import Source, parse_referrer
 from footfall.enrich.user_agent import Device
 
@@ -26,7 +27,7 @@ class Step(NamedTuple):
 STEPS: tuple[Step, ...] = (
     Step("user_agent", ("user_agent", "client_hints", "told"), Device._fields, told.device),
     Step("bots", ("user_agent", "client_hints", "told"), Bot._fields, told.bot),
-    Step("page", ("page_url", "utm"), PageFields._fields, parse_page),
+    Step("page", ("page_url", "utm", "referrer"), PageFields._fields, parse_page_and_source),
     Step("referrer", ("referrer", "page_url", "utm_source", "utm_medium"), Source._fields, parse_referrer),
 )
 

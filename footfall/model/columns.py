@@ -82,7 +82,8 @@ COLUMNS: tuple[Column, ...] = (
         "channel",
         "LowCardinality(String)",
         "dimension",
-        "Kind of referrer: `search`, `social`, `ai`, `email`, `internal`, `direct` or `other`.",
+        "Kind of source: `search`, `social`, `ai`, `email`, `paid_search`, `paid_social`, `display`, "
+        "`affiliate`, `paid`, `internal`, `direct` or `other`.",
     ),
     Column(
         "country_code", "LowCardinality(String)", "dimension", "Country of the address, ISO 3166-1 alpha-2."

@@ -43,7 +43,7 @@ _MEANINGS: Mapping[str, str] = {
     "entry_page": "path of the first page view of the visit in the range",
     "exit_page": "path of the last page view of the visit in the range",
     "device_type": "desktop, mobile, tablet, ...",
-    "channel": "search, social, ai, email, internal, direct, other, ...",
+    "channel": "search, social, ai, email, paid_search, internal, direct, other, ...",
     "referrer": "the whole URL; see also `referrer_host`",
     "is_bot": "with `true`, bots are counted without `include_bots`",
 }

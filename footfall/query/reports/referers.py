@@ -8,7 +8,7 @@ CLICKS_BY_REFERER = Listing(
     about="One referring host.",
     by=(
         By("referer_host", "`direct` when the click named none."),
-        By("channel", "search, social, ai, email, internal, direct, other, ..."),
+        By("channel", "search, social, ai, email, paid_search, internal, direct, other, ..."),
     ),
     figures=CLICKS,
     types=("click",),
@@ -25,7 +25,7 @@ REFERERS = CLICKS_BY_REFERER.report(
 CHANNELS = Listing(
     row="Channel",
     about="One channel.",
-    by=(By("channel", "search, social, ai, email, internal, direct, other, ..."),),
+    by=(By("channel", "search, social, ai, email, paid_search, internal, direct, other, ..."),),
     order_by=MOST_VISITORS,
 ).report(
     name="channels",

@@ -95,11 +95,11 @@ def test_internal_is_the_same_host_as_the_page():
         ("", "newsletter", "", "email"),
         ("https://t.co/x", "spring", "Email", "email"),
         ("", "", "social", "social"),
-        ("", "google", "cpc", "search"),
+        ("", "google", "cpc", "paid_search"),
         ("", "facebook", "", "social"),
         ("", "chatgpt.com", "", "ai"),
-        ("", "partner", "banner", "other"),
-        ("https://www.bing.com/", "facebook", "cpc", "search"),
+        ("", "partner", "banner", "display"),
+        ("https://www.bing.com/", "facebook", "cpc", "paid_social"),
     ],
 )
 def test_campaigns(referrer, source, medium, channel):
