@@ -89,8 +89,8 @@ def parse_referrer(referrer: str, page_url: str, utm_source: str, utm_medium: st
     """Name the host and the channel.
 
     A campaign that names its medium is believed first; then one that is a newsletter by its name; then a
-    click id of what was paid for; then the referrer; and where there is none that is known, the campaign's source
-    ("google", "chatgpt.com").
+    click id of what was paid for; then the referrer; and where there is none that is known, the campaign's
+    source ("google", "chatgpt.com").
     """
     host = host_of(referrer) if referrer else ""
     of_host = channel_of(host) if host else ""
