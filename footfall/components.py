@@ -240,6 +240,7 @@ async def with_console(
     from footfall.api.routes.imports import import_routes
     from footfall.api.routes.ledger import ledger_routes
     from footfall.api.routes.retention import retention_routes
+    from footfall.api.routes.sql import sql_routes
     from footfall.api.routes.tenants import tenant_routes
     from footfall.api.routes.verify import verify_routes
     from footfall.enrich.geo import GeoReader
@@ -312,6 +313,7 @@ async def with_console(
                 import_routes(clicks, access_logs, directory),
                 ledger_routes(Ledger(state), directory, InFlightCounter(eventlog), complete_through),
                 dead_letter_routes(DeadLetters(state), directory),
+                sql_routes(store, directory),
                 verify_routes(verifier, directory, stop),
                 retention_routes(Retention(store, state, settings), rollups, directory),
             ],
