@@ -125,7 +125,9 @@ def openapi_config(components: Components) -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Footfall",
         version=VERSION,
-        description="Questions about clicks and events. Send a key as `Authorization: Bearer KEY`.",
+        description="Questions about clicks and events. Press *Authorize* and paste a key (one is made with "
+        "`footfall keys new NAME --scope read`), then *Execute* what is filled in. The guide, with answers "
+        "to each question, is `docs/api.md` and `docs/query.md` of the source.",
         components=components,
         render_plugins=[_Page()],
         openapi_router=Router(

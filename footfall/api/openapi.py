@@ -24,7 +24,27 @@ QUESTION = {
 }
 """An example of `POST /v1/query`."""
 
-_FILTER = "filter_"
+_FILTERS = "filters"
+_PROPERTIES = "properties"
+_ANY_FILTER = Parameter(
+    name="filters",
+    param_in="query",
+    description="Only events with these values of fields. Each is a parameter of its own in the URL, as in "
+    "`country_code=DE,AT`; here all of them are one object, as in "
+    '`{"country_code": "DE,AT", "browser": "-Safari"}`. '
+    "Values are separated by commas; with a leading `-` those with none of them.",
+    schema=cast(
+        "Any",
+        {
+            "type": "object",
+            "properties": {each.name: each.schema for each in filter_parameters()},
+            "additionalProperties": False,
+            "example": {},
+        },
+    ),
+    style="form",
+    explode=True,
+)
 _ANY_PROPERTY = Parameter(
     name="properties",
     param_in="query",
@@ -66,8 +86,8 @@ COMPONENTS = Components(
         )
     },
     parameters={
-        **{f"{_FILTER}{each.name}": _documented(each.name, each.schema) for each in filter_parameters()},
-        f"{_FILTER}property": _ANY_PROPERTY,
+        _FILTERS: _ANY_FILTER,
+        _PROPERTIES: _ANY_PROPERTY,
     },
 )
 
@@ -119,13 +139,13 @@ def answer_of(report: Report[Any]) -> type[Struct]:
 
 
 def _filters(defaults: Mapping[str, str]) -> list[Parameter | Reference]:
-    """The filters, by reference but for those that have a default here."""
+    """Those that have a default here, then all of them as one, by reference."""
     return [
         *(
             _documented(each.name, each.schema | {"default": defaults[each.name]})
-            if each.name in defaults
-            else Reference(f"#/components/parameters/{_FILTER}{each.name}")
             for each in filter_parameters()
+            if each.name in defaults
         ),
-        Reference(f"#/components/parameters/{_FILTER}property"),
+        Reference(f"#/components/parameters/{_FILTERS}"),
+        Reference(f"#/components/parameters/{_PROPERTIES}"),
     ]

@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.openapi import operation_asking
 from footfall.api.problems import refusals
 from footfall.api.views import Listed, listed
 from footfall.model.ids import format_event_id
@@ -160,7 +161,9 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
         "/retry",
         status_code=202,
         summary="Try all with one reason again",
+        description="The worker takes them from there, a few hundred at a time; each is counted once.",
         operation_id="retry_dead_letters",
+        operation_class=operation_asking({"reason": "unprocessable"}),
         guards=[may_manage, parameters()],
         responses=refusals(_REFUSALS),
     )
@@ -184,6 +187,7 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
         summary="Discard all with one reason",
         description="Those that the worker is trying again just now stay.",
         operation_id="discard_dead_letters",
+        operation_class=operation_asking({"reason": "unprocessable"}),
         guards=[may_manage, parameters()],
         responses=refusals(_REFUSALS),
     )

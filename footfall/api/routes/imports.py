@@ -8,6 +8,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.openapi import operation_asking
 from footfall.api.problems import refusals
 from footfall.errors import Denied, Invalid
 from footfall.imports.access_log import importer as access_log
@@ -118,6 +119,15 @@ def _clicks(importer: ClickImporter, directory: Directory) -> HTTPRouteHandler:
         "/clicks",
         status_code=202,
         operation_id="import_clicks",
+        operation_class=operation_asking(
+            {
+                "format": "bitly",
+                "lines": [
+                    '{"t": 1331923247, "g": "wfLQtf", "h": "spring", "u": "https://example.com", "c": "DE"}'
+                ],
+                "occurrences": [1],
+            }
+        ),
         summary="Import clicks from lines of a file",
         description="The clicks keep their times and places; links that are missing are made. What was "
         "imported before is not added again. Answered when the clicks are durable.",
@@ -137,6 +147,16 @@ def _access_log(access_logs: AccessLogImporter, directory: Directory) -> HTTPRou
         "/access-log",
         status_code=202,
         operation_id="import_access_log",
+        operation_class=operation_asking(
+            {
+                "site_id": "site_k3v9x2m4tq",
+                "lines": [
+                    '192.0.2.1 - - [20/May/2026:10:00:00 +0000] "GET /a HTTP/1.1" 200 512 "-" "Mozilla/5.0"'
+                ],
+                "occurrences": [1],
+                "dry_run": True,
+            }
+        ),
         summary="Import clicks and page views from lines of an access log",
         description="Requests that a link of the workspace redirected become clicks, pages page views; the "
         "rest is skipped, with a reason. What was received live, or imported before, is not added again. "

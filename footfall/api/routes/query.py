@@ -17,7 +17,8 @@ from footfall.api.problems import refusals, strict_body
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.query.answers import QueryRunner, Row, Table
-from footfall.query.catalog.fields import TAG
+from footfall.query.catalog.fields import KINDS, TAG
+from footfall.query.catalog.metrics import METRICS
 from footfall.query.caveats import SAID_OF_REASONS, caveats_of, complete_through
 from footfall.query.engine import Engine
 from footfall.query.language.body import Query, ResolvedQuery, compared_period, period_of, resolve_query
@@ -145,7 +146,9 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
         operation_id="query",
         summary="Metrics by dimensions",
         description="Any metrics by any dimensions, filtered, compared and ordered, in the grammar of "
-        "Plausible's Stats API v2. See the guide for all metrics and dimensions.",
+        f"Plausible's Stats API v2.\n\n**Metrics:** {', '.join(METRICS)}.\n\n"
+        f"**Dimensions:** {', '.join(KINDS)}, `property:NAME`, `{TAG}`, and `time:hour`, `time:day`, "
+        "`time:week`, `time:month`, `time:year`, or `time` for what fits the range.",
         tags=["Query"],
         security=SECURITY,
         operation_class=operation_asking(QUESTION),

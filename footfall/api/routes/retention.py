@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.openapi import operation_asking
 from footfall.api.problems import refusals
 from footfall.errors import Conflict, Denied, Invalid
 from footfall.retention.plan import Month
@@ -99,6 +100,9 @@ def retention_routes(retention: Retention, rollups: RollupMaintainer | None, dir
         "/api/v1/retention",
         guards=[allowed(directory, "admin"), parameters()],
         operation_id="set_retention",
+        description="`raw_days`: 0 for ever, null as in the settings. A month of events goes the night "
+        "after it was announced, at the earliest.",
+        operation_class=operation_asking({"site_id": "site_k3v9x2m4tq", "raw_days": 400}),
         summary="Keep raw events of a site for another number of days",
         responses=refusals({400: "The body is wrong, or the workspace has no such site.", **refused}),
         tags=["Retention"],
@@ -116,6 +120,7 @@ def retention_routes(retention: Retention, rollups: RollupMaintainer | None, dir
         "/api/v1/rollups/rebuild",
         guards=[allowed(directory, "admin"), parameters()],
         operation_id="rebuild_rollups",
+        operation_class=operation_asking({"month": "2026-03"}),
         summary="Build the rollups of a month again from the events",
         description="For commands on the machine itself (`footfall verify --repair`): it concerns all "
         "workspaces, and takes seconds for each million events.",

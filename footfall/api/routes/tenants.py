@@ -8,6 +8,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.openapi import operation_asking
 from footfall.api.problems import refusals
 from footfall.api.views import (
     KeyView,
@@ -65,7 +66,12 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
 
     @post(
         summary="Make a link",
+        description="On the installation's own domain and with a random code, unless you say otherwise. The "
+        "answer has its `short_url`.",
         operation_id="create_link",
+        operation_class=operation_asking(
+            {"url": "https://example.com/spring", "title": "Spring sale", "tags": ["print"]}
+        ),
         guards=[may_write, parameters()],
         responses=refusals(_TAKEN),
     )
@@ -108,6 +114,8 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
     @patch(
         "/{link_id:str}",
         summary="Change a link",
+        description="What is left out stays. Its code and its domain never change.",
+        operation_class=operation_asking({"url": "https://example.com/summer", "title": "Summer sale"}),
         operation_id="update_link",
         guards=[may_write, parameters()],
         responses=refusals(_ONE),
@@ -142,6 +150,10 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
 
     @post(
         summary="Make a site",
+        description="The answer has its `id`, which is public: pages send it with their events.",
+        operation_class=operation_asking(
+            {"name": "Our shop", "origins": ["example.com", "*.example.com"], "timezone": "Europe/Berlin"}
+        ),
         operation_id="create_site",
         guards=[may_write, parameters()],
         responses=refusals(_REFUSALS),
@@ -170,6 +182,8 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
     @patch(
         "/{site_id:str}",
         summary="Change a site",
+        description="What is left out stays.",
+        operation_class=operation_asking({"name": "Our shop", "timezone": "Europe/Berlin"}),
         operation_id="update_site",
         guards=[may_write, parameters()],
         responses=refusals(_ONE),
@@ -205,6 +219,7 @@ def _keys(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         summary="Make a key",
         description="The answer holds the secret, which cannot be shown again.",
         operation_id="create_key",
+        operation_class=operation_asking({"name": "For reports", "scopes": ["read"]}),
         guards=[may_manage, parameters()],
         responses=refusals(_REFUSALS),
     )

@@ -87,7 +87,10 @@ def test_openapi_describes_every_parameter_and_every_answer(acme):
         assert len(found) == len(given)
         assert all(each["description"] for each in found.values())
         own = {each.name for each in parameters(report.params)} | ({"id"} if "{" in report.path else set())
-        assert set(found) == own | {each.name for each in filter_parameters()} | {"properties"}
+        assert set(found) == own | set(report.defaults) | {"filters", "properties"}
+        filters = found["filters"]["schema"]["properties"]
+        assert set(filters) == {each.name for each in filter_parameters()}
+        assert all(each["description"] for each in filters.values())
         assert {"24h", "30d", "yesterday", "last_month", "all"} <= set(found["interval"]["schema"]["enum"])
         if "granularity" in found:
             assert found["granularity"]["schema"]["enum"] == ["hour", "day", "week", "month", "year"]
@@ -96,7 +99,7 @@ def test_openapi_describes_every_parameter_and_every_answer(acme):
             each.name for each in parameters(report.params) if each.required
         ] + ["id"] * ("{" in report.path)
         if "limit" in found:
-            assert found["limit"]["schema"]["maximum"] == 1000
+            assert found["limit"]["schema"]["maximum"] in (100, 1000)
         answer = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
         shape = schemas[answer.rsplit("/", 1)[-1]]["properties"]["data"]
         row = schemas[(shape.get("items") or shape)["$ref"].rsplit("/", 1)[-1]]
