@@ -17,7 +17,7 @@ from tests.query_events import (
     columns_of,
     make_visits,
 )
-from tests.query_truth import WEEKDAYS, Range, Truth, nothing
+from tests.query_truth import RATES, WEEKDAYS, Range, Truth, named_goal, nothing
 
 # Days around changes of the clock: Berlin 30 March, St. John's 9 March, Lord Howe 6 April,
 # Berlin 26 October, St. John's 2 November 2025; and a leap day.
@@ -38,7 +38,8 @@ METRICS = [
     "human_clicks", "unique_clicks",
     "visitors", "sessions", "views_per_session", "bounce_rate", "session_duration", "conversions",
     "conversion_rate", "revenue", "bot_share", "unique_countries", "unique_referrers", "links",
-    "percentage", "last_at",
+    "percentage", "last_at", "group_conversion_rate", "share", "average_revenue", "time_on_page",
+    "scroll_depth",
 ]  # fmt: skip
 TIMES = ["time:hour", "time:day", "time:week", "time:month", "time:year"]
 DIMENSIONS = [*TEXT, *PROPERTIES, *FREE, *NUMBERS, "is_bot", *VISITS, "country"]
@@ -167,6 +168,11 @@ def ranges(draw, first_day):
     return Range(zone, instants=(start, start + draw(st.integers(1, 5 * DAY))))
 
 
+def _ordered(metrics):
+    """Those that all rows have an order by, whatever the question is."""
+    return [name for name in metrics if name not in ("share", *RATES)] or ["events"][: "events" in metrics]
+
+
 @st.composite
 def bodies(draw, truth):
     metrics = draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=7, unique=True))
@@ -177,7 +183,7 @@ def bodies(draw, truth):
     body = {"metrics": metrics, "dimensions": list(dimensions)}
     if chosen := draw(st.lists(filters(truth), max_size=2)):
         body["filters"] = chosen
-    if order := draw(st.lists(st.sampled_from([*metrics, *dimensions]), max_size=2, unique=True)):
+    if order := draw(st.lists(st.sampled_from([*_ordered(metrics), *dimensions]), max_size=2, unique=True)):
         body["order_by"] = [[name, draw(st.sampled_from(["asc", "desc"]))] for name in order]
     body["include"] = {
         "bots": draw(st.booleans()),
@@ -226,9 +232,21 @@ class Case:
         found = self.truth.answer(self.body, when)
         if self.body["dimensions"] == [self.time]:
             everybody = self.truth.everybody(self.body, when)
-            empty = [nothing(name, everybody) for name in self.body["metrics"]]
-            found = {(bucket,): found.get((bucket,), empty) for bucket in self.buckets(when)}
+            found = {
+                (bucket,): found.get((bucket,), self.empty(when, (bucket,), everybody))
+                for bucket in self.buckets(when)
+            }
         return found
+
+    def empty(self, when, key, everybody):
+        """What is answered of a group without events; `key`: of one in a list of buckets, else ()."""
+        metrics = [nothing(name, everybody) for name in self.body["metrics"]]
+        if named_goal(self.body):
+            for place, name in enumerate(self.body["metrics"]):
+                if name in RATES and (key or (name == "conversion_rate" and not self.time)):
+                    of = self.truth._divided_by(self.body, when, name, key)
+                    metrics[place] = 0.0 if of else None
+        return metrics
 
 
 def instant(text):

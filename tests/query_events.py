@@ -16,7 +16,7 @@ SITES = ["", "site_1", "site_2", "site_3"]
 PATHS = ["/", "/pricing", "/Pricing", "/blog/ä", "/blog/b", ""]
 KINDS = ["page_view"] * 8 + [
     "click", "click", "click", "conversion", "conversion", "widget_impression", "widget_impression",
-    "widget_click", "device_page_view", "it's custom",
+    "widget_click", "device_page_view", "it's custom", "engagement", "engagement",
 ]  # fmt: skip
 TEXT = [
     "event_type", "source", "site_id", "sent_by", "link_id", "short_code", "destination_url", "variant",
@@ -154,6 +154,11 @@ def _properties(rng, kind):
         if rng.random() < 0.8:
             found["value_minor"] = rng.choice([0, 1250, -300, 2**53, 99])
             found["currency"] = rng.choice(["EUR", "USD", "JPY"])
+    if kind == "engagement" and rng.random() < 0.9:
+        found |= {
+            "engagement_time": rng.choice([0, 1500, 20_000]),
+            "scroll_depth": rng.choice([0, 30, 77.5, 100]),
+        }
     if kind.startswith("widget"):
         found["mapping_id"] = rng.choice(["m0", "m1", "m2", 7])
         if rng.random() < 0.7:

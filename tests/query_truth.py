@@ -90,6 +90,35 @@ def _with_bots(body):
     )
 
 
+RATES = ["conversion_rate", "group_conversion_rate"]
+
+
+def is_goal(name):
+    return name == "event_type" or name.startswith("property:")
+
+
+def _is_goal_filter(each):
+    return isinstance(each[1], str) and is_goal(each[1]) and not each[0].endswith("_not")
+
+
+def named_goal(body):
+    """Whether a question names a goal: what visitors did."""
+    filters = list(_all_of(body.get("filters", [])))
+    return any(map(is_goal, body.get("dimensions", []))) or any(map(_is_goal_filter, filters))
+
+
+def _all_of(filters):
+    for each in filters:
+        if each[0] == "and":
+            yield from _all_of(each[1])
+        else:
+            yield each
+
+
+def without_goal(filters):
+    return [each for each in _all_of(filters) if not _is_goal_filter(each)]
+
+
 class Truth:
     """The answers about these events, of one workspace. `tags`: for each tag its links."""
 
@@ -116,7 +145,7 @@ class Truth:
             (lambda event: (event["session_id"], event["site_id"])) if by_site else None,
         )
         everybody = self.everybody(body, when)
-        return {
+        found = {
             key: [
                 metric(
                     name, group if bots else [e for e in group if not e["is_bot"]], group, visits, everybody
@@ -125,6 +154,30 @@ class Truth:
             ]
             for key, group in groups.items()
         }
+        for place, name in enumerate(body["metrics"]):
+            if name == "share" or (name in RATES and named_goal(body)):
+                for key, row in found.items():
+                    mine = [e for e in groups[key] if bots or not e["is_bot"]]
+                    of = self._divided_by(body, when, name, key)
+                    row[place] = ratio(different(mine, "visitor_id"), of)
+        return found
+
+    def _divided_by(self, body, when, name, key):
+        """The visitors that a share, or a rate of a goal, of the group `key` is of."""
+        dimensions = body.get("dimensions", [])
+        if name == "share":
+            kept = list(range(len(dimensions)))[:1]
+            plain = body
+        else:
+            plain = body | {"filters": without_goal(body.get("filters", []))}
+            kept = [
+                place
+                for place, each in enumerate(dimensions)
+                if (not is_goal(each) if name == "group_conversion_rate" else each.startswith("time:"))
+            ]
+        plain = plain | {"dimensions": [dimensions[place] for place in kept], "metrics": ["visitors"]}
+        wanted = tuple(key[place] for place in kept)
+        return self.answer(plain, when).get(wanted, [0])[0]
 
     def everybody(self, body, when):
         """The visitors of all groups together."""
@@ -306,7 +359,7 @@ def metric(name, events, whatever_bots, scope, everybody):
     sessions = list({id(each): each for each in map(scope.visit, events) if each}.values())
     match name:
         case "events":
-            return round(count())
+            return round(sum(e["sample_weight"] for e in events if e["event_type"] != "engagement"))
         case "clicks" | "pageviews" | "impressions" | "widget_clicks" | "conversions":
             kind = {
                 "clicks": "click", "pageviews": "page_view", "impressions": "widget_impression",
@@ -345,15 +398,34 @@ def metric(name, events, whatever_bots, scope, everybody):
                 sum(e["event_type"] == "page_view" for each in sessions for e in each), len(sessions)
             )
         case "bounce_rate":
-            return ratio(sum(len(each) == 1 for each in sessions), len(sessions))
+            told = [[e for e in each if e["event_type"] != "engagement"] for each in sessions]
+            return ratio(sum(len(each) == 1 for each in told), len(sessions))
         case "session_duration":
             spans = [each[-1]["occurred_at"] - each[0]["occurred_at"] for each in sessions]
             return ratio(sum(spans) / 1000, len(sessions))
-        case "conversion_rate":
+        case "conversion_rate" | "group_conversion_rate":
             buyers = [event for event in events if event["event_type"] == "conversion"]
             return ratio(different(buyers, "visitor_id"), different(events, "visitor_id"))
         case "revenue":
             return revenue(events)
+        case "average_revenue":
+            sales = [e["parsed"]["currency"] for e in events if is_sale(e)]
+            return {
+                currency: abs(total) // sales.count(currency) * (1 if total >= 0 else -1)
+                for currency, total in revenue(events).items()
+            }
+        case "time_on_page":
+            engaged = [e for e in events if e["event_type"] == "engagement" and engagement(e) > 0]
+            seconds = sum(map(engagement, engaged)) / 1000
+            return ratio(seconds, different(engaged, "session_id"))
+        case "scroll_depth":
+            deepest = defaultdict(float)
+            for e in events:
+                if e["event_type"] == "engagement" and e["session_id"] and "scroll_depth" in e["parsed"]:
+                    deepest[e["session_id"]] = max(deepest[e["session_id"]], e["parsed"]["scroll_depth"])
+            return ratio(sum(deepest.values()), len(deepest))
+        case "share":
+            return None  # of no group
         case "bot_share":
             bots = sum(event["sample_weight"] for event in whatever_bots if event["is_bot"])
             return ratio(bots, sum(event["sample_weight"] for event in whatever_bots))
@@ -363,10 +435,18 @@ def metric(name, events, whatever_bots, scope, everybody):
             return max((event["occurred_at"] for event in events), default=None)
 
 
+def engagement(event):
+    return event["parsed"].get("engagement_time", 0)
+
+
+def is_sale(event):
+    return event["event_type"] == "conversion" and "value_minor" in event["parsed"]
+
+
 def revenue(events):
     sums = defaultdict(int)
     for event in events:
-        if event["event_type"] == "conversion" and "value_minor" in event["parsed"]:
+        if is_sale(event):
             sums[event["parsed"]["currency"]] += event["parsed"]["value_minor"]
     return dict(sums)
 

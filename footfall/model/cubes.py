@@ -80,12 +80,12 @@ def _unique(name: str, column: str, kind: str, condition: str) -> Measure:
 # that no sum of two billion events wraps, whatever they say; `money` makes one number of the two.
 _LARGE = 2**31
 _OF_LARGE = "*"  # behind the currency
-_CURRENCY = "JSONExtractString(properties, 'currency')"
+CURRENCY = "JSONExtractString(properties, 'currency')"
 _VALUE = "JSONExtractInt(properties, 'value_minor')"
 _AMOUNTS = (
-    f"if({_VALUE} BETWEEN {-_LARGE} AND {_LARGE - 1}, map({_CURRENCY}, {_VALUE}),"
-    f" map({_CURRENCY}, bitAnd({_VALUE}, {_LARGE - 1}),"
-    f" concat({_CURRENCY}, '{_OF_LARGE}'), bitShiftRight({_VALUE}, 31)))"
+    f"if({_VALUE} BETWEEN {-_LARGE} AND {_LARGE - 1}, map({CURRENCY}, {_VALUE}),"
+    f" map({CURRENCY}, bitAnd({_VALUE}, {_LARGE - 1}),"
+    f" concat({CURRENCY}, '{_OF_LARGE}'), bitShiftRight({_VALUE}, 31)))"
 )
 
 
@@ -99,7 +99,7 @@ def money(sums: str) -> str:
     return f"mapFromArrays({currencies}, {amounts})"
 
 
-_CONVERTED = "event_type = 'conversion' AND JSONHas(properties, 'value_minor')"
+CONVERTED = "event_type = 'conversion' AND JSONHas(properties, 'value_minor')"
 
 MEASURES: Mapping[str, Measure] = {
     measure.name: measure
@@ -134,7 +134,7 @@ MEASURES: Mapping[str, Measure] = {
             "AggregateFunction(sumMap, Map(String, Int64))",
             "sumMap",
             _AMOUNTS,
-            _CONVERTED,
+            CONVERTED,
         ),
     )
 }

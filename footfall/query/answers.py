@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from footfall.query.catalog.fields import KINDS, PROPERTY
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.engine import Engine, QueryResult
-from footfall.query.language.body import ResolvedQuery
+from footfall.query.language.body import RATES, SHARES, ResolvedQuery
 from footfall.query.language.periods import Period
 from footfall.query.language.question import TIME, And, Comparison, Question
 
@@ -49,6 +49,25 @@ class Table(Struct, frozen=True):
     uniques: list[int]
 
 
+class Overall(NamedTuple):
+    """What was found of visitors for shares and rates.
+
+    `visitors`: for each, the places of the dimensions that tell them apart, and how many there are by these.
+    """
+
+    found: Sequence[QueryResult]
+    visitors: Mapping[str, tuple[Sequence[int], Mapping[tuple[Any, ...], int]]]
+
+    def of(self, metric: str, dimensions: Sequence[Any]) -> int:
+        """The visitors that a metric of the row with these dimensions is divided by; 0 where it is not."""
+        places, visitors = self.visitors.get(metric, ((), {}))
+        return (
+            visitors.get(tuple(dimensions[place] for place in places), 0)
+            if len(dimensions) > max(places, default=-1)
+            else 0
+        )
+
+
 class QueryRunner:
     """Asks what one query means. `before`: the same question about the period to compare with."""
 
@@ -67,12 +86,12 @@ class QueryRunner:
         if filled:
             question = msgspec.structs.replace(question, limit=len(question.buckets), offset=0)
         found, overall = await asyncio.gather(
-            self._engine.find(question, self._timeout), self._overall(question)
+            self._engine.find(question, self._timeout), self._overall(self._asked)
         )
         # What is done with each row is done in a thread: there may be ten thousand.
         rows = await asyncio.to_thread(self._rows, question, found, overall, filled=filled)
         total = len(question.buckets) if filled else found.total
-        all_found = [found, *([overall] if overall else [])]
+        all_found = [found, *overall.found]
         uniques = _uniques(question, found, overall)
         if self._before and rows:
             others, more, rows = await self._compared(self._before, question, rows)
@@ -81,9 +100,7 @@ class QueryRunner:
         shown, buckets = await asyncio.to_thread(self._shown, question, rows)
         return Table(shown, total, buckets, all_found, uniques)
 
-    def _rows(
-        self, question: Question, found: QueryResult, overall: QueryResult | None, *, filled: bool
-    ) -> list[Row]:
+    def _rows(self, question: Question, found: QueryResult, overall: Overall, *, filled: bool) -> list[Row]:
         """The rows of the page. `filled`: with those of empty buckets."""
         rows = [self._row(question, row, overall) for row in found.rows]
         if not filled:
@@ -100,28 +117,27 @@ class QueryRunner:
         shown = [_shown(row, question.dimensions, period, self._asked.metrics) for row in rows]
         return shown, [period.iso(at) for at in question.buckets]
 
-    async def _overall(self, question: Question) -> QueryResult | None:
-        """The visitors of all rows, for their shares."""
-        if "percentage" not in self._asked.metrics:
-            return None
-        whole = msgspec.structs.replace(
-            question, metrics=("visitors",), dimensions=(), order_by=(), buckets=(), limit=1, offset=0
-        )
-        return await self._engine.find(whole, self._timeout)
+    async def _overall(self, asked: ResolvedQuery) -> Overall:
+        """The visitors that shares and rates are of."""
+        names = [name for name in asked.metrics if name in SHARES or (asked.goal and name in RATES)]
+        questions = [asked.everybody(name) for name in names]
+        found = await asyncio.gather(*(self._engine.find(each, self._timeout) for each in questions))
+        places = [[asked.question.dimensions.index(name) for name in each.dimensions] for each in questions]
+        visitors = [{tuple(row[:-1]): int(row[-1]) for row in each.rows} for each in found]
+        return Overall(found, dict(zip(names, zip(places, visitors, strict=True), strict=True)))
 
-    def _empty_row(self, dimensions: list[str | float | bool], overall: QueryResult | None) -> Row:
+    def _empty_row(self, dimensions: list[str | float | bool], overall: Overall) -> Row:
         """Of no events."""
         values = {name: _nothing(name) for name in self._asked.metrics}
-        if overall is not None and overall.rows[0][0]:
-            values["percentage"] = 0.0
+        values |= {name: 0.0 for name in values if overall.of(name, dimensions)}
         return Row(list(values.values()), dimensions)
 
-    def _row(self, question: Question, row: Sequence[Any], overall: QueryResult | None) -> Row:
+    def _row(self, question: Question, row: Sequence[Any], overall: Overall) -> Row:
         width = len(question.dimensions)
         values = dict(zip(question.metrics, row[width:], strict=True))
-        if overall is not None:
-            everybody = overall.rows[0][0]
-            values["percentage"] = values["visitors"] / everybody if everybody else None
+        for name in overall.visitors:
+            everybody = overall.of(name, row[:width])
+            values[name] = values["visitors"] / everybody if everybody else None
         return Row([values[name] for name in self._asked.metrics], list(row[:width]))
 
     async def _compared(
@@ -137,17 +153,15 @@ class QueryRunner:
             offset=0,
             order_by=(),
         )
-        found, overall = await asyncio.gather(
-            self._engine.find(then, self._timeout), self._overall(before.question)
-        )
+        found, overall = await asyncio.gather(self._engine.find(then, self._timeout), self._overall(before))
         compared = await asyncio.to_thread(self._beside, then, found, overall, question, rows)
-        return [found, *([overall] if overall else [])], _uniques(then, found, overall), compared
+        return [found, *overall.found], _uniques(then, found, overall), compared
 
     def _beside(
         self,
         then: Question,
         found: QueryResult,
-        overall: QueryResult | None,
+        overall: Overall,
         question: Question,
         rows: Sequence[Row],
     ) -> list[Row]:
@@ -200,7 +214,8 @@ def _in_order(question: Question, metrics: Sequence[str], rows: list[Row]) -> li
         bare = name.removeprefix("-")
         values: list[Any] = [row.dimensions[0] for row in rows]
         if bare != TIME:  # for `visitors` there may be their share only, which has the same order
-            place = metrics.index(bare if bare in metrics else "percentage")
+            share = next((each for each in ("percentage", "conversion_rate") if each in metrics), metrics[0])
+            place = metrics.index(bare if bare in metrics else share)
             values = [_sortable(row.metrics[place]) for row in rows]
         known = [(value, row) for value, row in zip(values, rows, strict=True) if value is not None]
         known.sort(key=lambda pair: pair[0], reverse=name.startswith("-"))
@@ -246,14 +261,14 @@ def _shown(row: Row, dimensions: Sequence[str], period: Period, metrics: Sequenc
     return Row(values(row.metrics), shown, compared)
 
 
-def _uniques(question: Question, found: QueryResult, overall: QueryResult | None) -> list[int]:
+def _uniques(question: Question, found: QueryResult, overall: Overall) -> list[int]:
     """All counts of different things that an answer is made of."""
     places = [
         len(question.dimensions) + number
         for number, name in enumerate(question.metrics)
         if METRICS[name].unit == "uniques"
     ]
-    visitors = [int(overall.rows[0][0])] if overall else []
+    visitors = [count for _, counts in overall.visitors.values() for count in counts.values()]
     return [*visitors, *(row[place] for row in found.rows for place in places)]
 
 

@@ -304,3 +304,49 @@ def test_facts_are_those_of_the_definition_however_events_are_batched(console, m
         )
     )
     assert [tuple(row) for row in rows] == expected(events)
+
+
+# --- Rates, shares, and what engagement says
+
+
+def test_a_rate_is_of_all_visitors_without_the_goal(visiting):
+    for visitor, host in enumerate([GOOGLE, GOOGLE, GOOGLE, "https://t.co/", "https://t.co/"], 1):
+        visiting.batch(did(visitor, 0, "page_view", "/", host))
+    visiting.batch(
+        did(1, 1, "signup", properties='{"plan":"pro"}'), did(4, 1, "signup", properties='{"plan":"a"}')
+    )
+    rates = ["visitors", "conversion_rate", "group_conversion_rate"]
+    signups = [["is", "event_type", ["signup"]]]
+    assert visiting.ask(rates, "channel", filters=signups) == {
+        "search": (1, 1 / 5, 1 / 3), "social": (1, 1 / 5, 1 / 2)
+    }  # fmt: skip
+    assert visiting.ask(rates, filters=signups) == (2, 2 / 5, 2 / 5)
+    pro = [*signups, ["is", "property:plan", ["pro"]]]
+    assert visiting.ask(rates, filters=pro) == (1, 1 / 5, 1 / 5)
+    assert visiting.ask(rates, filters=[*pro, ["is", "channel", ["search"]]]) == (1, 1 / 3, 1 / 3)
+    assert visiting.ask("conversion_rate", "event_type") == {"page_view": 1, "signup": 2 / 5}
+    assert visiting.ask(["visitors", "share"], "channel", "event_type") == {
+        ("search", "page_view"): (3, 1), ("social", "page_view"): (2, 1),
+        ("search", "signup"): (1, 1 / 3), ("social", "signup"): (1, 1 / 2),
+    }  # fmt: skip
+
+
+def test_engagement_is_no_event_and_says_how_long_and_how_deep(visiting):
+    def engaged(visitor, minute, seconds, depth, page="/a"):
+        said = f'{{"engagement_time":{seconds * 1000},"scroll_depth":{depth}}}'
+        return did(visitor, minute, "engagement", page, properties=said)
+
+    visiting.batch(
+        did(1, 0, page="/a"), engaged(1, 1, 30, 40), engaged(1, 2, 10, 80),
+        did(2, 0, page="/a"), engaged(2, 1, 20, 20),
+        did(3, 0, page="/b"),
+    )  # fmt: skip
+    figures = ["events", "pageviews", "time_on_page", "scroll_depth", "bounce_rate"]
+    assert visiting.ask(figures, "page_path") == {"/a": (2, 2, 30, 50, 1), "/b": (1, 1, None, None, 1)}
+
+
+def test_average_revenue_is_by_currency(visiting):
+    for visitor, (value, currency) in enumerate([(1000, "EUR"), (501, "EUR"), (300, "USD")], 1):
+        said = f'{{"name":"order","value_minor":{value},"currency":"{currency}"}}'
+        visiting.batch(did(visitor, 0, "conversion", properties=said))
+    assert visiting.ask("average_revenue") == {"EUR": 750, "USD": 300}

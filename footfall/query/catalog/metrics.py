@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from footfall.model.cubes import MEASURES, Measure, is_number, money
+from footfall.model.cubes import CONVERTED, CURRENCY, MEASURES, Measure, is_number, money
 
 # 2^17 registers: up to 8192 different values are kept one by one, as hashes of 32 bits, of which two
 # are the same in one of n^2 / 2^33 sets of n: one of 34,000 at 500, one of 128 at 8192. Above,
@@ -18,8 +18,24 @@ UNIQUE_ERROR = 0.003
 # What is called exact: see above.
 UNIQUE_EXACT = 500
 
+ENGAGED_MS = "toUInt64(greatest(JSONExtractInt(properties, 'engagement_time'), 0))"
+ENGAGED = "event_type = 'engagement' AND JSONExtractInt(properties, 'engagement_time') > 0"
+SCROLL_DEPTH = "least(greatest(JSONExtractFloat(properties, 'scroll_depth'), 0), 100)"
+
 OF_EVENTS: Mapping[str, Measure] = {
     **MEASURES,
+    "sales": Measure("sales", "Map(String, Int64)", "sumMap", f"map({CURRENCY}, toInt64(1))", CONVERTED),
+    "engaged": Measure("engaged", "UInt64", "sum", ENGAGED_MS, ENGAGED),
+    "engaged_visits": Measure(
+        "engaged_visits", "UInt64", "uniqCombined(17)", "session_id", f"{ENGAGED} AND session_id != 0"
+    ),
+    "depths": Measure(
+        "depths",
+        "Map(UInt64, Float64)",
+        "maxMap",
+        f"map(session_id, {SCROLL_DEPTH})",
+        "event_type = 'engagement' AND session_id != 0 AND JSONHas(properties, 'scroll_depth')",
+    ),
     "last_at": Measure("last_at", "Nullable(Int64)", "maxOrNull", "toUnixTimestamp64Milli(occurred_at)"),
     **{
         name: Measure(name, "UInt64", "countIf", "", is_number(field))
@@ -27,6 +43,8 @@ OF_EVENTS: Mapping[str, Measure] = {
     },
 }
 """The measures that events have: those of rollups, and some that rollups do not keep."""
+
+_NO_ENGAGEMENT = "event_type != 'engagement'"
 
 Unit = Literal["count", "uniques", "ratio", "seconds", "number", "money", "time"]
 
@@ -86,13 +104,18 @@ def _visitors(m: Measured) -> str:
     return m("visitors")
 
 
+def _converted(m: Measured) -> str:
+    return _ratio(m("visitors", CONVERSION), m("visitors"))
+
+
 _LIST = (
     Metric(
         "events",
         "count",
-        "Events of all types, each as many times as its `sample_weight` says (1 unless a client samples).",
+        "Events of all types but `engagement`, each as many times as its `sample_weight` says (1 unless a "
+        "client samples).",
         "Plausible counts page views and custom events; GA4's event count includes its automatic events.",
-        _count(),
+        _count(_NO_ENGAGEMENT),
     ),
     Metric(
         "clicks",
@@ -208,9 +231,20 @@ _LIST = (
     Metric(
         "conversion_rate",
         "ratio",
-        "Visitors with a conversion / visitors; null without visitors.",
-        "As Plausible, which shows percent; GA4 has a rate by session and one by user.",
-        lambda m: _ratio(m("visitors", CONVERSION), m("visitors")),
+        "Visitors who converted / all visitors of the same filters without the goal. The goal is what the "
+        "question filters or groups by: `event_type`, and properties. Where it names none, the goal is a "
+        "`conversion`, and each row is of its own visitors. Null without visitors.",
+        "As Plausible, which shows percent, and refuses it without a goal; GA4 has a rate by session and one "
+        "by user.",
+        _converted,
+    ),
+    Metric(
+        "group_conversion_rate",
+        "ratio",
+        "Visitors of the row who converted / all visitors of the row without the goal; `conversion_rate` "
+        "divides by those of all rows instead.",
+        "As Plausible, which shows percent.",
+        _converted,
     ),
     Metric(
         "revenue",
@@ -219,6 +253,31 @@ _LIST = (
         '{"EUR": 1250} is 12.50 euro. Currencies are never added up or converted.',
         "Plausible and GA4 convert to one currency of the site.",
         lambda m: money(m("revenue")),
+    ),
+    Metric(
+        "average_revenue",
+        "money",
+        "Revenue / conversions that name a value, by currency, in the currency's minor unit, rounded down.",
+        "Plausible converts to one currency of the site.",
+        lambda m: f"mapApply((k, v) -> (k, intDiv(v, toInt128(({m('sales')})[k]))), {money(m('revenue'))})",
+        only_of_events=True,
+    ),
+    Metric(
+        "time_on_page",
+        "seconds",
+        "Sum of `engagement_time` (ms) of `engagement` events / visits that have one; null without any.",
+        "As Plausible's time_on_page since engagement events; GA4's average engagement time is by user.",
+        lambda m: _ratio(f"{m('engaged')} / 1000", m("engaged_visits")),
+        only_of_events=True,
+    ),
+    Metric(
+        "scroll_depth",
+        "number",
+        "Mean over visits of the deepest `scroll_depth` (percent of the page) that an `engagement` event "
+        "says; null without any.",
+        "As Plausible's scroll_depth, which needs a page; here without one it is of the deepest page.",
+        lambda m: f"if(length({m('depths')}) = 0, NULL, arrayAvg(mapValues({m('depths')})))",
+        only_of_events=True,
     ),
     Metric(
         "bot_share",
@@ -254,6 +313,13 @@ _LIST = (
         "ratio",
         "Visitors of this row / visitors of all rows together (each visitor counted once).",
         "As Plausible, which shows percent.",
+        None,
+    ),
+    Metric(
+        "share",
+        "ratio",
+        "Visitors of this row / visitors of all rows with its value of the first dimension, of a day say.",
+        "Plausible has percentages of all rows only.",
         None,
     ),
     Metric(

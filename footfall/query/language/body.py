@@ -8,14 +8,24 @@ from datetime import datetime
 from typing import Annotated, Any, NamedTuple, get_args
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from footfall.errors import Invalid
-from footfall.query.catalog.fields import KINDS, SAID_OF_FIELDS, TAG
+from footfall.query.catalog.fields import KINDS, PROPERTY, SAID_OF_FIELDS, TAG
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint, hint
 from footfall.query.language.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
 from footfall.query.language.presets import PRESETS, preset
-from footfall.query.language.question import TIME, And, Question, admits_bots, is_
+from footfall.query.language.question import (
+    TIME,
+    And,
+    Comparison,
+    Condition,
+    Question,
+    admits_bots,
+    always,
+    is_,
+)
 
 MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6
@@ -24,7 +34,10 @@ MAX_ROWS = 10_000
 _COMPARISONS = ("previous_period", "year_over_year")
 _DIRECTIONS = ("asc", "desc")
 INTERVALS: tuple[Interval, ...] = get_args(Interval)
-_OF_VISITORS = frozenset({"percentage", "conversion_rate"})
+SHARES = frozenset({"percentage", "share"})
+"""Metrics that are the visitors of a row over those of other rows."""
+RATES = frozenset({"conversion_rate", "group_conversion_rate"})
+"""The same over visitors without the goal, where a question names one."""
 _AUTOMATIC: tuple[tuple[int, Interval], ...] = (
     (2, "hour"),
     (92, "day"),
@@ -91,6 +104,43 @@ class ResolvedQuery(NamedTuple):
     week_start: Weekday
     metrics: tuple[str, ...]
     dimensions: tuple[str, ...]
+    goal: bool = False
+
+    def everybody(self, metric: str) -> Question:
+        """The visitors that a share or a rate is of, by the dimensions that tell them apart."""
+        question = self.question
+        if metric == "share":
+            kept = question.dimensions[:1]
+        elif metric == "group_conversion_rate":
+            kept = tuple(name for name in question.dimensions if not _is_goal(name))
+        else:
+            kept = tuple(name for name in question.dimensions if name == TIME) if metric in RATES else ()
+        return replace(
+            question,
+            metrics=("visitors",),
+            dimensions=kept,
+            where=_without_goal(question.where) if metric in RATES else question.where,
+            tags=question.tags if TAG in kept else {},
+            buckets=question.buckets if TIME in kept else (),
+            order_by=(),
+            limit=MAX_ROWS if kept else 1,
+            offset=0,
+        )
+
+
+def _is_goal(name: str) -> bool:
+    """Whether it says what a visitor has done: a type of events, and what those carry."""
+    return name == "event_type" or name.startswith(PROPERTY)
+
+
+def _without_goal(where: Condition) -> Condition:
+    if isinstance(where, And):
+        return And(tuple(_without_goal(part) for part in where.parts))
+    return And() if isinstance(where, Comparison) and _names_goal(where) else where
+
+
+def _names_goal(where: Comparison) -> bool:
+    return _is_goal(where.field) and not where.operator.endswith("_not")
 
 
 def resolve_query(
@@ -116,11 +166,13 @@ def resolve_query(
         conditions.append(is_("site_id", *sites))
     if TAG in names:
         conditions.append(is_("link_id", *links_of(tuple(tags))))
-    if _OF_VISITORS & set(metrics):  # answers.py needs to know of how many
-        wanted = tuple(dict.fromkeys((*(name for name in metrics if name != "percentage"), "visitors")))
+    where = And(tuple(conditions))
+    goal = any(map(_is_goal, names)) or any(map(_names_goal, always(where)))
+    made = SHARES | RATES if goal else SHARES  # of visitors, by answers.py
+    if (SHARES | RATES) & set(metrics):
+        wanted = tuple(dict.fromkeys((*(name for name in metrics if name not in made), "visitors")))
     else:
         wanted = metrics
-    where = And(tuple(conditions))
     question = Question(
         workspace_id=workspace_id,
         period=period,
@@ -129,12 +181,12 @@ def resolve_query(
         where=where,
         bots=None if query.include.bots or admits_bots(where) else False,
         buckets=_buckets(period, interval, week_start) if interval else (),
-        order_by=_order(query, metrics, names),
+        order_by=_order(query, metrics, names, made),
         tags={tag: tuple(links) for tag, links in sorted(tags.items())} if TAG in names else {},
         limit=query.pagination.limit,
         offset=query.pagination.offset,
     )
-    return ResolvedQuery(question, interval, week_start, metrics, tuple(query.dimensions))
+    return ResolvedQuery(question, interval, week_start, metrics, tuple(query.dimensions), goal=goal)
 
 
 def period_of(query: Query, now: datetime, first_event: int | None = None) -> Period:
@@ -233,7 +285,9 @@ def _interval(name: str, period: Period) -> Interval:
     return "year"
 
 
-def _order(query: Query, metrics: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+def _order(
+    query: Query, metrics: tuple[str, ...], names: tuple[str, ...], made: frozenset[str]
+) -> tuple[str, ...]:
     """The order asked for, or time, or the first metric; ties by all dimensions."""
     order: list[str] = []
     written = dict(zip(query.dimensions, names, strict=True))
@@ -246,10 +300,12 @@ def _order(query: Query, metrics: tuple[str, ...], names: tuple[str, ...]) -> tu
                 f"order_by: {name[:50]!r} must be one of the metrics and dimensions asked for",
                 field="order_by",
             )
-        ours = "visitors" if ours == "percentage" else ours
+        if ours in made and (ours != "percentage" and (ours != "conversion_rate" or TIME in names)):
+            raise Invalid(f"order_by: {ours} is no order of all rows; order by visitors", field="order_by")
+        ours = "visitors" if ours in made else ours
         order.append(f"-{ours}" if direction == "desc" else ours)
     if not order:
-        first = "visitors" if metrics[0] == "percentage" else metrics[0]
+        first = "visitors" if metrics[0] in made else metrics[0]
         order.append(TIME if TIME in names else f"-{first}")
     ordered = {name.removeprefix("-") for name in order}
     return (*order, *(name for name in names if name not in ordered))
