@@ -27,6 +27,7 @@ _NAMED = frozenset(
 )
 _HAPROXY = re.compile(r"haproxy\s*\{([^}]*)\}")
 _FIELDS = "#fields:"
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # as `reader` writes it
 
 
 class Directive(ValueError):
@@ -74,6 +75,8 @@ class LineReader:
         """The request of a line. Raises ValueError, without the line in its text; Directive is one."""
         if len(line) > LONGEST_LINE:
             raise ValueError(f"longer than {LONGEST_LINE} characters")
+        if line == _UNREADABLE:
+            raise ValueError("no text in UTF-8, or without an end")
         line = line.removeprefix("\ufeff")
         if line.startswith("#"):
             if line[: len(_FIELDS)].lower() == _FIELDS:
@@ -85,6 +88,7 @@ class LineReader:
             return self._without_wrapping(wrapped.line)
 
     def _set_fields(self, directive: str) -> None:
+        self._w3c, self.fields = None, ""  # should these tell too little, no others are in force
         self._w3c = w3c.read_fields(directive)
         self.fields = directive.strip()
 

@@ -6,12 +6,13 @@ What a line means is said by the `#Fields:` in front of it. Times are in UTC. II
 headers, CloudFront percent-encodes them. Source: the W3C's working draft WD-logfile, and what both document.
 """
 
+import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from footfall.imports.access_log.balancers import utc
 from footfall.imports.access_log.combined import through_proxies
-from footfall.imports.access_log.request import USER_AGENT, Request, agent_of, checked, text
+from footfall.imports.access_log.request import USER_AGENT, Request, agent_of, checked, none_if_dash, text
 
 _NAMES = {
     "date": ("date",),
@@ -27,6 +28,7 @@ _NAMES = {
     # CloudFront's own name stands in cs(Host), the site's in x-host-header.
     "host": ("x-host-header", "cs-host", "cs(host)"),
 }
+_QUOTED = re.compile(r'"[^"]*"|[^ ]+')
 _NEEDED = ("date", "time", "method", "path", "status")
 
 
@@ -54,13 +56,13 @@ def read_fields(directive: str) -> Fields:
 def parse(line: str, fields: Fields) -> Request:
     """The request that a line tells of. Raises ValueError, without the line in its text."""
     tabs = "\t" in line
-    values = line.split("\t" if tabs else " ")
+    values = line.split("\t") if tabs else _QUOTED.findall(line) if '"' in line else line.split(" ")
     if len(values) != fields.values:
         raise ValueError("not as many values as #Fields names")
 
     def value(part: str) -> str:
         place = fields.places.get(part)
-        return "" if place is None or values[place] == "-" else values[place]
+        return "" if place is None else none_if_dash(values[place].strip('"'))
 
     status = value("status")
     if not status.isascii() or not status.isdecimal():
@@ -68,21 +70,22 @@ def parse(line: str, fields: Fields) -> Request:
     at = utc(f"{value('date')} {value('time')}")
     checked(at, int(status[:4]))
     query = value("query")
-    agent = _header(value("agent"), tabs=tabs)
+    plain = '"' in line
+    agent = _header(value("agent"), tabs=tabs, plain=plain)
     return Request(
         through_proxies(value("forwarded"), value("address")),
         at,
         value("method"),
         value("path") + (f"?{query}" if query else ""),
         int(status[:4]),
-        _header(value("referrer"), tabs=tabs),
+        _header(value("referrer"), tabs=tabs, plain=plain),
         text(agent_of(agent), USER_AGENT) if "agent" in fields.places else "",
         value("host"),
     )
 
 
-def _header(written: str, *, tabs: bool) -> str:
+def _header(written: str, *, tabs: bool, plain: bool) -> str:
     if not tabs:
-        return written.replace("+", " ")
+        return written if plain and " " in written else written.replace("+", " ")
     # Twice, where a client's own escapes were escaped.
     return unquote(unquote(written)) if "%25" in written else unquote(written)

@@ -59,6 +59,20 @@ FORMATS = {
     "docker logs -t": ([f"2026-11-27T10:00:01.123456789Z {COMBINED}"], ""),
     "docker's file": ([json.dumps({"log": COMBINED + "\n", "stream": "stdout", "time": "2026-11-27T10:00:01Z"})], ""),
     "IIS": ([IIS, f"2026-11-27 10:00:01 10.0.0.2 GET /a b=1 443 - 8.8.8.8 {IIS_AGENT} https://from.example/ 200 0 0 31"], ""),
+    "IIS with a quoted cookie": (
+        [
+            "#Fields: date time cs-method cs-uri-stem cs-uri-query c-ip cs(User-Agent) cs(Cookie) cs(Referer) sc-status",
+            f'2026-11-27 10:00:01 GET /a b=1 8.8.8.8 {IIS_AGENT} "a=1; b=2 3" https://from.example/ 200',
+        ],
+        "",
+    ),
+    "Advanced Logging": (
+        [
+            "#Fields: date time cs-method cs-uri-stem cs-uri-query c-ip cs(User-Agent) cs(Referer) sc-status",
+            f'2026-11-27 10:00:01 GET /a b=1 "8.8.8.8" "{AGENT}" "https://from.example/" 200',
+        ],
+        "",
+    ),
     "CloudFront": (
         ["#Version: 1.0", CLOUDFRONT, f"2026-11-27\t10:00:01\tFRA50-C1\t571\t8.8.8.8\tGET\td1.cloudfront.net\t/a\t200\thttps://from.example/\t{CDN_AGENT}\tb=1\t-\tHit\tid==\twww.example.com\thttps"],
         "www.example.com",
@@ -233,6 +247,9 @@ def test_fields_count_from_their_line_on_and_from_one_chunk_to_the_next():
     assert [hit.path for hit in hits.hits] == ["/a", "/b"]
     assert hits.refusals.counts == {"bad_line": 1, "directive": 3}
     assert read(["2026-11-27 10:00:03 GET /c 200"], LineReader("", reader.fields)).hits[0].path == "/c"
+    told_too_little = read([IIS, "#Fields: date time c-ip", lines[1]])
+    assert not told_too_little.hits
+    assert told_too_little.refusals.counts == {"bad_line": 2, "directive": 1}
     with pytest.raises(Invalid, match="sc-status"):
         LineReader("", "date time cs-method cs-uri-stem")
 
