@@ -4,12 +4,12 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
-from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
 from footfall.cli.console_client import ask
 from footfall.cli.options import Data, Key, Url
+from footfall.cli.tables import terminal
 from footfall.errors import Invalid
 from footfall.state.dead_letters.letter import format_position, parse_position
 
@@ -35,16 +35,16 @@ def list_letters(
     table = Table(*_COLUMNS)
     for letter in answer["data"]:
         table.add_row(*(Text(str(letter[name])) for name in _COLUMNS))
-    terminal = Terminal()
-    terminal.print(table)
-    terminal.print(f"{len(answer['data'])} of {answer['meta']['total']:,}", highlight=False)
+    shown = terminal()
+    shown.print(table)
+    shown.print(f"{len(answer['data'])} of {answer['meta']['total']:,}", highlight=False)
 
 
 @app.command
 def show(position: Position, /, *, data: Data = None, url: Url = None, key: Key = None) -> None:
     """Show one and what it holds, as JSON."""
     answer = ask(data, url, key, lambda server: server.get(_one(position)))
-    Terminal().print_json(msgspec.json.encode(answer).decode())
+    terminal().print_json(msgspec.json.encode(answer).decode())
 
 
 @app.command
@@ -66,7 +66,7 @@ def retry(
     else:
         answer = ask(data, url, key, lambda server: server.post(f"{_PATH}/retry", {"reason": reason}))
         count = answer["due"]
-    Terminal().print(f"{count:,} handed to the worker", highlight=False)
+    terminal().print(f"{count:,} handed to the worker", highlight=False)
 
 
 @app.command
@@ -88,7 +88,7 @@ def discard(
     else:
         answer = ask(data, url, key, lambda server: server.post(f"{_PATH}/discard", {"reason": reason}))
         count = answer["discarded"]
-    Terminal().print(f"{count:,} discarded", highlight=False)
+    terminal().print(f"{count:,} discarded", highlight=False)
 
 
 def _one(position: str) -> str:

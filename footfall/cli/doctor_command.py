@@ -1,11 +1,11 @@
 """`footfall doctor`: shows the checks of `doctor.py`."""
 
-from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
 from footfall.cli import doctor as checks
 from footfall.cli.roles import DEFAULTS, RoleOptions
+from footfall.cli.tables import terminal
 
 _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -16,5 +16,5 @@ def doctor(*, where: RoleOptions = DEFAULTS) -> int:
     table = Table("check", "", "detail")
     for check in found:
         table.add_row(check.name, Text(check.state, style=_STYLE[check.state]), Text(check.detail))
-    Terminal().print(table)
+    terminal().print(table)
     return checks.exit_status(found)

@@ -250,7 +250,7 @@ async def _supervise(settings: Settings, lock: data_directory.DataLock, key: str
     common = [
         *("--data", str(settings.data), "--host", settings.host),
         *("--port", str(settings.port), "--console-port", str(settings.console_port)),
-        *("--console-host", settings.console_address),
+        *(("--console-host", settings.console_host) if settings.console_host else ()),
     ]
     supervisor = supervise.Supervisor(
         [
@@ -295,5 +295,7 @@ async def _greet(settings: Settings, key: str | None) -> None:
         """       -H 'Content-Type: application/json' -d '{"events": [{"event_type": "signup"}]}'\n"""
         "What came in:\n"
         f"  curl {settings.console}/api/v1/analytics/overview {header}\n"
+        "The site's id, for pages:\n"
+        f"  footfall sites list --data {settings.data}\n"
         "Stop with Ctrl-C."
     )
