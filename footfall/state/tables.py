@@ -125,6 +125,16 @@ discarded_letters = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Where the letters were that were stored by a retry: their ids are younger than their records of the log.
+retried_letters = sa.Table(
+    "retried_letters",
+    METADATA,
+    sa.Column("shard", sa.String(16), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("stored_at", sa.BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 leases = sa.Table(
     "leases",
     METADATA,

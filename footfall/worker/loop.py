@@ -186,7 +186,8 @@ class Worker:
             closed = await until_done(self._batches.positions)
             await until_done(lambda: book_gone(self._log, self._batches, closed))
             unstored = await until_done(self._dead_letters.unstored)
-            await until_done(lambda: self._memory.restore(self._log, self._store, closed, unstored))
+            retried = await until_done(self._dead_letters.retried)
+            await until_done(lambda: self._memory.restore(self._log, self._store, closed, unstored, retried))
             self._started = True
         await self._retries.finish()
         for plan in await until_done(self._batches.open_plans):

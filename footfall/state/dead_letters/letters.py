@@ -22,7 +22,7 @@ from footfall.state.dead_letters.letter import OF_WHOLE_RECORDS, DeadLetter, for
 from footfall.state.dead_letters.rows import Settled, Size
 from footfall.state.lease import Fence
 from footfall.state.tables import dead_letters as table
-from footfall.state.tables import discarded_letters
+from footfall.state.tables import discarded_letters, retried_letters
 
 __all__ = ["MAX_BYTES", "MAX_LETTERS", "DeadLetters", "LetterPage", "Settled", "Size", "Unstored"]
 
@@ -209,7 +209,7 @@ class DeadLetters:
 
         def write(connection: Connection) -> None:
             lease.check(connection, self._fence)
-            letter_rows.settle(connection, every)
+            letter_rows.settle(connection, every, _now())
             ids_known.note(connection, known or {})
 
         await self._database.run(write)
@@ -244,6 +244,12 @@ class DeadLetters:
             frozenset((int(shard, 16), seq) for shard, seq, whole in rows if not whole),
             frozenset((int(shard, 16), seq // SEQ_PER_RECORD) for shard, seq, whole in rows if whole),
         )
+
+    async def retried(self) -> list[tuple[int, int]]:
+        """Shard and seq of what was stored by a retry, in the last 90 days."""
+        places = sa.select(retried_letters.c.shard, retried_letters.c.seq)
+        rows = await self._database.read(lambda connection: connection.execute(places).all())
+        return [(int(shard, 16), seq) for shard, seq in rows]
 
     async def size(self) -> Size:
         """How much is kept, of all workspaces: to be watched against MAX_LETTERS and MAX_BYTES."""

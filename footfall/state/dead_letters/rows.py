@@ -14,7 +14,7 @@ from footfall.state.dead_letters.letter import MAX_DETAIL, DeadLetter, event_let
 from footfall.state.ledger import LedgerCount, Outcome
 from footfall.state.rollups import builds
 from footfall.state.tables import dead_letters as table
-from footfall.state.tables import discarded_letters, insert
+from footfall.state.tables import discarded_letters, insert, retried_letters
 
 T = TypeVar("T")
 
@@ -24,8 +24,8 @@ READ_LATER = "read_later"
 
 _PARAMETERS = 500  # of one statement; SQLite takes 32,766, old builds 999
 
-# So long after it was discarded (ms) the records around a letter may be read for their ids again.
-_DISCARDS_KEPT = 90 * 86_400_000
+# So long after it was discarded or stored (ms) the records around a letter may be read for their ids again.
+_PLACES_KEPT = 90 * 86_400_000
 
 
 class Size(NamedTuple):
@@ -68,8 +68,11 @@ def add(connection: Connection, letters: Sequence[DeadLetter]) -> None:
         ledger.add(connection, [_count(each, "dead_lettered", each.events) for each in letters])
 
 
-def settle(connection: Connection, results: Sequence[Settled]) -> None:
-    """What was `stored` or is a `duplicate` is no dead letter any more."""
+def settle(connection: Connection, results: Sequence[Settled], now: int) -> None:
+    """What was `stored` or is a `duplicate` is no dead letter any more. `now` in ms.
+
+    Positions of what was stored are remembered: their ids may be asked for long after their records.
+    """
     gone: list[DeadLetter] = []
     stored: list[tuple[int, int]] = []
     moved: list[LedgerCount] = []
@@ -88,6 +91,7 @@ def settle(connection: Connection, results: Sequence[Settled]) -> None:
                 stored.append((found.shard, found.seq))
     _remove(connection, gone)
     builds.note_late(connection, stored)
+    _note_retried(connection, stored, now)
     ledger.add(connection, moved)
 
 
@@ -142,8 +146,17 @@ def discard(connection: Connection, letters: Sequence[DeadLetter], now: int) -> 
     ]
     if rows:
         connection.execute(insert(connection, discarded_letters).on_conflict_do_nothing(), rows)
-    old = discarded_letters.c.discarded_at < now - _DISCARDS_KEPT
+    old = discarded_letters.c.discarded_at < now - _PLACES_KEPT
     connection.execute(discarded_letters.delete().where(old))
+
+
+def _note_retried(connection: Connection, stored: Sequence[tuple[int, int]], now: int) -> None:
+    """Where letters were that are stored now. `now` in ms."""
+    rows = [{"shard": f"{shard:016x}", "seq": seq, "stored_at": now} for shard, seq in stored]
+    if rows:
+        connection.execute(insert(connection, retried_letters).on_conflict_do_nothing(), rows)
+        old = retried_letters.c.stored_at < now - _PLACES_KEPT
+        connection.execute(retried_letters.delete().where(old))
 
 
 def letter(row: RowMapping) -> DeadLetter:

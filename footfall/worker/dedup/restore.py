@@ -65,6 +65,15 @@ _STORED = (
 )
 
 
+_CHUNK_LETTERS = 5000
+_RETRIED = (
+    "SELECT workspace_id, toString(event_id), toUnixTimestamp64Milli(received_at) AS at, shard, seq"
+    " FROM events WHERE shard IN {shards:Array(UInt64)}"
+    " AND (shard, seq) IN {places:Array(Tuple(UInt64, UInt64))}"
+    " AND (source IN {sources:Array(String)}) = {without_key:Bool} ORDER BY at DESC"
+)
+
+
 class _Row(NamedTuple):
     """A row of the store. `received_at` in ms."""
 
@@ -93,10 +102,16 @@ class DurableRecentIds:
         self._saving: asyncio.Task[None] | None = None
 
     async def restore(
-        self, eventlog: EventLog, store: Store, closed: Mapping[int, int], unstored: Unstored
+        self,
+        eventlog: EventLog,
+        store: Store,
+        closed: Mapping[int, int],
+        unstored: Unstored,
+        retried: Sequence[tuple[int, int]],
     ) -> None:
         """Know the ids of everything up to the `closed` positions, but of what is `unstored`.
 
+        `retried`: positions of letters that were stored in the end, maybe long after their records came.
         Raises Retryable when the log or the store cannot be read now.
         """
         known = await self._load(closed)
@@ -116,6 +131,8 @@ class DurableRecentIds:
         missing = [tail for tail in tails if any(tail.missing)]
         for made_here, without_key in product((False, True), repeat=2):
             await self._enter_stored(store, missing, oldest, made_here=made_here, without_key=without_key)
+        if anew:
+            await self._enter_retried(store, retried)
         if known is None:  # from now on the clock decides nothing
             await self._save(closed)
 
@@ -227,6 +244,23 @@ class DurableRecentIds:
             rows = [_Row(*row) for row in found]
             await in_thread(self._enter_rows, rows, without_key)
             last = rows[-1]
+
+    async def _enter_retried(self, store: Store, retried: Sequence[tuple[int, int]]) -> None:
+        """Know the ids of letters that a retry stored. They are as young as that, whenever they came."""
+        for start in range(0, len(retried), _CHUNK_LETTERS):
+            places = retried[start : start + _CHUNK_LETTERS]
+            for without_key in (False, True):
+                found = await store.query(
+                    _RETRIED,
+                    {
+                        "shards": list({shard for shard, _ in places}),
+                        "places": places,
+                        "sources": list(WITHOUT_KEY),
+                        "without_key": without_key,
+                    },
+                    lane="worker",
+                )
+                await in_thread(self._enter_rows, [_Row(*row) for row in found], without_key)
 
     def _enter_rows(self, rows: Sequence[_Row], without_key: bool) -> None:  # noqa: FBT001 -- for in_thread
         for first in range(0, len(rows), self._recent.together):

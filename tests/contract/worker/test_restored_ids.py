@@ -1,5 +1,6 @@
 """Which ids a start knows: by the time of the log, of all shards together, and only of what is stored."""
 
+import asyncio
 import itertools
 
 import pytest
@@ -299,3 +300,41 @@ async def test_an_id_without_a_key_is_known_as_one_after_a_restart_too(world, cl
         await send(world, clock, *ids, source="beacon")
         await drain(world)
     await settled(world, rows=5, received=15, stored=5, duplicate=10)
+
+
+@pytest.mark.parametrize("source", ["api", "beacon", "import:bitly"])
+@pytest.mark.parametrize("days", [0, 5])
+async def test_a_letter_that_was_stored_lately_is_known_without_a_checkpoint_whenever_it_came(
+    world, clock, fix, source, days
+):
+    """Its twin waits in the log, or came within the window after it was stored."""
+    one = uuid7()
+    twin = {"event_id": one, "client_id": not source.startswith("import")}
+    await world.append_raw(made(clock, poison(**twin), source=source))
+    await drain(world)
+    clock.passed += days * DAY
+    await send(world, clock, uuid7())
+    fix()
+    await retry_all(world)
+    await drain(world)
+    assert await world.letters() == []
+    lose_checkpoint(world)
+    await world.append_raw(made(clock, event(**twin), source=source))
+    await drain(world)
+    await settled(world, rows=2, received=3, stored=2, duplicate=1)
+
+
+async def test_a_letter_whose_row_is_gone_since_is_not_known(world, clock, fix):
+    """Who imports a line again once its event was deleted has it counted again."""
+    twin = {"event_id": uuid7(), "client_id": False}
+    await world.append_raw(made(clock, poison(**twin), source="import:bitly"))
+    await drain(world)
+    fix()
+    await retry_all(world)
+    await drain(world)
+    delete = "ALTER TABLE events DELETE WHERE 1 SETTINGS mutations_sync = 2"
+    await asyncio.to_thread(world.store._handles.commands.command, delete)
+    lose_checkpoint(world)
+    await world.append_raw(made(clock, event(**twin), source="import:bitly"))
+    await drain(world)
+    await settled(world, rows=1, received=2, stored=2)
