@@ -185,8 +185,13 @@ class Engine:
         total = summary[0][-1] if summary else 0
         return QueryResult([row[:-1] for row in rows], total, 0, 0, 0, "raw", at, gone, reasons=("events",))
 
-    async def first_event(self, workspace_id: str) -> int | None:
-        """When the first event that anything is known of occurred (ms), or its hour or day began."""
+    async def first_event(self, workspace_id: str, sites: Sequence[str] | None = None) -> int | None:
+        """When the first event that anything is known of occurred (ms), or its hour or day began.
+
+        `sites`: of these only.
+        """
+        if sites is not None:
+            return await self._first.look(workspace_id, sites=sites)
         if self._rollups is None:
             return await self._first.look(workspace_id)
         manifest = await self._rollups.manifest()

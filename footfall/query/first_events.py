@@ -42,9 +42,11 @@ class FirstEvents:
             self._known[workspace_id] = _Known(at, version, positions)
             return at
 
-    async def look(self, workspace_id: str, before: int | None = None) -> int | None:
-        """The same, looked for: the first before a time (ms), or of all."""
+    async def look(
+        self, workspace_id: str, before: int | None = None, sites: Sequence[str] | None = None
+    ) -> int | None:
+        """The same, looked for: the first before a time (ms), or of all; of some sites, or of all."""
         found: list[tuple[Any, ...]] = []
-        for statement in first_events(workspace_id, before):
+        for statement in first_events(workspace_id, before, sites):
             found += await self._ask(statement, _SECONDS)
         return min((at for at, count in found if count), default=None)

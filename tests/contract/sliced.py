@@ -37,6 +37,7 @@ HOLDS = {
     "": lambda event: True,
     "link": lambda event: event["link_id"],
     "widget": lambda event: event["event_type"] in WIDGETS,
+    "visit_content": lambda e: e["entry_utm_content"] or e["entry_utm_term"],
     "content": lambda event: event["utm_content"] or event["utm_term"],
     "bot": lambda event: event["is_bot"],
 }

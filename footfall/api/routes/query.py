@@ -116,7 +116,8 @@ class Queries:
         now = datetime.now(UTC)
         at = await self._through()
         with metrics.QUERY_SECONDS.labels("query").time():
-            first = await self._engine.first_event(workspace_id) if query.date_range == "all" else None
+            sites = [query.site_id] if isinstance(query.site_id, str) else query.site_id
+            first = await self._engine.first_event(workspace_id, sites) if query.date_range == "all" else None
             period = period_of(query, now, first)
             wanted = _tags(query)
             tags = _NO_TAGS if wanted == set() else await self._tags_of(workspace_id, wanted)

@@ -15,7 +15,7 @@ from footfall.query.catalog.fields import KINDS, PROPERTY, SAID_OF_FIELDS, TAG
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint, hint
 from footfall.query.language.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
-from footfall.query.language.presets import PRESETS, preset
+from footfall.query.language.presets import PRESETS, is_range, preset
 from footfall.query.language.question import (
     TIME,
     And,
@@ -31,7 +31,7 @@ MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6
 MAX_ROWS = 10_000
 
-_COMPARISONS = ("previous_period", "year_over_year")
+_COMPARISONS = ("previous_period", "previous_month", "previous_quarter", "year_over_year")
 _DIRECTIONS = ("asc", "desc")
 INTERVALS: tuple[Interval, ...] = get_args(Interval)
 SHARES = frozenset({"percentage", "share"})
@@ -60,6 +60,10 @@ class Include(Struct, frozen=True, forbid_unknown_fields=True):
     )
     time_labels: Annotated[bool, Meta(description="`meta.time_labels`: all buckets of the range.")] = False
     bots: Annotated[bool, Meta(description="Count bots too.")] = False
+    match_day_of_week: Annotated[
+        bool,
+        Meta(description="The range to `compare` with is moved by some days, to begin on the same weekday."),
+    ] = False
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +72,9 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: Annotated[list[str], Meta(min_length=1, max_length=MAX_METRICS)]
     date_range: Annotated[
         str | list[str],
-        Meta(description=f"One of {', '.join(PRESETS)}, or two dates or times in ISO 8601."),
+        Meta(
+            description=f"One of {', '.join(PRESETS)}, 14d, 8w, 3mo, ..., or two dates or times in ISO 8601."
+        ),
     ] = f"{DEFAULT_DAYS}d"
     site_id: Annotated[
         Annotated[str, Meta(max_length=MAX_LENGTH)]
@@ -92,7 +98,7 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     include: Include = Include()
     compare: Annotated[
         str | list[str] | None,
-        Meta(description="`previous_period`, `year_over_year`, or two dates or times."),
+        Meta(description=f"One of {', '.join(_COMPARISONS)}, or two dates or times."),
     ] = None
 
 
@@ -203,6 +209,10 @@ def compared_period(query: Query, period: Period, now: datetime) -> Period | Non
             other = period.before()
         case "year_over_year":
             other = period.year_before()
+        case "previous_month":
+            other = period.months_before(1)
+        case "previous_quarter":
+            other = period.months_before(3)
         case str(unknown):
             choices = ", ".join(_COMPARISONS)
             raise Invalid(
@@ -210,6 +220,8 @@ def compared_period(query: Query, period: Period, now: datetime) -> Period | Non
             )
         case given:
             other = _period(given, query.timezone, now, "compare", None)
+    if query.include.match_day_of_week:
+        other = other.on_weekday_of(period)
     if other.start >= other.end or other.end <= 1:
         raise Invalid(f"compare: nothing is known of the years before {FIRST_YEAR}", field="compare")
     return other
@@ -231,8 +243,12 @@ def _buckets(period: Period, interval: Interval, week_start: Weekday) -> list[in
 
 def _period(given: str | list[str], timezone: str, now: datetime, field: str, first: int | None) -> Period:
     if isinstance(given, str):
-        if given not in PRESETS:
-            raise Invalid(f"{field} must be one of {', '.join(PRESETS)}, or two dates or times", field=field)
+        if not is_range(given):
+            raise Invalid(
+                f"{field} must be one of {', '.join(PRESETS)}, so many days, weeks or months (14d, 8w, 3mo), "
+                "or two dates or times",
+                field=field,
+            )
         return preset(given, now, timezone, first)
     if len(given) != 2:
         raise Invalid(f"{field} must be two dates or times: [from, to]", field=field)

@@ -34,7 +34,8 @@ _End = Annotated[str, Meta(description="Last day (inclusive) or time (exclusive)
 _RANGES = (
     "A range by name instead of its dates: 24h up to now; today, 7d, 28d, 30d, 90d, 91d, 6mo, 12mo, 1y up to "
     "and including today; mtd, qtd, ytd: this month, quarter, year so far; yesterday, last_month, "
-    "last_quarter, last_year: the whole one before; all: from the first event on."
+    "last_quarter, last_year, previous_month, previous_quarter: the whole one before; all: from the first "
+    "event on."
 )
 
 

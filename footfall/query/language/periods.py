@@ -82,6 +82,27 @@ class Period(Struct, frozen=True):
             return Period(max(midnight(first - (last - first), zone), 0), self.start, self.timezone)
         return Period(max(2 * self.start - self.end, 0), self.start, self.timezone)
 
+    def months_before(self, count: int) -> "Period":
+        """The same days of the month, so many months ago; where that has fewer days, its last one.
+
+        Whole months are compared with whole months.
+        """
+        zone = ZoneInfo(self.timezone)
+        first, last = local(self.start, zone), local(self.end, zone)
+        start, end = (instant(_months_ago(moment, count)) for moment in (first, last))
+        return Period(max(start, 0), max(end, 1), self.timezone)
+
+    def on_weekday_of(self, other: "Period") -> "Period":
+        """Moved on, or where it would be `other` itself back, to begin on the same day of the week."""
+        zone = ZoneInfo(self.timezone)
+        first, last = local(self.start, zone), local(self.end, zone)
+        wanted = local(other.start, zone)
+        days = (wanted.weekday() - first.weekday()) % 7
+        if days and first.date() + timedelta(days=days) == wanted.date():
+            days -= 7
+        start, end = (_days_on(moment, days) for moment in (first, last))
+        return Period(max(start, 0), max(end, 1), self.timezone)
+
     def year_before(self) -> "Period":
         """The same dates and times of day, a year ago; 29 February becomes the 28th.
 
@@ -172,6 +193,18 @@ def _dates(period: Period, zone: ZoneInfo, interval: Interval, week_start: Weekd
 
 def _year_ago(moment: datetime) -> datetime:
     return moment.replace(year=moment.year - 1, day=28 if _leap_day(moment) else moment.day)
+
+
+def _months_ago(moment: datetime, count: int) -> datetime:
+    months = moment.year * 12 + moment.month - 1 - count
+    year, month = months // 12, months % 12 + 1
+    following = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=moment.tzinfo)
+    return moment.replace(year=year, month=month, day=min(moment.day, (following - timedelta(days=1)).day))
+
+
+def _days_on(moment: datetime, days: int) -> int:
+    """As many days on, at the same time of the clock."""
+    return instant((moment.replace(tzinfo=None) + timedelta(days=days)).replace(tzinfo=moment.tzinfo))
 
 
 def _leap_day(moment: datetime) -> bool:

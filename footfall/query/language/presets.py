@@ -5,6 +5,7 @@ are so far end with today, so that `30d` is the range that holds without any; th
 with `last_` are whole months, quarters and years, which are over.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -14,7 +15,7 @@ from footfall.query.language.periods import Period, find_zone
 
 RangeName = Literal[
     "24h", "today", "yesterday", "7d", "28d", "30d", "90d", "91d", "6mo", "12mo", "1y", "mtd", "qtd", "ytd",
-    "last_month", "last_quarter", "last_year", "all",
+    "last_month", "last_quarter", "last_year", "previous_month", "previous_quarter", "all",
 ]  # fmt: skip
 """What the GET reports take as `interval`, where `day`, `month` and `year` are lengths of buckets."""
 
@@ -73,6 +74,8 @@ _BEFORE: Mapping[str, str] = {
     "last_month": "mtd",
     "last_quarter": "qtd",
     "last_year": "ytd",
+    "previous_month": "mtd",
+    "previous_quarter": "qtd",
 }
 
 MEANINGS: Mapping[str, str] = {
@@ -93,6 +96,8 @@ MEANINGS: Mapping[str, str] = {
     "last_month": "the calendar month before this one",
     "last_quarter": "the calendar quarter before this one",
     "last_year": "the calendar year before this one",
+    "previous_month": "the same as last_month",
+    "previous_quarter": "the same as last_quarter",
     "day": "today",
     "month": "this month so far",
     "year": "this year so far",
@@ -102,11 +107,29 @@ MEANINGS: Mapping[str, str] = {
 
 
 PRESETS: tuple[str, ...] = tuple(MEANINGS)
-"""Every name; `POST /v1/query` takes them all as `date_range`."""
+"""Every name; `POST /v1/query` takes them all as `date_range`, and any LENGTH beside."""
+
+LENGTH = re.compile(r"([1-9]\d{0,3})(d|w|mo)", re.ASCII)
+"""So many days, weeks or months up to and including today; months begin on the first of one."""
+
+
+def is_range(name: str) -> bool:
+    """Whether `preset` knows it."""
+    return name in MEANINGS or LENGTH.fullmatch(name) is not None
+
+
+def _first_day(name: str) -> Callable[[date], date]:
+    length = LENGTH.fullmatch(name)
+    if name in _FIRST_DAY or length is None:
+        return _FIRST_DAY[name]
+    count = int(length[1])
+    if length[2] == "mo":
+        return _months(min(count, 12 * 100))
+    return _days(count * (7 if length[2] == "w" else 1))
 
 
 def preset(name: str, now: datetime, timezone: str, first: int | None = None) -> Period:
-    """The range of one of PRESETS.
+    """The range of one of PRESETS, or of a LENGTH.
 
     `now` has a zone. `first`: when the first event kept occurred (ms), for `all`; None when there
     is none, and then `all` is today. The end of 24 hours is rounded up to the minute. Raises
@@ -126,5 +149,5 @@ def preset(name: str, now: datetime, timezone: str, first: int | None = None) ->
         # Asked of the clock, not of the calendar: a zone may skip a whole day (Apia, 2011-12-30).
         day = so_far(local(end - 1, zone).date())
     else:
-        day = _FIRST_DAY[name](today)
+        day = _first_day(name)(today)
     return Period(max(midnight(day, zone), 0), end, timezone)

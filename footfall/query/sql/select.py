@@ -118,13 +118,19 @@ def _instant(events: Events, at: int) -> str:
     return f"fromUnixTimestamp64Milli({events.values.add(at, 'Int64')}, 'UTC')"
 
 
-def first_events(workspace_id: str, before: int | None = None) -> tuple[Statement, Statement]:
+def first_events(
+    workspace_id: str, before: int | None = None, sites: Sequence[str] | None = None
+) -> tuple[Statement, Statement]:
     """When the first of a workspace's events occurred (ms) and how many there are; the same of rollups.
+
+    `sites`: of these only; None for all.
 
     `before` (ms): of those only that occurred, or whose rollups begin, before.
     """
     values = Values()
     of_events = of_rollups = f"workspace_id = {values.add(workspace_id, 'String')}"
+    if sites is not None:
+        of_events = of_rollups = f"{of_events} AND site_id IN {values.add(list(sites), 'Array(String)')}"
     if before is not None:
         at = values.add(before, "Int64")
         of_events += f" AND occurred_at < fromUnixTimestamp64Milli({at}, 'UTC')"

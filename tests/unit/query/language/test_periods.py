@@ -232,3 +232,34 @@ def test_the_days_of_a_range_meet_without_gap_or_overlap(day, zone):
     except Invalid:  # a day that the zone skipped is no range
         return
     assert (both.start, first.end, both.end) == (first.start, second.start, second.end)
+
+
+def of_dates(first, last, zone="Europe/Berlin"):
+    return resolve(first, last, zone, datetime(2026, 6, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("dates", "months", "expected"),
+    [
+        (("2026-03-01", "2026-03-31"), 1, ("2026-02-01", "2026-02-28")),
+        (("2026-03-01", "2026-03-18"), 1, ("2026-02-01", "2026-02-18")),
+        (("2026-01-10", "2026-01-20"), 1, ("2025-12-10", "2025-12-20")),
+        (("2026-05-01", "2026-05-31"), 3, ("2026-02-01", "2026-02-28")),
+    ],
+)
+def test_months_before_are_the_same_days(dates, months, expected):
+    assert of_dates(*dates).months_before(months) == of_dates(*expected)
+
+
+@pytest.mark.parametrize(
+    ("dates", "before", "expected"),
+    [
+        # A month that begins on a Sunday, and one before that does, too.
+        (("2026-03-01", "2026-03-31"), ("2026-02-01", "2026-02-28"), ("2026-02-01", "2026-02-28")),
+        (("2026-03-02", "2026-03-04"), ("2025-03-02", "2025-03-04"), ("2025-03-03", "2025-03-05")),
+        # It would be moved onto the range itself.
+        (("2026-03-04", "2026-03-06"), ("2026-03-01", "2026-03-03"), ("2026-02-25", "2026-02-27")),
+    ],
+)
+def test_a_range_may_begin_on_the_weekday_of_another(dates, before, expected):
+    assert of_dates(*before).on_weekday_of(of_dates(*dates)) == of_dates(*expected)

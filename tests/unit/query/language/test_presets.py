@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.errors import Invalid
-from footfall.query.language.presets import PRESETS, RangeName, preset
+from footfall.query.language.presets import PRESETS, RangeName, is_range, preset
 
 DUB = {"24h", "7d", "30d", "90d", "1y", "mtd", "qtd", "ytd", "all"}
 PLAUSIBLE = {"day", "24h", "7d", "28d", "30d", "91d", "month", "6mo", "12mo", "year", "all"}
@@ -138,7 +138,33 @@ def test_every_name_is_a_range_that_ends_now_or_before_in_every_zone(name, now, 
     period = preset(name, now, timezone)
     assert period.start < period.end
     assert date(1970, 1, 1) <= datetime.fromtimestamp(period.start / 1000, UTC).date()
-    if name in OVER:
+    if name.startswith("previous_"):
+        assert period == preset(name.replace("previous", "last"), now, timezone)
+    elif name in OVER:
         assert period.end == preset("today" if name == "yesterday" else name[5] + "td", now, timezone).start
     else:
         assert period.start <= now.timestamp() * 1000 <= period.end
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("1d", "2026-03-18"), ("14d", "2026-03-05"), ("2w", "2026-03-05"), ("8w", "2026-01-22"),
+        ("1mo", "2026-03-01"), ("3mo", "2026-01-01"), ("13mo", "2025-03-01"),
+    ],
+)  # fmt: skip
+def test_so_many_days_weeks_or_months_end_with_today(name, first):
+    now = datetime(2026, 3, 18, 15, tzinfo=UTC)
+    period = preset(name, now, "UTC")
+    assert period.iso(period.start) == f"{first}T00:00:00+00:00"
+    assert period.iso(period.end) == "2026-03-19T00:00:00+00:00"
+
+
+def test_a_length_has_a_unit_and_no_sign():
+    assert [
+        name for name in ("14d", "2w", "3mo", "0d", "-1d", "3y", "d", "14", "99999d") if is_range(name)
+    ] == [
+        "14d",
+        "2w",
+        "3mo",
+    ]
