@@ -167,6 +167,12 @@ class Settings(BaseSettings):
         "and names of organisations for reports.",
     )
 
+    hash_routes: bool = Field(
+        default=False,
+        description="A fragment that is a path (`/#/about`, `/#!/about`) belongs to a page's path; a "
+        "campaign may stand behind it.",
+    )
+
     # How long things are kept
     short_retention: bool = Field(
         default=False, description="Take retentions of less than a day, which are refused otherwise."

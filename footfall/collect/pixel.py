@@ -65,7 +65,8 @@ async def _record(door: Door, scope: Scope) -> None:
     except ValidationError as error:
         raise explain(error) from None
     workspace = await workspace_of(door, site.workspace_id)
-    sender = Sender(workspace, None, site.id, caller, now, {}, {})
+    own = door.directory.is_page_of
+    sender = Sender(workspace, None, site.id, caller, now, {}, {}, is_page_of=own)
     settings = door.settings
     acceptor = Acceptor(sender, door.visitors, settings.max_past, settings.max_future, settings.max_event)
     accepted = acceptor.accept(event)

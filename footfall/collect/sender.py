@@ -31,7 +31,8 @@ async def find_sender(
             site = await _site_of_page(door, scope, batch.site_id or first)
         workspace = await workspace_of(door, site.workspace_id)
         sites = {name: site.id for name in named if _is_at(door, name, site)}
-        return Sender(workspace, None, site.id, caller, received_at, sites, {})
+        own = door.directory.is_page_of
+        return Sender(workspace, None, site.id, caller, received_at, sites, {}, is_page_of=own)
     workspace = await workspace_of(door, key.workspace_id)
     site_name = _query_site(scope) or batch.site_id
     sites = await _sites(door, workspace, named | {site_name})
@@ -48,6 +49,7 @@ async def find_sender(
         links=await _links(door, workspace, events),
         own_links=await _own_links(door, workspace, events),
         source=batch.source,
+        is_page_of=door.directory.is_page_of,
     )
 
 

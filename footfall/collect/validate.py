@@ -4,7 +4,7 @@ This is the only per-event Python at the door, so it looks before it works: text
 short and clean, properties that are absent, times that are now, cost one comparison each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -47,6 +47,10 @@ class RefusedEvent(Invalid):
         self.reason = reason
 
 
+def _of_no_site(_url: str, _site_id: str) -> bool:
+    return False
+
+
 class Sender(Struct):
     """Who sends a request, and what was looked up for it. `key` is None for a site's public id."""
 
@@ -59,6 +63,7 @@ class Sender(Struct):
     links: Mapping[tuple[str, str], Link]  # by domain and short code, as the events name them
     own_links: Mapping[str, Link] = {}  # by the ids that events name
     source: str = ""  # its word for itself, of all events that say none
+    is_page_of: Callable[[str, str], bool] = _of_no_site  # of a URL and a site
 
 
 class Acceptor:
@@ -130,6 +135,7 @@ class Acceptor:
             utm=_utm(event),
             previous_device=previous,
             sent_by=_sent_by(event.source or sender.source) if sender.key else "",
+            own_referrer=bool(event.referrer) and sender.is_page_of(event.referrer or "", site),
         )
 
     def _event_id(self, text: str, site_id: str) -> bytes:

@@ -35,14 +35,21 @@ class PageFields(NamedTuple):
     utm_content: str
 
 
-def parse_page(page_url: str, utm: Utm | None) -> PageFields:
-    """Split a page's URL. Of each UTM parameter the explicit value wins over the URL's."""
-    address, _, _ = page_url.partition("#")
+def parse_page(page_url: str, utm: Utm | None, *, hash_routes: bool = False) -> PageFields:
+    """Split a page's URL. Of each UTM parameter the explicit value wins over the URL's.
+
+    `hash_routes`: a fragment that is a path (`#/about`, `#!/about`) is part of the page's path.
+    """
+    address, _, fragment = page_url.partition("#")
     address, _, query = address.partition("?")
+    route = ""
+    if hash_routes and fragment.startswith(("/", "!/")):
+        route, _, further = fragment.partition("?")
+        route, query = f"#{_readable(route)}", f"{query}&{further}"
     tagged = _utm(query) if "utm_" in query else NO_UTM
     if utm:
         tagged = tuple(clean(given, MAX_UTM) or of_url for given, of_url in zip(utm, tagged, strict=True))
-    return PageFields(_path(address), *tagged)
+    return PageFields(clean(_path(address) + route, MAX_PATH) if route else _path(address), *tagged)
 
 
 def merged_campaign(query: str, destination: str) -> Utm | None:
@@ -75,13 +82,18 @@ def _path(address: str) -> str:
         path = rest[slash:] if slash >= 0 else "/"
     else:
         path = address if address.startswith("/") else ""
-    if "%" in path:
-        try:
-            readable = unquote(path, errors="strict")
-        except UnicodeError:
-            readable = ""
-        path = readable if readable and _SHOWN.sub("", readable).isprintable() else path
-    return clean(path, MAX_PATH)
+    return clean(_readable(path), MAX_PATH)
+
+
+def _readable(path: str) -> str:
+    """Without its percent-encoding, where that is printable text."""
+    if "%" not in path:
+        return path
+    try:
+        readable = unquote(path, errors="strict")
+    except UnicodeError:
+        return path
+    return readable if readable and _SHOWN.sub("", readable).isprintable() else path
 
 
 def _utm(query: str) -> Utm:

@@ -1,6 +1,7 @@
 """The enrichment of events, as a list to read from top to bottom."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from sys import getsizeof
 from typing import Any, NamedTuple, cast
 
@@ -28,8 +29,21 @@ STEPS: tuple[Step, ...] = (
     Step("user_agent", ("user_agent", "client_hints", "told"), Device._fields, told.device),
     Step("bots", ("user_agent", "client_hints", "told"), Bot._fields, told.bot),
     Step("page", ("page_url", "utm", "referrer"), PageFields._fields, parse_page_and_source),
-    Step("referrer", ("referrer", "page_url", "utm_source", "utm_medium"), Source._fields, parse_referrer),
+    Step(
+        "referrer",
+        ("referrer", "page_url", "utm_source", "utm_medium", "own_referrer"),
+        Source._fields,
+        parse_referrer,
+    ),
 )
+
+
+def steps_of(*, hash_routes: bool) -> tuple[Step, ...]:
+    """The steps, with what the settings say of pages."""
+    if not hash_routes:
+        return STEPS
+    page = partial(parse_page_and_source, hash_routes=True)
+    return tuple(step._replace(run=page) if step.name == "page" else step for step in STEPS)
 
 
 # Of what is remembered by one step, in bytes; and of one input with its answer.

@@ -1,7 +1,7 @@
 """Referrer, campaign and click ids -> host and channel.
 
 Channels: `search`, `social`, `ai` (assistants), `email`; `paid_search`, `paid_social`, `display`, `affiliate`
-and `paid`, which were paid for; `internal` (from a page of the same host), `direct` (nothing says where
+and `paid`, which were paid for; `internal` (from a page of the same site), `direct` (nothing says where
 from), `other`. Which hosts and names belong to which: channels.toml.
 """
 
@@ -85,8 +85,14 @@ def name_source(utm_source: str, page_url: str, referrer: str) -> str:
     return _in_query(page_url)[1]
 
 
-def parse_referrer(referrer: str, page_url: str, utm_source: str, utm_medium: str) -> Source:
-    """Name the host and the channel.
+def parse_referrer(
+    referrer: str,
+    page_url: str,
+    utm_source: str,
+    utm_medium: str,
+    own_referrer: bool = False,  # noqa: FBT001, FBT002 -- a column
+) -> Source:
+    """Name the host and the channel. `own_referrer`: it is known for a page of the site.
 
     A campaign that names its medium is believed first; then one that is a newsletter by its name; then a
     click id of what was paid for; then the referrer; and where there is none that is known, the campaign's
@@ -103,7 +109,7 @@ def parse_referrer(referrer: str, page_url: str, utm_source: str, utm_medium: st
     of_click = _CLICK_IDS.get(_in_query(page_url)[0], "") if "?" in page_url else ""
     if of_click in _BOUGHT:
         return Source(host, of_click)
-    if host and page_url and host == host_of(page_url):
+    if host and (own_referrer or (page_url and host == host_of(page_url))):
         return Source(host, "internal")
     known = (each for each in (of_host, of_source, of_click) if each and each != "other")
     return Source(host, next(known, "other" if host or utm_source else "direct"))

@@ -97,6 +97,8 @@ class RawEvent(Struct, array_like=True, gc=False):
     previous_device: int = 0
     # The word of a keyed sender for itself (`wordpress`); "" for none.
     sent_by: str = ""
+    # The referrer is a page of the event's site, by the hosts of that.
+    own_referrer: bool = False
 
 
 class Tally(Struct, array_like=True, frozen=True):

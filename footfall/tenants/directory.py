@@ -23,7 +23,7 @@ from footfall.tenants.keys import hash_of, with_expiry
 from footfall.tenants.links import links
 from footfall.tenants.links.targets import check_target, names_of
 from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Link, Site, Workspace
-from footfall.tenants.site_hosts import Place, SiteHosts, read_hosts, sites_at
+from footfall.tenants.site_hosts import Place, SiteHosts, is_page_of, read_hosts, sites_at
 from footfall.tenants.tables import changes, current_version, domains
 from footfall.tenants.tenants import Tenants
 
@@ -118,6 +118,10 @@ class Directory:
     def sites_at(self, host: str, workspace_id: str = "") -> Sequence[Place]:
         """The sites that list this host (or a URL's) as an origin, or are named so; oldest first. No I/O."""
         return sites_at(self._hosts, host, workspace_id)
+
+    def is_page_of(self, url: str, site_id: str) -> bool:
+        """Whether a page is one of the site's, by its hosts and those below them. No I/O."""
+        return bool(site_id and url and self._hosts) and is_page_of(self._hosts, url, site_id)
 
     async def key(self, token: str) -> Key | None:
         """The key whose secret is `token`, unless it has expired. Raises Retryable.

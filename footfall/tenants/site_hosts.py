@@ -5,6 +5,7 @@ exact entry counts: `shop.example.com` before `*.example.com`, that before `*.co
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -50,6 +51,20 @@ def sites_at(hosts: SiteHosts, text: str, workspace_id: str = "") -> Sequence[Pl
     return ()
 
 
+def is_page_of(hosts: SiteHosts, url: str, site_id: str) -> bool:
+    """Whether a page is one of the site's: on a host that it lists, or below one, and none of another's."""
+    if found := sites_at(hosts, url):
+        return any(each.site_id == site_id for each in found)
+    labels = _host(url).split(".")
+    above = [".".join(labels[cut:]) for cut in range(1, len(labels) - 1)]
+    return any(
+        each.site_id == site_id
+        for host in above
+        for name in (host, f"www.{host}")
+        for each in hosts.get(name, ())
+    )
+
+
 def _host(text: str) -> str:
     """The host that a text names; "" for none."""
     _, scheme, rest = text.strip().partition("://")
@@ -57,6 +72,11 @@ def _host(text: str) -> str:
     name = authority if authority.startswith("[") else authority.partition(":")[0]
     if not name or len(name) > 300 or any(each.isspace() for each in name):
         return ""
+    return _checked(name)
+
+
+@lru_cache(4096)
+def _checked(name: str) -> str:
     try:
         return check_host(name, field="site_id")
     except Invalid:

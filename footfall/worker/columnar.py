@@ -17,9 +17,9 @@ def columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
 
     `records`: shard, offset in the shard, and the record.
 
-    They are the columns of `model.columns` that the door fills and, besides, `client_hints`, `told` and
-    `utm` for the enrichment, `previous_device` for the sessions, and `client_id`: whether the event's
-    id is its client's.
+    They are the columns of `model.columns` that the door fills and, besides, `client_hints`, `told`, `utm`
+    and `own_referrer` for the enrichment, `previous_device` for the sessions, and `client_id`: whether the
+    event's id is its client's.
     `session_id` is the client's own, 0 where it has none.
     """
     events: list[RawEvent] = []
@@ -64,6 +64,7 @@ def columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
         "sample_weight": [e.sample_weight for e in events],
         "properties": [e.properties for e in events],
         "utm": [e.utm for e in events],
+        "own_referrer": [e.own_referrer for e in events],
         "previous_device": [e.previous_device for e in events],
         "client_id": [e.client_id for e in events],
         "user_agent": [v.user_agent for v in visits],

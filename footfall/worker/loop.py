@@ -88,7 +88,7 @@ class Worker:
             self._recent, settings.data / "recent-ids", settings.recent_ids_window
         )
         self._marks = Marks(settings.data / "store")
-        self._preparer = Preparer(self._sessions, self._recent)
+        self._preparer = Preparer(self._sessions, self._recent, hash_routes=settings.hash_routes)
         self._dead_share = DeadLetterRate(settings.dead_letter_share)
         self._pauses = Pauses()
         self._started = False

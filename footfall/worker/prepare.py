@@ -19,7 +19,7 @@ import structlog
 from msgspec.structs import replace
 
 from footfall import metrics
-from footfall.enrich.pipeline import Pipeline
+from footfall.enrich.pipeline import Pipeline, steps_of
 from footfall.model.columns import NAMES
 from footfall.model.record import WITHOUT_KEY, RawEvent, Record, event_positions
 from footfall.state.batches import BatchPlan, Closing
@@ -86,8 +86,8 @@ class Attempt(NamedTuple):
 class Preparer:
     """Knows the recent ids and the sessions. It may be called from several threads, which take turns."""
 
-    def __init__(self, sessions: Sessions, recent: RecentIdsByKey) -> None:
-        self._pipeline = Pipeline()
+    def __init__(self, sessions: Sessions, recent: RecentIdsByKey, *, hash_routes: bool = False) -> None:
+        self._pipeline = Pipeline(steps_of(hash_routes=hash_routes))
         self._sessions = sessions
         self._recent = recent
         self._turn = threading.Lock()

@@ -84,7 +84,14 @@ class AccessLogImporter:
         the log is full; repeating the chunk is right after them.
         """
         check_measures(lines, occurrences)
-        target = Target(workspace.secret, site.id, _origin(origin), _fallback(site), Pages.of(pages))
+        target = Target(
+            workspace.secret,
+            site.id,
+            _origin(origin),
+            _fallback(site),
+            Pages.of(pages),
+            self._directory.is_page_of,
+        )
         hits = await asyncio.to_thread(reading.read, lines, LineReader(format_name, fields))
         if not dry_run:
             _check_settled(hits)

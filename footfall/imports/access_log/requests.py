@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class Target(NamedTuple):
     """What the hits are imported as. `origin`: where the site is ("https://www.example.com"), or "".
 
     `fallback` is another one, for lines that do not name a host themselves. `pages`: what is a page although
-    it looks like a file.
+    it looks like a file. `is_page_of`: whether a URL is a page of a site.
     """
 
     secret: bytes
@@ -53,6 +53,7 @@ class Target(NamedTuple):
     origin: str
     fallback: str
     pages: Pages = NO_PAGES
+    is_page_of: Callable[[str, str], bool] = lambda _url, _site_id: False
 
 
 class Hits:
@@ -122,6 +123,7 @@ def events(
             device_hash=device,
             referrer=text(none_if_dash(request.referrer), LONG),
             previous_device=visitors.previous_device(request.address, request.user_agent, request.at),
+            own_referrer=target.is_page_of(request.referrer, target.site_id),
         )
         if outcome == "click" and link is not None:
             event.link_id, event.short_code, event.destination_url = link.id, link.code, link.url

@@ -1,9 +1,13 @@
 """Where people come from, as campaigns, portals and advertisers write it."""
 
+import time
+
 import pytest
 
 from footfall.enrich.page import parse_page
 from footfall.enrich.referrer import name_source, parse_referrer
+from tests.contract.wild.world import FIREFOX
+from tests.e2e.serving import until
 
 PAGE = "https://www.shop.example/landing"
 
@@ -146,7 +150,7 @@ def test_what_was_paid_for(referrer, query, channel):
 
 def test_what_was_paid_for_in_the_answer(world):
     assert source(world, "https://www.google.com/", "gclid=secret-1") == ("google.com", "paid_search", "")
-    rows = world.ask(["events"], ["channel"], [["is", "channel", ["paid_search"]]])
+    rows = world.ask(["events"], ["event_channel"], [["is", "event_channel", ["paid_search"]]])
     assert rows[0][0] == "paid_search"
 
 
@@ -175,3 +179,53 @@ def test_sources_by_other_names(query, referrer, named):
 def test_sources_by_other_names_in_the_answer(world):
     assert source(world, query="ref=hn") == ("", "social", "hn")
     assert source(world, "https://www.shop.example/", "ref=nav") == ("shop.example", "internal", "")
+
+
+@pytest.fixture(scope="module")
+def shop(world):
+    """A site with two domains, and another one below the first."""
+    made = [
+        world.console.post("/api/v1/sites", json={"name": name, "origins": origins}).json()["id"]
+        for name, origins in (
+            ("A shop", ["shop.test", "*.shop.test", "brand.test"]),
+            ("A forum", ["forum.shop.test"]),
+        )
+    ]
+    # The door hears of them within a second.
+    until(lambda: channel_of(world, made[0], "https://www.brand.test/") == "internal")
+    return made[0]
+
+
+def channel_of(world, site, referrer):
+    name = world.event(site_id=site, page_url="https://www.shop.test/", referrer=referrer)
+    return world.stored(name, "channel")[0]
+
+
+@pytest.mark.parametrize(
+    ("referrer", "channel"),
+    [
+        ("https://www.shop.test/x", "internal"),
+        ("https://pay.shop.test/x", "internal"),
+        ("https://SHOP.test", "internal"),
+        ("https://brand.test/", "internal"),
+        ("https://de.brand.test/", "internal"),
+        ("https://forum.shop.test/", "other"),
+        ("https://notshop.test/", "other"),
+        ("https://shop.test.evil.example/", "other"),
+        ("https://www.google.com/", "search"),
+    ],
+)
+def test_own_domains_are_internal(world, shop, referrer, channel):
+    assert channel_of(world, shop, referrer) == channel
+
+
+def test_own_domains_are_internal_in_logs_too(world, shop):
+    at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(time.time() - 7200))
+    line = f'8.8.8.8 - - [{at}] "GET /own-log HTTP/1.1" 200 571 "https://pay.shop.test/" "{FIREFOX}"'
+    body = {"site_id": shop, "lines": [line], "occurrences": [1], "origin": "https://www.shop.test"}
+    assert world.console.post("/api/v1/imports/access-log", json=body).json()["added"] == {"page_view": 1}
+    until(
+        lambda: (
+            world.ask(["events"], ["event_channel"], [["is", "page_path", ["/own-log"]]]) == [("internal", 1)]
+        )
+    )

@@ -11,6 +11,14 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 
 _numbers = itertools.count(1)
 
+# What is asked of an event is not asked of the visit that it belongs to.
+OF_EVENTS = {"channel", "referrer_host"}
+
+
+def of_events(dimensions):
+    """The names of these for each event by itself."""
+    return [f"event_{name}" if name in OF_EVENTS or name.startswith("utm_") else name for name in dimensions]
+
 
 class World:
     """Sends, and says what of it is stored."""
@@ -66,7 +74,7 @@ class World:
         """The values of these dimensions of the only event, or of all `count`, of that type."""
 
         def rows():
-            found = self.ask(["events"], dimensions, [["is", "event_type", [event_type]]])
+            found = self.ask(["events"], of_events(dimensions), [["is", "event_type", [event_type]]])
             return found if sum(row[-1] for row in found) == count else None
 
         values = [row[:-1] for row in until(rows)]
@@ -77,7 +85,7 @@ class World:
 
         def rows():
             filters = [["is", "short_code", [code]], ["is", "event_type", [kind]]]
-            found = self.ask(["events"], dimensions, filters)
+            found = self.ask(["events"], of_events(dimensions), filters)
             return found if sum(row[-1] for row in found) == count else None
 
         values = [row[:-1] for row in until(rows)]

@@ -48,3 +48,27 @@ def test_values_are_bounded():
         == 200
     )
     assert len(parse_page("", ("", "m" * 9999, "", "", "")).utm_medium) == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://example.com/#/about", "/#/about"),
+        ("https://example.com/app/?v=2#/users/1?tab=x", "/app/#/users/1"),
+        ("https://example.com/#!/about", "/#!/about"),
+        ("https://example.com#/", "/#/"),
+        ("https://example.com/#/caf%C3%A9", "/#/caf\u00e9"),
+        ("https://example.com/a#chapter-2", "/a"),
+        ("https://example.com/a#:~:text=/x", "/a"),
+        ("https://example.com/#/" + "a" * 5000, "/#/" + "a" * 1021),
+    ],
+)
+def test_routes_in_the_fragment_are_part_of_the_path_where_that_is_set(url, path):
+    assert parse_page(url, None, hash_routes=True).page_path == path
+    assert "#" not in parse_page(url, None).page_path
+
+
+def test_a_campaign_may_stand_behind_a_route():
+    url = "https://example.com/?utm_source=a#/x?utm_source=b&utm_medium=email"
+    assert parse_page(url, None, hash_routes=True)[1:3] == ("a", "email")
+    assert parse_page(url, None)[1:3] == ("a", "")

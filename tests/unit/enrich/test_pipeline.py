@@ -6,12 +6,14 @@ from footfall.model.columns import NAMES
 CHROME = (
     "Mozilla/5.0 (Windows NT 6.1) AppleWebKit/535.11 (KHTML, like Gecko) Chrome/17.0.963.79 Safari/535.11"
 )
-GIVEN = {"user_agent", "client_hints", "told", "page_url", "referrer", "utm"}
+GIVEN = {"user_agent", "client_hints", "told", "page_url", "referrer", "utm", "own_referrer"}
+
+DEFAULTS = {"utm": None, "told": None, "own_referrer": False}
 
 
 def batch(**columns):
     rows = max(map(len, columns.values()))
-    empty = {name: [None if name in ("utm", "told") else ""] * rows for name in GIVEN}
+    empty = {name: [DEFAULTS.get(name, "")] * rows for name in GIVEN}
     return empty | columns
 
 
