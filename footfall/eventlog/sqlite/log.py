@@ -129,7 +129,7 @@ class SqliteLog:
         for shard in self._reader.shards():
             committed = self._consumers.committed(consumer, shard)
             segments = self._reader.segments(shard)
-            for segment, following in zip(segments, (*segments[1:], None), strict=True):
+            for segment, following in zip(segments, (*segments[1:], None), strict=False):  # of none is none
                 if following is not None and following.first <= committed + 1:
                     continue
                 end = self._reader.end(shard, segment, following)
