@@ -45,7 +45,7 @@ async def with_eventlog(settings: Settings, shard: Literal["claim", "none"]) -> 
     from footfall.state.days_seen import DaysSeen
 
     async with with_state(settings) as state:
-        if shard == "claim" and settings.log == "postgres":
+        if shard == "claim" and settings.log in ("postgres", "kafka"):
             await _tell_the_log(settings, state)
         eventlog = await open_log(settings, shard=shard)
         days = DaysSeen(state)

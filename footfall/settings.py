@@ -179,14 +179,27 @@ class Settings(BaseSettings):
     )
 
     # The log
-    log: Literal["sqlite", "postgres", "memory"] = Field(
+    log: Literal["sqlite", "postgres", "kafka", "memory"] = Field(
         default="sqlite",
-        description="Where the log is: in the data directory, in `log_database`, or in memory, which is for "
-        "tests and loses all at a stop.",
+        description="Where the log is: in the data directory, in `log_database`, in `kafka_topic`, or in "
+        "memory, which is for tests and loses all at a stop.",
     )
     log_database: SecretStr = Field(
         default=SecretStr(""),
         description="With log = postgres, its database: postgresql://user:password@host/name.",
+    )
+    kafka_brokers: str = Field(
+        default="", description="With log = kafka, the first brokers to ask: host:9092,host:9092."
+    )
+    kafka_topic: str = Field(
+        default="footfall.events", description="The topic of the log; it is made if it is not there."
+    )
+    kafka_partitions: int = Field(
+        default=12, ge=1, le=1000, description="Partitions of a topic that is made."
+    )
+    kafka_options: SecretStr = Field(
+        default=SecretStr(""),
+        description="More of librdkafka's properties, as a JSON object: TLS, SASL, and any other.",
     )
     log_segment: Annotated[int, _size(1 << 16)] = Field(
         default=256 << 20, description="A segment is closed at this size."

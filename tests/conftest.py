@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from tests.postgres import postgres as running_postgres
+from tests.servers.kafka import kafka as running_kafka
+from tests.servers.postgres import postgres as running_postgres
 
 # Run under nohup or as a shell's background job, as CI may do, these signals would be ignored by
 # every process that the tests start.
@@ -23,3 +24,10 @@ def postgres():
     """A PostgreSQL server, started by the first test that needs one."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    """A Kafka broker, started by the first test that needs one."""
+    with running_kafka() as broker:
+        yield broker

@@ -11,6 +11,7 @@ from footfall.settings import Settings
 BACKENDS: dict[str, str] = {
     "sqlite": "footfall.eventlog.sqlite.log",
     "postgres": "footfall.eventlog.postgres.log",
+    "kafka": "footfall.eventlog.kafka.log",
     "memory": "footfall.eventlog.memory",
 }
 

@@ -24,11 +24,21 @@ def settings(request, tmp_path) -> Settings:
     small = {"log_segment": 1 << 16, "log_max": 8 << 20}
     if request.param == "postgres":
         small["log_database"] = request.getfixturevalue("postgres").database()
+    if request.param == "kafka":
+        broker = request.getfixturevalue("kafka")
+        small |= {"kafka_brokers": broker.brokers, "kafka_topic": broker.topic(), "kafka_partitions": 1}
     return load(data=tmp_path / "data", log=request.param, **small)
 
 
 outliving = pytest.mark.parametrize("settings", sorted(BACKENDS.keys() - {"memory"}), indirect=True)
 """Of promises about another process, or the next one: the memory log makes none of them."""
+
+
+own_shards = pytest.mark.parametrize("settings", ["postgres", "sqlite"], indirect=True)
+"""Of promises about logs in which each writer has a shard of its own."""
+
+limited = pytest.mark.parametrize("settings", sorted(BACKENDS.keys() - {"kafka"}), indirect=True)
+"""Of promises about `log_max`. How large a topic may be, its brokers say."""
 
 
 @asynccontextmanager
@@ -130,7 +140,7 @@ async def test_a_reader_sees_what_is_appended_meanwhile(settings):
         await append(log, b"first")
         shard = await only_shard(log)
         after = -1
-        for number in range(300):
+        for number in range(100):
             await append(log, body(number))
             while piece := await log.read(shard, after, ALL, ALL):
                 after = piece[-1].offset
@@ -202,7 +212,7 @@ async def test_positions_stay_and_go_on_when_the_log_is_opened_again(settings):
     assert offsets == sorted(set(offsets))
 
 
-@outliving
+@own_shards
 async def test_two_writers_have_two_shards_and_one_reader_sees_both(settings):
     async with opened(settings) as one, opened(settings) as two, opened(settings, "none") as reader:
         await append(one, b"one")
@@ -274,7 +284,7 @@ async def test_retention_deletes_only_what_every_consumer_committed(settings):
         assert await log.retain(future) == 0
 
 
-@outliving
+@own_shards
 async def test_a_shard_without_a_writer_is_cleaned_by_another_log(settings):
     future = time.time() + 60
     async with opened(settings) as kept:
@@ -330,6 +340,7 @@ async def append_once_there_is_room(log: EventLog) -> None:
             await asyncio.sleep(0.05)
 
 
+@limited
 async def test_a_full_log_refuses_and_keeps_nothing_of_what_it_refused(settings):
     small = settings.model_copy(update={"log_max": 1 << 20})
     async with opened(small) as log:
@@ -344,7 +355,7 @@ async def test_a_full_log_refuses_and_keeps_nothing_of_what_it_refused(settings)
         assert (await log.read(shard, stored[-1].offset, ALL, ALL))[-1].data == b"again"
 
 
-@outliving
+@own_shards
 async def test_what_is_committed_makes_room_in_the_shard_of_a_door_that_is_gone(settings):
     """Whichever of the two shards is written from now on: the other one has more than is allowed."""
     async with opened(settings) as log, opened(settings) as other:

@@ -12,11 +12,10 @@ from footfall.errors import LogFull, Misconfigured, Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry, GoneRecords
 from footfall.settings import load
-from tests.postgres import postgres as running
+from tests.contract.log_load import ALL, Load, body, contents
+from tests.servers.postgres import postgres as running
 
 pytestmark = pytest.mark.anyio
-
-ALL = 1 << 40
 
 
 @pytest.fixture
@@ -44,94 +43,43 @@ async def opened(settings, shard="claim"):
         await log.close()
 
 
-def body(number):
-    return number.to_bytes(8, "big") * 20
-
-
 def ask(settings, statement, *values):
     with psycopg.connect(settings.log_database.get_secret_value(), autocommit=True) as connection:
         found = connection.execute(statement, values)
         return found.fetchall() if found.description else []
 
 
-async def contents(log):
-    """The numbers of all records, by whatever shard."""
-    return [
-        int.from_bytes(stored.data[:8], "big")
-        for shard in await log.shards()
-        for stored in await log.read(shard, -1, ALL, ALL)
-    ]
-
-
-class Load:
-    """Appends without an end, some at a time; knows what became of each."""
-
-    def __init__(self, log):
-        self.safe, self.refused = set(), set()
-        self._log = log
-        self._next = iter(range(1 << 40))
-        self._ends = False
-        self._tasks = [asyncio.create_task(self._run()) for _ in range(20)]
-
-    async def _run(self):
-        while not self._ends:
-            number = next(self._next)
-            try:
-                await self._log.append(Entry("key", body(number)))
-            except LogFull:
-                self.refused.add(number)
-                await asyncio.sleep(0.01)
-            else:
-                self.safe.add(number)
-
-    async def until(self, more):
-        """Until so many more are safe."""
-        goal = len(self.safe) + more
-        async with asyncio.timeout(60):
-            while len(self.safe) < goal:
-                await asyncio.sleep(0.005)
-
-    async def end(self):
-        self._ends = True
-        await asyncio.gather(*self._tasks)
-
-
-async def check(load, settings):
-    async with opened(settings, "none") as log:
-        found = await contents(log)
-    assert len(found) == len(set(found)), "twice"
-    assert set(found) == load.safe, "what was acknowledged, and nothing else"
-
-
 async def test_a_server_that_is_killed_again_and_again_loses_nothing_and_keeps_nothing_refused(own, tmp_path):
     settings = settings_of(own.database(), tmp_path)
     async with opened(settings) as log:
-        load = Load(log)
+        appends = Load(log)
         for _ in range(4):
-            await load.until(300)
+            await appends.until(300)
             await asyncio.to_thread(own.end, signal.SIGQUIT)
             await asyncio.to_thread(own.start)
-        await load.until(300)
-        await load.end()
-    await check(load, settings)
+        await appends.until(300)
+        await appends.end()
+    async with opened(settings, "none") as log:
+        await appends.check(log)
 
 
 async def test_sessions_that_are_ended_again_and_again_cost_nothing(settings):
     async with opened(settings) as log:
-        load = Load(log)
+        appends = Load(log)
         shard = log.shard
         for _ in range(20):
-            await load.until(50)
+            await appends.until(50)
             await asyncio.to_thread(
                 ask,
                 settings,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid != pg_backend_pid()",
             )
-        await load.until(50)
-        await load.end()
+        await appends.until(50)
+        await appends.end()
         assert log.shard == shard
-    await check(load, settings)
+    async with opened(settings, "none") as log:
+        await appends.check(log)
 
 
 async def test_while_nobody_knows_what_became_of_a_commit_others_are_refused_at_once(own, tmp_path):

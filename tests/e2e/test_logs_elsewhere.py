@@ -1,4 +1,4 @@
-"""A real installation whose log is in PostgreSQL: nothing is lost or counted twice, whoever dies."""
+"""A real installation whose log is in PostgreSQL or Kafka: nothing is lost or counted twice, whoever dies."""
 
 import os
 import signal
@@ -9,13 +9,19 @@ import httpx
 import pytest
 
 from tests.e2e.serving import footfall, serving, until
-from tests.postgres import postgres as running
+from tests.servers.kafka import kafka
+from tests.servers.postgres import postgres
 
 
-@pytest.fixture
-def database():
-    with running() as server:
-        yield server
+@pytest.fixture(params=["postgres", "kafka"])
+def log(request):
+    """A server that a test may kill, and the settings that name it."""
+    with {"postgres": postgres, "kafka": kafka}[request.param]() as server:
+        names = {
+            "postgres": lambda: {"FOOTFALL_LOG_DATABASE": server.url("postgres")},
+            "kafka": lambda: {"FOOTFALL_KAFKA_BROKERS": server.brokers},
+        }
+        yield server, {"FOOTFALL_LOG": request.param} | names[request.param]()
 
 
 class Sender:
@@ -66,16 +72,16 @@ def kill_all(server):
     until(lambda: len(server.children()) == 2 and not set(server.children().values()) & set(before.values()))
 
 
-def test_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path, database):
+def test_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path, log):
     data = tmp_path / "data"
-    settings = {"FOOTFALL_LOG": "postgres", "FOOTFALL_LOG_DATABASE": database.url("postgres")}
+    behind, settings = log
     with serving(data, **settings) as server:
         sender = Sender(server)
         try:
             for _ in range(2):
                 sender.until(400)
-                database.end(signal.SIGQUIT)
-                database.start()
+                behind.end(signal.SIGKILL if settings["FOOTFALL_LOG"] == "kafka" else signal.SIGQUIT)
+                behind.start()
                 sender.until(400)
                 kill_all(server)
             sender.until(400)
@@ -90,11 +96,19 @@ def test_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path, database):
     assert not (data / "log").exists()
 
 
-def test_a_start_without_its_database_says_so(tmp_path):
-    settings = {
-        "FOOTFALL_LOG": "postgres",
-        "FOOTFALL_LOG_DATABASE": "postgresql://127.0.0.1:1/x?password=secret",
-    }
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"FOOTFALL_LOG": "postgres", "FOOTFALL_LOG_DATABASE": "postgresql://127.0.0.1:1/x?password=secret"},
+        {
+            "FOOTFALL_LOG": "kafka",
+            "FOOTFALL_KAFKA_BROKERS": "127.0.0.1:1",
+            "FOOTFALL_KAFKA_OPTIONS": '{"sasl.password":"secret"}',
+        },
+    ],
+    ids=["postgres", "kafka"],
+)
+def test_a_start_without_what_keeps_the_log_says_so(tmp_path, settings):
     ended = footfall("door", "--data", tmp_path / "data", cwd=tmp_path, **settings)
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from footfall.runtime.tcp_ports import free_port
+from tests.servers import needs
 
 USER = "postgres"  # the server refuses to run as root
 _NAMES = count()
@@ -89,7 +90,7 @@ class Postgres:
 @contextmanager
 def postgres(primary=None):
     """A server that runs, as a replica of `primary` if there is one; it is gone afterwards."""
-    assert programs(), "PostgreSQL is not installed: apt-get install postgresql"
+    needs(programs(), "PostgreSQL is not installed: apt-get install postgresql")
     root = Path(tempfile.mkdtemp(prefix="footfall-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(root, USER, USER)

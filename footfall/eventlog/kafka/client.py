@@ -1,0 +1,74 @@
+"""How Kafka is reached, and what of its errors means what."""
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException
+
+from footfall.errors import Misconfigured, Retryable
+from footfall.settings import Settings
+
+SECONDS = 10.0
+"""How long an answer of the brokers is waited for."""
+
+# The library tells of every attempt to connect, many a second; what fails is told by who needed it.
+LOGGER = logging.getLogger("kafka")
+LOGGER.setLevel(logging.CRITICAL)
+
+_NOT_OURS = ("enable.idempotence", "acks", "enable.auto.commit", "group.id", "message.timeout.ms")
+
+
+class Place(NamedTuple):
+    """A topic, and how its brokers are reached; `options` are librdkafka's."""
+
+    topic: str
+    options: dict[str, Any]
+
+    def group(self, consumer: str) -> str:
+        """The consumer group in which standard tools see a consumer."""
+        return f"footfall.{self.topic}.{consumer}"
+
+
+def place_of(settings: Settings) -> Place:
+    """What the settings name. Raises Misconfigured."""
+    if not settings.kafka_brokers:
+        raise Misconfigured("log = kafka needs kafka_brokers: host:9092,host:9092")
+    try:
+        more = msgspec.json.decode(settings.kafka_options.get_secret_value() or "{}", type=dict[str, str])
+    except msgspec.MsgspecError as error:
+        raise Misconfigured('kafka_options is a JSON object of texts: {"security.protocol":"SSL"}') from error
+    if wrong := [name for name in _NOT_OURS if name in more]:
+        raise Misconfigured(f"kafka_options must leave {wrong[0]} to Footfall: its promises rest on that")
+    own = {
+        "bootstrap.servers": settings.kafka_brokers,
+        "client.id": "footfall",
+        "socket.keepalive.enable": True,
+    }
+    return Place(settings.kafka_topic, own | more)
+
+
+@contextmanager
+def not_now() -> Generator[None]:
+    """What the brokers do not answer is "not now"."""
+    try:
+        yield
+    except KafkaException as error:
+        raise Retryable(f"the log does not answer now: {said(error)}") from error
+
+
+def said(error: KafkaException) -> str:
+    """What the client library says, without its decoration."""
+    return error_of(error).str()
+
+
+def error_of(error: KafkaException) -> KafkaError:
+    """The error in an exception."""
+    return error.args[0]
+
+
+def no_answer() -> KafkaException:
+    """The error of brokers that do not answer in time."""
+    return KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 -- the library's own name of it

@@ -1,0 +1,92 @@
+"""The topic: made or found at the start, and the ids of its partitions as shards."""
+
+import time
+from concurrent.futures import Future
+from hashlib import blake2b
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from footfall.errors import Misconfigured
+from footfall.eventlog.block import MAX_RECORD
+from footfall.eventlog.kafka.client import LOGGER, SECONDS, Place, error_of, no_answer
+
+_BROKERS_DEFAULT = -1
+# Records are deleted by `retain`, when they are stored: no age alone may do that.
+_SETTINGS = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "max.message.bytes": str(MAX_RECORD + (1 << 20)),
+    "message.timestamp.type": "LogAppendTime",
+}
+
+
+class Topic:
+    """A topic of which the partitions are known. All methods raise KafkaException."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.admin: Any = AdminClient(place.options, logger=LOGGER)  # the types of its futures are unknown
+        self.shards: dict[int, int] = {}
+        """The partition of each shard."""
+
+    def find(self) -> None:
+        """Learn the partitions. A topic that was deleted and made again has other shards."""
+        asked = self.admin.describe_topics(TopicCollection([self.place.topic]), request_timeout=SECONDS)
+        described = result(asked[self.place.topic])
+        uuid = described.topic_id
+        name = b"".join(
+            part.to_bytes(8, "big", signed=True)
+            for part in (uuid.get_most_significant_bits(), uuid.get_least_significant_bits())
+        )
+        self.shards = {shard_of(name, partition.id): partition.id for partition in described.partitions}
+
+    def make(self, partitions: int) -> None:
+        """Make the topic, if it is not there, and learn its partitions. Raises Misconfigured."""
+        try:
+            self._find_or_create(partitions)
+        except KafkaException as error:
+            if error_of(error).code() in (KafkaError.TOPIC_EXCEPTION, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+                raise Misconfigured(f"kafka_topic cannot be used: {error_of(error).str()}") from error
+            raise
+
+    def _find_or_create(self, partitions: int) -> None:
+        try:
+            self.find()
+        except KafkaException as error:
+            if error_of(error).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            self._create(partitions)
+        deadline = time.monotonic() + SECONDS
+        while not self.shards:  # brokers hear of a new topic one after the other
+            try:
+                self.find()
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _create(self, partitions: int) -> None:
+        wanted = NewTopic(self.place.topic, partitions, _BROKERS_DEFAULT, config=_SETTINGS)
+        try:
+            result(self.admin.create_topics([wanted], request_timeout=SECONDS)[self.place.topic])
+        except KafkaException as error:
+            if error_of(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another door was faster
+                raise
+
+
+def shard_of(topic_id: bytes, partition: int) -> int:
+    """The id of a partition as a shard: of this topic, and of no other of the same name."""
+    digest = blake2b(topic_id, digest_size=8, person=b"footfall shard")
+    digest.update(partition.to_bytes(4, "big"))
+    return int.from_bytes(digest.digest(), "big") or 1
+
+
+def result(future: "Future[Any]") -> Any:
+    """What the brokers answer. Raises KafkaException, also when they do not."""
+    try:
+        return future.result(2 * SECONDS)
+    except TimeoutError as error:
+        raise no_answer() from error
