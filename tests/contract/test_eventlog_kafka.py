@@ -1,4 +1,4 @@
-"""What only the log in Kafka meets: brokers that die or stand still, partitions, groups, topics made again."""
+"""What only the log in Kafka meets: brokers that die or stand still, partitions, topics made again."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""A real installation whose log is in PostgreSQL or Kafka: nothing is lost or counted twice, whoever dies."""
+"""A real installation with its log in PostgreSQL or Kafka: nothing is lost or doubled, whoever dies."""
 
 import os
 import signal

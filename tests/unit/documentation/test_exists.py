@@ -24,7 +24,7 @@ from tests.unit.documentation.pages import (
 )
 
 SUFFIXES = ("py", "md", "toml", "sql", "yml", "gz", "json", "conf")
-ELSEWHERE = {"footfall.toml", ".mmdb", "footfall-data"}  # files of whoever runs it
+ELSEWHERE = {"footfall.toml", ".mmdb", "footfall-data", "footfall.events"}  # of whoever runs it
 IN_DATA = {"log", "store"}  # parts of the data directory, as operations.md names them
 
 PATH = re.compile(rf"(?:[\w.-]+/)+(?:[\w-]+\.(?:{'|'.join(SUFFIXES)}))?|[\w-]+\.(?:{'|'.join(SUFFIXES)})")
