@@ -9,6 +9,7 @@ import hmac
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -30,6 +31,7 @@ from footfall.tenants.tenants import Tenants
 __all__ = ["UNKNOWN", "Directory", "Unknown"]
 
 POLL_SECONDS = 0.25
+_HOSTS = 4096  # of referrers, of which it is remembered whether they are a site's
 _SMALL = 10_000  # sites, keys and workspaces kept in memory
 _MOST_CHANGES = 20_000  # more at once: everything is forgotten instead
 _LONGEST_TOKEN = 1000
@@ -69,6 +71,7 @@ class Directory:
         self._version = 0  # the last change that was applied here
         self._domains: dict[str, str] = {}
         self._hosts: SiteHosts = {}
+        self._is_of = lru_cache(_HOSTS)(self._look_whose)
         self._following = Loop("directory", POLL_SECONDS, self._apply_changes)
         self._links: Cache[tuple[str, str], Link] = Cache(
             database, links.find, settings.cache_links, self._applied, settings.cache_memory
@@ -121,7 +124,13 @@ class Directory:
 
     def is_page_of(self, url: str, site_id: str) -> bool:
         """Whether a page is one of the site's, by its hosts and those below them. No I/O."""
-        return bool(site_id and url and self._hosts) and is_page_of(self._hosts, url, site_id)
+        if not (site_id and url and self._hosts):
+            return False
+        # Asked for every event: only the host matters, and few differ.
+        return self._is_of(url.partition("://")[2].partition("/")[0][:300], site_id)
+
+    def _look_whose(self, host: str, site_id: str) -> bool:
+        return is_page_of(self._hosts, host, site_id)
 
     async def key(self, token: str) -> Key | None:
         """The key whose secret is `token`, unless it has expired. Raises Retryable.
@@ -197,6 +206,7 @@ class Directory:
             self._domains = news.domains
         if news.hosts is not None:
             self._hosts = news.hosts
+            self._is_of.cache_clear()
         if news.everything:
             for cache in (self._links, self._places, self._sites, self._keys, self._workspaces):
                 cache.clear()
