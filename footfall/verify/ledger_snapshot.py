@@ -15,10 +15,11 @@ from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.batches import BatchPlan
 from footfall.state.dead_letters.letter import OF_WHOLE_RECORDS
 from footfall.state.ledger import LedgerPart, closed_positions, of_part, parts, workspaces
-from footfall.state.tables import dead_letters, ledger, plans
+from footfall.state.tables import dead_letters, discarded_letters, ledger, plans
 from footfall.verify.findings import Key, Position
 
 _LINE = ("workspace_id", "site_id", "hour", "outcome", "reason")
+_DISCARDED = ("shard", "seq", "whole")
 _END = 1 << 62  # ms: after all hours
 _LETTER = ("shard", "seq", "workspace_id", "site_id", "hour", "events", "status", "reason")
 
@@ -41,13 +42,21 @@ class Letter(NamedTuple):
 class LedgerSnapshot(NamedTuple):
     """`counts`: events by outcome; what a tally of the log says is dropped or lost again, by its reason.
 
-    `letters` by their positions. `closed`: by shard the offset of the last record done with.
+    `letters` by their positions; `discarded`: positions of letters that were, with the first one of a whole
+    record for all of it. `closed`: by shard the offset of the last record done with.
     """
 
     counts: dict[Key, Counter[str]]
     letters: Mapping[Position, Letter]
     closed: Mapping[int, int]
     plans: Sequence[BatchPlan]
+    discarded: frozenset[Position] = frozenset()
+    discarded_records: frozenset[Position] = frozenset()  # shard and offset
+
+    def was_discarded(self, shard: int, offset: int, index: int) -> bool:
+        """Whether the event was, or the whole record, as a dead letter. Known of the last 90 days."""
+        seq = offset * SEQ_PER_RECORD + index
+        return (shard, seq) in self.discarded or (shard, offset) in self.discarded_records
 
     def first_open_seq(self, shard: int) -> int:
         """The first seq of the shard above what is closed."""
@@ -68,7 +77,7 @@ async def read_snapshot(database: Database, start: int, end: int, workspace_id: 
     Raises Retryable when the database is busy.
     """
 
-    def read(connection: Connection) -> tuple[_Rows, _Rows, Mapping[int, int], Sequence[str]]:
+    def read(connection: Connection) -> tuple[_Rows, _Rows, Mapping[int, int], Sequence[str], _Rows]:
         every = workspaces(connection) if workspace_id is None else [workspace_id]
         line = sa.select(*(ledger.c[name] for name in _LINE), ledger.c["count"].label("events"))
         letter = sa.select(*(dead_letters.c[name] for name in _LETTER))
@@ -82,13 +91,16 @@ async def read_snapshot(database: Database, start: int, end: int, workspace_id: 
             connection.execute(letter.where(*_where(dead_letters, start, end, workspace_id))).all(),
             closed_positions(connection),
             connection.scalars(sa.select(plans.c.body)).all(),
+            connection.execute(sa.select(*(discarded_letters.c[name] for name in _DISCARDED))).all(),
         )
 
     # What is made of the rows is made when nobody waits for them any more.
     return await asyncio.to_thread(_books, *await database.read(read))
 
 
-def _books(lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequence[str]) -> LedgerSnapshot:
+def _books(
+    lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequence[str], discarded: _Rows
+) -> LedgerSnapshot:
     counts: dict[Key, Counter[str]] = {}
     for row in lines:
         outcomes = counts.setdefault((row.workspace_id, row.site_id, row.hour), Counter())
@@ -106,7 +118,12 @@ def _books(lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequ
         for row in letters
     }
     return LedgerSnapshot(
-        counts, kept, closed, [msgspec.json.decode(body, type=BatchPlan) for body in bodies]
+        counts,
+        kept,
+        closed,
+        [msgspec.json.decode(body, type=BatchPlan) for body in bodies],
+        frozenset((int(row.shard, 16), row.seq) for row in discarded if not row.whole),
+        frozenset((int(row.shard, 16), row.seq // SEQ_PER_RECORD) for row in discarded if row.whole),
     )
 
 

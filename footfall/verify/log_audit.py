@@ -88,6 +88,7 @@ class LogAudit:
         self._no_duplicates: defaultdict[Key, Places] = defaultdict(Places)
         self._copies: defaultdict[EventId, list[tuple[Key, Position]]] = defaultdict(list)
         self._suspects: dict[EventId, list[tuple[Key, Position]]] = {}  # of which nothing is stored
+        self._discarded: Counter[Key] = Counter()
         self._strange: defaultdict[Key, Places] = defaultdict(Places)
         self._ends: list[Finding] = []
         self.firsts_unknown = False
@@ -174,15 +175,16 @@ class LogAudit:
             # Too few may be a clock that jumped, by which records are not found in their hour.
             level = "error" if received > expected else "warning"
             yield finding("received", key, expected, received, level=level)
-        # A discarded dead letter leaves no trace of its position; what overflowed, no event in its record.
+        # What overflowed has no event in its record.
         discarded = outcomes.get("dropped", 0) - outcomes.get(Reason.OVERFLOW, 0)
         left_out = outcomes.get("duplicate", 0) - self._duplicates[key] + discarded
         # Where retention has deleted a part of the hour, what was left out may have been in that part.
         if missing.count > left_out or (received == expected and missing.count < left_out):
             yield finding("missing", key, left_out, missing.count, positions(missing.first))
         wrong = self._no_duplicates[key]
-        if wrong.count > discarded:
-            yield finding("not_a_duplicate", key, discarded, wrong.count, positions(wrong.first))
+        unplaced = discarded - self._discarded[key]  # by a program that did not note where
+        if wrong.count > unplaced:
+            yield finding("not_a_duplicate", key, unplaced, wrong.count, positions(wrong.first))
 
     def _compare(self, group: RecordGroup, found: dict[int, list[int]], gone: Sequence[GoneRecords]) -> None:
         for record in group.records:
@@ -228,7 +230,9 @@ class LogAudit:
                 continue
             key = (record.workspace_id, site, record.hour)
             self._missing[key].add(position)
-            if event_id is None:
+            if self._books.was_discarded(shard, record.offset, index):
+                self._discarded[key] += 1
+            elif event_id is None:
                 self._no_duplicates[key].add(position)
             elif self._firsts.are_kept(record.workspace_id, record.hour):
                 self._copies[EventId(record.workspace_id, UUID(bytes=event_id))].append((key, position))

@@ -24,6 +24,7 @@ from footfall.store import open_store
 from footfall.store.arrow import table
 from footfall.verify.verifier import Verifier
 from footfall.worker.columnar import columns
+from footfall.worker.entry import OF_ITSELF, entry_columns
 
 NOW = int(time.time() * 1000)
 THIS_HOUR = hour_of(NOW)
@@ -108,6 +109,7 @@ class World:
         Pipeline().run(found)
         if moved_to is not None:
             found["seq"] = [moved_to * SEQ_PER_RECORD + i for i in range(len(places))]
+        found |= entry_columns([OF_ITSELF] * len(places))
         await self.store.insert(table({name: found[name] for name in NAMES}), uuid.uuid4().hex)
 
     async def verify(self, start=START, end=END, workspace=None):

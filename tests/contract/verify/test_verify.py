@@ -151,6 +151,17 @@ async def test_dead_letters_may_be_retried_and_discarded(world):
     assert await world.found() == []
 
 
+async def test_a_letter_that_was_discarded_hides_no_loss_in_its_hour(world):
+    """It was sent again, so by their numbers the one that is nowhere could be the one that was given up."""
+    twin = event(client_id=True)
+    await world.append(twin, event())
+    await world.append(twin)
+    await world.take(letters=[(0, 0)], duplicates=[(0, 1)])
+    assert await world.found() == [("error", "not_a_duplicate", "shop", 0, 1)]
+    await world.letters.discard("acme", world.shard, 0)
+    assert await world.found() == [("error", "not_a_duplicate", "shop", 0, 1)]
+
+
 async def test_poisoned_events_are_compared_too(world):
     poison = [
         event(occurred_at=1 << 62),
