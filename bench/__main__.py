@@ -8,6 +8,7 @@ from pathlib import Path
 
 NAMES = (
     "log",
+    "logs",
     "accept",
     "redirect",
     "hostile",

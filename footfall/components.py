@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from footfall.database import Database, is_whole
 from footfall.errors import Retryable
-from footfall.eventlog import open_log
+from footfall.eventlog import ELSEWHERE, open_log
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.metrics import LOG_BACKLOG, LOG_OLDEST_SECONDS
 from footfall.runtime import alerts, data_directory
@@ -45,7 +45,7 @@ async def with_eventlog(settings: Settings, shard: Literal["claim", "none"]) -> 
     from footfall.state.days_seen import DaysSeen
 
     async with with_state(settings) as state:
-        if shard == "claim" and settings.log in ("postgres", "kafka"):
+        if shard == "claim" and settings.log in ELSEWHERE:
             await _tell_the_log(settings, state)
         eventlog = await open_log(settings, shard=shard)
         days = DaysSeen(state)

@@ -3,6 +3,7 @@
 `fail` means it will not run, `warn` that it will, but look at this.
 """
 
+import asyncio
 import json
 import os
 import platform
@@ -22,6 +23,8 @@ from typing import Literal, NamedTuple
 from footfall import installation
 from footfall.enrich.geo import GeoReader
 from footfall.errors import FootfallError, Misconfigured
+from footfall.eventlog import ELSEWHERE, open_log
+from footfall.eventlog.port import WORKER
 from footfall.runtime import data_directory, open_files
 from footfall.runtime.tcp_ports import is_free
 from footfall.settings import Settings
@@ -64,6 +67,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _engine()
     yield _geo(settings)
     yield _clock(settings.data)
+    if settings.log in ELSEWHERE:
+        yield _log(settings)
 
 
 def exit_status(checks: Sequence[Check]) -> int:
@@ -193,6 +198,23 @@ def _geo(settings: Settings) -> Check:
     age = (datetime.now(UTC).date() - built).days
     hint = "; networks move, get newer data" if age > _OLD_GEO_DAYS else ""
     return Check("geo data", "warn" if hint else "ok", f"of {built}{hint}")
+
+
+def _log(settings: Settings) -> Check:
+    """Whether the server that keeps the log answers, and how much of it is not stored yet."""
+
+    async def backlog() -> int:
+        log = await open_log(settings, shard="none")
+        try:
+            return (await log.backlog(WORKER)).records
+        finally:
+            await log.close()
+
+    try:
+        waiting = asyncio.run(backlog())
+    except FootfallError as error:
+        return Check("log", "fail", f"{settings.log}: {error}")
+    return Check("log", "ok", f"{settings.log} answers; {waiting} records are not stored yet")
 
 
 def _clock(data: Path) -> Check:

@@ -15,6 +15,9 @@ BACKENDS: dict[str, str] = {
     "memory": "footfall.eventlog.memory",
 }
 
+ELSEWHERE = ("postgres", "kafka")
+"""Those that are no part of the data directory, and outlive it."""
+
 
 async def open_log(settings: Settings, *, shard: Literal["claim", "none"] = "claim") -> EventLog:
     """Open the log that `settings.log` names.

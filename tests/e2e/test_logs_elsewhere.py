@@ -114,3 +114,14 @@ def test_a_start_without_what_keeps_the_log_says_so(tmp_path, settings):
     assert "Traceback" not in ended.stderr
     assert "does not answer" in ended.stderr
     assert "secret" not in ended.stderr
+
+
+def test_doctor_says_whether_the_log_answers(tmp_path, log):
+    behind, settings = log
+    well = footfall("doctor", "--data", tmp_path / "data", cwd=tmp_path, **settings)
+    assert f"{settings['FOOTFALL_LOG']} answers; 0 records are not stored yet" in well.stdout
+    behind.end()
+    ill = footfall("doctor", "--data", tmp_path / "data", cwd=tmp_path, **settings)
+    assert ill.returncode == 1
+    assert "does not answer now" in ill.stdout
+    assert "Traceback" not in ill.stderr
