@@ -189,8 +189,8 @@ async def _import(world: World, rng: Random, *, again: bool) -> str:
     finally:
         await world.close_importer()
     _note_import(world, events, outcome.accepted)
-    if world.clock.skew:  # by a clock that is behind some lines lie in the future: received, and refused
-        world.truth.garbage += len(lines) - outcome.accepted - outcome.present
+    if world.clock.skew:  # by a clock that is behind some lines lie in the future, and are refused
+        world.truth.refused += len(lines) - outcome.accepted - outcome.present
     return f"{len(lines)} lines, {outcome.accepted} accepted, {outcome.present} present"
 
 

@@ -79,6 +79,7 @@ class Truth:
         self.sent: dict[Name, Sent] = {}
         self.seen: dict[Position, Row] = {}
         self.garbage = 0  # records that no program could read; each counts as one event
+        self.refused = 0  # imported lines that may have been refused, and be counted as received
         self.client_ids = 0
 
     def note(self, events: Iterable[Sent], at: float, *, sure: bool, bad: Iterable[bytes] = ()) -> None:
@@ -97,7 +98,7 @@ class Truth:
     @property
     def possible(self) -> int:
         """Copies that may stand in the books."""
-        return self.garbage + sum(len(each.copies) for each in self.sent.values())
+        return self.garbage + self.refused + sum(len(each.copies) for each in self.sent.values())
 
     def rows_of(self) -> Counter[Name]:
         """How many rows of each event were ever seen."""
