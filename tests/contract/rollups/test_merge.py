@@ -65,13 +65,13 @@ async def test_what_was_merged_stays_until_no_question_can_be_reading_it(world, 
 async def test_a_month_that_is_over_becomes_one_build_on_the_next_day(world):
     await slices(world, 3)
     world.clock.at = datetime(2026, 4, 2, 23, tzinfo=UTC).timestamp()
-    await world.take(world.made(10))  # in March and April
+    await world.take(world.made(40))  # in March and April
     await world.rollups.tick()
     assert (await entries(world)).count((202603, 0)) == 4
     world.clock.at = datetime(2026, 4, 3, 0, 1, tzinfo=UTC).timestamp()
     await world.rollups.tick()
     assert await entries(world) == [(202603, 1), (202604, 0)]
-    await world.check(130)
+    await world.check(160)
 
 
 async def test_an_import_over_years_is_merged_month_by_month(world, monkeypatch):
