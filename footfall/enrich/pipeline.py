@@ -25,16 +25,13 @@ class Step(NamedTuple):
     run: Callable[..., tuple[Any, ...]]
 
 
+_OF_THE_SOURCE = ("referrer", "page_url", "utm_source", "utm_medium", "own_referrer")
+
 STEPS: tuple[Step, ...] = (
     Step("user_agent", ("user_agent", "client_hints", "told"), Device._fields, told.device),
     Step("bots", ("user_agent", "client_hints", "told"), Bot._fields, told.bot),
     Step("page", ("page_url", "utm", "referrer"), PageFields._fields, parse_page_and_source),
-    Step(
-        "referrer",
-        ("referrer", "page_url", "utm_source", "utm_medium", "own_referrer"),
-        Source._fields,
-        parse_referrer,
-    ),
+    Step("referrer", _OF_THE_SOURCE, Source._fields, parse_referrer),
 )
 
 
