@@ -205,7 +205,7 @@ class Sessions:
         events: EventFacts,
         clicked: dict[int, Visit],
     ) -> Assigned:
-        """As `assign`. `clicked`: gets the visitors whose clicks are to be remembered."""
+        """As `assign`. `clicked`: gets the visits whose clicks are to be remembered."""
         timeout = self._timeout
         known = self._live.entries.get
         sessions: list[int] = []
@@ -235,7 +235,7 @@ class Sessions:
                 enter(visit.facts)
             elif kind == OF_CLICK:
                 visit.clicked, visit.click_row = at, row
-                clicked[visitor] = visit
+                clicked[id(visit)] = visit  # a visitor may have several
                 enter(OF_ITSELF)
             else:
                 enter(self._entries.of(visit, at, visitor, row, events))
