@@ -130,7 +130,6 @@ _LIST = (
         "Clicks that are not a bot's, whether the answer includes bots or not.",
         "Dub and Bitly leave bots out and have no figure with them.",
         _count("event_type = 'click' AND NOT is_bot"),
-        whatever_bots=True,
     ),
     Metric(
         "unique_clicks",
