@@ -162,6 +162,16 @@ class Truth:
                     row[place] = ratio(different(mine, "visitor_id"), of)
         return found
 
+    def empty(self, body, when, key):
+        """The row of a group without an event: a rate of nobody is 0 where anybody was."""
+        everybody = self.everybody(body, when)
+        return [
+            ratio(0, self._divided_by(body, when, name, key))
+            if name == "share" or (name in RATES and named_goal(body))
+            else nothing(name, everybody)
+            for name in body["metrics"]
+        ]
+
     def _divided_by(self, body, when, name, key):
         """The visitors that a share, or a rate of a goal, of the group `key` is of."""
         dimensions = body.get("dimensions", [])

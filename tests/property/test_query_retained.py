@@ -30,7 +30,7 @@ from tests.contract.sliced import DAY, SITES, new_world
 from tests.property import test_query_both_ways as both_ways
 from tests.query_cases import TIMES, instant
 from tests.query_events import make_visits
-from tests.query_truth import Range, Truth, nothing
+from tests.query_truth import RATES, Range, Truth, nothing
 
 LINKS = both_ways.LINKS
 TAGS = both_ways.TAGS
@@ -208,10 +208,8 @@ class Checked:
         time = next((name for name in body["dimensions"] if name in TIMES), None)
         expected = truth.answer(body, when)
         if time and body["dimensions"] == [time]:
-            everybody = truth.everybody(body, when)
-            empty = [nothing(name, everybody) for name in body["metrics"]]
-            buckets = when.buckets(time[5:], body.get("week_start", "monday"))
-            expected = {(bucket,): expected.get((bucket,), empty) for bucket in buckets}
+            keys = [(bucket,) for bucket in when.buckets(time[5:], body.get("week_start", "monday"))]
+            expected = {key: expected.get(key) or truth.empty(body, when, key) for key in keys}
         found = {key_of(row, body, time, when): row for row in answer.rows}
         assert len(found) == len(answer.rows)
         if not said.lacking and not said.kept:
@@ -224,7 +222,7 @@ class Checked:
     @staticmethod
     def _same(name, place, found, expected, when, body):
         everybody = 1  # a share of nobody is 0 where there is anybody, which no row says here
-        none = (nothing(name), nothing(name, everybody))
+        none = (nothing(name), nothing(name, everybody), *([0.0] if name in (*RATES, "share") else []))
         for key, values in expected.items():
             if key in found:
                 assert same(name, found[key].metrics[place], values[place]), (name, key)
