@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 
 from footfall import installation
 from footfall.enrich.geo import GeoReader
+from footfall.enrich.pipeline import check_lists
 from footfall.errors import FootfallError, Misconfigured
 from footfall.eventlog import ELSEWHERE, open_log
 from footfall.eventlog.port import WORKER
@@ -65,6 +66,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield Check("Python", "ok", platform.python_version())
     yield Check("SQLite", "ok", sqlite3.sqlite_version)
     yield _engine()
+    yield _lists()
     yield _geo(settings)
     yield _clock(settings.data)
     if settings.log in ELSEWHERE:
@@ -186,6 +188,15 @@ def _engine() -> Check:
         reason = done.stderr.strip().splitlines()[-1:] or [f"ended with status {done.returncode}"]
         return Check("engine", "fail", reason[0])
     return Check("engine", "ok", f"ClickHouse {done.stdout.strip()} (chDB)")
+
+
+def _lists() -> Check:
+    """Whether the lists that the package is built with are there."""
+    try:
+        check_lists()
+    except Misconfigured as error:
+        return Check("lists of agents", "fail", str(error))
+    return Check("lists of agents", "ok", "browsers, devices and bots")
 
 
 def _geo(settings: Settings) -> Check:

@@ -80,6 +80,10 @@ _PLACES = {
 _FORWARDED = 10
 
 
+NO_USER_AGENT = "-"
+"""Of a request that had no such header."""
+
+
 def read_caller(scope: dict[str, Any], proxies: Proxies) -> Caller:
     """Read what one ASGI request says about its sender."""
     peer = scope["client"][0] if scope.get("client") else ""
@@ -96,7 +100,8 @@ def read_caller(scope: dict[str, Any], proxies: Proxies) -> Caller:
         hints = b"|".join((brands, mobile, platform, *asked) if any(asked) else (brands, mobile, platform))
     return Caller(
         ip=proxies.client_ip(peer, forwarded.decode("latin-1")),
-        user_agent=header_text(agent, 1000),
+        # Programs leave it out, browsers never do: "-", as access logs write it (decision 0004).
+        user_agent=header_text(agent, 1000).strip() or NO_USER_AGENT,
         client_hints=header_text(hints, 500),
         language=preferred_language(header_text(language, 300)) if language else "",
         referrer=header_text(referrer, 2048),
@@ -116,10 +121,11 @@ _LIBRARY = re.compile(
 def without_library(caller: Caller) -> Caller:
     """The caller of a request with a secret key: a server, which speaks for visitors.
 
-    A User-Agent that names an HTTP library is the server's own, not a visitor's: counted as one, every event
+    A User-Agent that names an HTTP library, or none, is the server's own, no visitor's: as one, every event
     sent from a backend would be a bot's.
     """
-    return replace(caller, user_agent="") if _LIBRARY.match(caller.user_agent) else caller
+    named = caller.user_agent
+    return replace(caller, user_agent="") if named == NO_USER_AGENT or _LIBRARY.match(named) else caller
 
 
 def header_text(value: bytes, limit: int) -> str:

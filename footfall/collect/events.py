@@ -195,8 +195,9 @@ def _accept(door: Door, sender: Sender, batch: DecodedEvents, queue: str, *, in_
                 continue
             seen.add(event.event_id)
         events.append(event)
-        if (event.occurred_at_original or event.link_id or event.event_type not in KINDS) and (
-            note := notes.about(index, event)
+        link = incoming.link_id or ""
+        if (event.occurred_at_original or link or event.event_type not in KINDS) and (
+            note := notes.about(index, event, str(link))
         ):
             verdicts.append(note | {"message": _cut(note["message"])})
     record = Record(

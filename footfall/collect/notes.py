@@ -27,15 +27,17 @@ class Notes:
         self._max_future = max_future
         self._said: set[str] = set()
 
-    def about(self, index: int, event: RawEvent) -> dict[str, Any] | None:
-        """The verdict of an event that was accepted, if there is something to tell."""
+    def about(self, index: int, event: RawEvent, link: str) -> dict[str, Any] | None:
+        """The verdict of an event that was accepted, if there is something to tell.
+
+        `link`: the id that its sender names; "" where a code named the link.
+        """
         told: dict[str, str] = {}
         if event.occurred_at_original:
             told["occurred_at"] = self._time(event)
         kind = event.event_type
         if kind not in KINDS and (near := near_kind(kind)) and self._first(f"event_type {kind}"):
             told["event_type"] = f"stored as a type of its own; did you mean {near}?"
-        link = event.link_id
         if link.startswith(LINK_ID) and link not in self._sender.own_links and self._first(f"link_id {link}"):
             told["link_id"] = "stored, though no link of this workspace has this id"
         if not told:

@@ -15,6 +15,7 @@ from footfall.collect.client import Caller
 from footfall.collect.sender_context import SenderContexts
 from footfall.enrich.address import client_address
 from footfall.enrich.geo import country_of
+from footfall.enrich.page import Utm, merged_campaign
 from footfall.enrich.text import preferred_language, without_controls
 from footfall.enrich.told import device_type_of
 from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
@@ -132,7 +133,7 @@ class Acceptor:
             variant=_text(event.variant, _SHORT),
             via_click_id=_id(event.via_click_id, "via_click_id") if event.via_click_id else NIL_ID,
             sample_weight=event.sample_weight,
-            utm=_utm(event),
+            utm=_campaign(event, destination) if kind == "click" and destination else _utm(event),
             previous_device=previous,
             sent_by=_sent_by(event.source or sender.source) if sender.key else "",
             own_referrer=bool(event.referrer) and sender.is_page_of(event.referrer or "", site),
@@ -289,6 +290,15 @@ def _text(value: str | None, limit: int) -> str:
     if not value:
         return ""
     return value if len(value) <= limit and value.isprintable() else without_controls(value)[:limit]
+
+
+def _campaign(event: Incoming, destination: str) -> Utm | None:
+    """Of a click: what its sender says, else the URL that was visited, else the link's target."""
+    written = merged_campaign((event.page_url or "").partition("?")[2], destination)
+    said = _utm(event)
+    if said is None or written is None:
+        return said or written
+    return tuple(own or theirs for own, theirs in zip(said, written, strict=True))  # pyright: ignore[reportReturnType]  as many
 
 
 def _utm(event: Incoming) -> tuple[str, str, str, str, str] | None:

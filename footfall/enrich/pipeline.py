@@ -43,6 +43,15 @@ def steps_of(*, hash_routes: bool) -> tuple[Step, ...]:
     return tuple(step._replace(run=page) if step.name == "page" else step for step in STEPS)
 
 
+def check_lists() -> None:
+    """Read the lists that the package has of agents. It takes a second.
+
+    Raises Misconfigured where one is missing: every event would become a dead letter.
+    """
+    told.device("-", "", None)
+    told.bot("-", "", None)
+
+
 # Of what is remembered by one step, in bytes; and of one input with its answer.
 MEMORY = 16 << 20
 _LONG = 4096

@@ -34,6 +34,10 @@ _FAMILIES = (
     ("social", re.compile(r"(?:[\w-]+\.)?pinterest\.(?:com?\.)?[a-z]{2,3}")),
 )
 
+_ABOUT = re.compile(
+    r"(?:blogs?|help|support|docs|status|community|forums?|developers?|about|press|investors?)\."
+)
+
 # What a campaign's utm_medium says outright.
 _MEDIA = {
     "email": "email", "e-mail": "email", "mail": "email", "newsletter": "email", "email-newsletter": "email",
@@ -182,7 +186,8 @@ def channel_of(host: str) -> str:
     rest = host
     while rest:
         if rest in hosts:
-            return hosts[rest]
+            # What a search engine writes about itself is no search.
+            return "other" if hosts[rest] == "search" and _ABOUT.match(host) else hosts[rest]
         rest = rest.partition(".")[2]
     return next((channel for channel, family in _FAMILIES if family.fullmatch(host)), "other")
 

@@ -1,10 +1,12 @@
 """Opening a worker: the lease that makes it the only one, and what it remembers."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from footfall.database import Database
+from footfall.enrich.pipeline import check_lists
 from footfall.eventlog.port import WORKER, EventLog
 from footfall.runtime.background import every
 from footfall.settings import Settings
@@ -20,7 +22,11 @@ from footfall.worker.loop import LEASE_SECONDS, Worker
 async def open_worker(
     log: EventLog, store: Store, state: Database, settings: Settings
 ) -> AsyncGenerator[Worker]:
-    """A worker, with its lease until the block ends. Raises Conflict when there is another one."""
+    """A worker, with its lease until the block ends. Raises Conflict when there is another one.
+
+    Raises Misconfigured when a list of the package is missing.
+    """
+    await asyncio.to_thread(check_lists)
     lease = Lease(state)
     fence = await lease.acquire(WORKER, this_process(), LEASE_SECONDS)
 

@@ -81,6 +81,10 @@ PARTS_OF: dict[str, Mapping[str, str]] = {
 
 _TEXTS = frozenset({"device_type", "browser", "browser_version", "os", "os_version", "bot_name", "source"})
 _YES_OR_NO = {1: True, 0: False, "true": True, "false": False, "1": True, "0": False}
+# What is said where a country is not known, beside the codes of `geo.country_of`.
+_NO_COUNTRY = frozenset(
+    {"**", "??", "unknown", "(unknown)", "not set", "(not set)", "n/a", "none", "null", "undefined"}
+)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SHORT_URL = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//([^/?#]*)([^?#]*)", re.IGNORECASE)
 
@@ -209,8 +213,11 @@ def _tidy(ours: dict[str, Any]) -> None:
         text = bot.strip().lower() if isinstance(bot, str) else bot
         ours["is_bot"] = _YES_OR_NO.get(text) if isinstance(text, str | int) else None
     code = ours.get("country_code")
-    if isinstance(code, str) and len(code.strip()) == 3 and (two := country_code(code)):
-        ours["country_code"] = two
+    if isinstance(code, str):
+        if code.strip().lower() in _NO_COUNTRY:
+            ours["country_code"] = ""
+        elif len(code.strip()) == 3 and (two := country_code(code)):
+            ours["country_code"] = two
 
 
 def _snake(name: str, fields: Collection[str]) -> str:

@@ -27,6 +27,9 @@ _FORWARDED = re.compile(r'\s*"([0-9A-Fa-f.:, -]+)"')
 # What Traefik writes behind: without its own settings it logs no header, and "-" says nothing.
 _TRAEFIK = re.compile(r' \d+ "[^"]*" "[^"]*" \d+ms')
 _HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+\.?(?::\d+)?")
+# A user agent as programs name themselves; and a URL alone, which is none.
+_AGENT = re.compile(r'"(?:Mozilla/|[A-Za-z][\w.-]*/\d[^"]*\()')
+_URL = re.compile(r"https?://\S+")
 _ADDRESS = re.compile(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _ESCAPE = re.compile(r'\\(x[0-9A-Fa-f]{2}|[\\"nrtbvf])')
 _ESCAPED = {"n": b"\n", "r": b"\r", "t": b"\t", "b": b"\b", "v": b"\v", "f": b"\f", '"': b'"', "\\": b"\\"}
@@ -41,6 +44,8 @@ def parse(line: str) -> Request:
     client, host = _client(host or "", address, ident, user)
     if rest and '"' in rest and (forwarded := _FORWARDED.match(rest)):
         client = through_proxies(forwarded[1], client)
+    if rest and (_URL.fullmatch(agent) or (_AGENT.search(rest) and not _AGENT.match(f'"{agent}'))):
+        raise ValueError("there are other fields between size and referrer than the combined log format has")
     at, code = clf_time(time), int(status)
     checked(at, code)
     method, target = request_line(unescape(first) if "\\" in first else first)

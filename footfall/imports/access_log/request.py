@@ -62,7 +62,7 @@ def identity_of_text(line: str) -> bytes:
 
 def agent_of(written: str) -> str:
     """A User-Agent as a log writes it that has a place for it: "-" where the request had none."""
-    return written or "-"
+    return written.strip() or "-"
 
 
 def text(value: str, limit: int) -> str:
@@ -85,6 +85,8 @@ def clf_time(written: str) -> int:
     seconds = written[17:20]
     if len(seconds) != 3 or seconds[0] != ":" or not seconds[1:].isdecimal() or not seconds.isascii():
         raise ValueError("the time is not that of an access log")
+    if int(seconds[1:]) > 60:  # a leap second is the 60th
+        raise ValueError("the time names a second that is none")
     return _clf_minute(written[:17], written[20:].strip()) + int(seconds[1:]) * 1000
 
 
@@ -98,6 +100,8 @@ def _clf_minute(minute: str, zone: str) -> int:
         at = day.replace(hour=int(found[4]), minute=int(found[5])).timestamp()
     except ValueError:
         raise ValueError("the time names a day or an hour that is none") from None
+    if int(offset[2]) > 14 or int(offset[3]) > 59:
+        raise ValueError("the time names a zone that is none")
     minutes = int(offset[2]) * 60 + int(offset[3])
     return int(at) * 1000 - (minutes if offset[1] == "+" else -minutes) * 60_000
 

@@ -25,7 +25,7 @@ _pc: Any = pc
 _TextWriter = Callable[[Any, Any], Any]
 """Text that is escaped: `(values, metadata of the field)`."""
 
-_FORMULA = r"^[\x00-\x20\p{Z}\p{Cf}]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\x00\t\r\n]"
+_FORMULA = r"^[\x00-\x20\x7f-\x{9F}\p{Z}\p{Cf}]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\x00\t\r\n]"
 _NEEDS_QUOTES = '[",\r\n]'
 _NEEDS_ESCAPES = r'["\\\x00-\x1f\x7f]'
 

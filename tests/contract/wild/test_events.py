@@ -160,6 +160,11 @@ def test_a_click_has_the_preferred_language_too(world):
         ("ZZ", ""),
         ("-", ""),
         ("--", ""),
+        ("**", ""),
+        ("??", ""),
+        ("Unknown", ""),
+        ("(not set)", ""),
+        ("N/A", ""),
         ("", ""),
         ("de", "DE"),
         ("XK", "XK"),
@@ -220,3 +225,11 @@ def test_a_browser_without_a_window_says_so_in_its_hints(world, brands, is_bot):
     world.link(url="https://example.com/", code=name)
     world.visit(f"/{name}", User_Agent=CHROME, **{k.replace("-", "_"): v for k, v in hints.items()})
     assert world.clicks_of(name, "is_bot") == (is_bot,)
+
+
+def test_a_request_without_a_user_agent_is_a_programs(world):
+    """Browsers have one. Of a server that speaks for visitors its own says nothing of theirs."""
+    name = world.beacon({"User-Agent": ""})
+    assert world.stored(name, "is_bot") == (True,)
+    name = world.event()
+    assert world.stored(name, "is_bot") == (False,)

@@ -142,3 +142,26 @@ def test_what_is_encoded_in_a_url_is_found_as_it_was_written(world):
         found = world.console.get("/api/v1/links", params={"search": search}).json()["data"]
         assert link["id"] in {each["id"] for each in found}, search
     assert not world.console.get("/api/v1/links", params={"search": "\u00fcb%r"}).json()["data"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "campaign"),
+    [
+        ({}, ("newsletter", "email", "spring", "", "", "email")),
+        ({"utm_content": "qr"}, ("newsletter", "email", "spring", "qr", "", "email")),
+        ({"utm_source": "poster", "utm_medium": "print"}, ("poster", "print", "spring", "", "", "other")),
+        (
+            {"page_url": "https://go.example/x?utm_term=shoes"},
+            ("newsletter", "email", "spring", "", "shoes", "email"),
+        ),
+    ],
+)
+def test_a_click_that_is_sent_has_the_campaign_of_its_target(world, sent, campaign):
+    code = f"sent{len(str(sent))}"
+    world.link(url=SALE, code=code)
+    for number, named in enumerate(
+        ({"short_code": code}, {"destination_url": SALE, "short_code": f"{code}x"}), 1
+    ):
+        answer = world.door.post("/v1/events", json={"events": [{"event_type": "click"} | named | sent]})
+        assert answer.json() == {"accepted": 1, "rejected": 0, "results": []}, number
+        assert world.clicks_of(named["short_code"], *UTM) == campaign, number

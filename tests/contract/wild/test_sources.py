@@ -60,6 +60,9 @@ def test_names_of_sources_in_the_answer(world, name):
     [
         ("https://blog.naver.com/x", "social"),
         ("https://m.blog.naver.com/x", "social"),
+        ("https://blogs.bing.com/x", "other"),
+        ("https://help.kagi.com/x", "other"),
+        ("https://cn.bing.com/search?q=x", "search"),
         ("https://cafe.naver.com/x", "social"),
         ("https://news.naver.com/x", "other"),
         ("https://shopping.naver.com/x", "other"),

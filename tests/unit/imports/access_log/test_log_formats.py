@@ -191,6 +191,12 @@ def test_a_format_that_tells_too_little_is_refused_and_says_of_what(written):
 REFUSED = {
     "two addresses side by side": None,
     "fields before the time": COMBINED.replace(" - - [", " proxy: 9.9.9.9 - - ["),
+    "a quoted host before the referrer": COMBINED.replace(" 571 ", ' 571 "www.my.example" '),
+    "a quoted word before the referrer": COMBINED.replace(" 571 ", ' 571 "MISS" '),
+    "a quoted dash before the referrer": COMBINED.replace(" 571 ", ' 571 "-" '),
+    "a zone that is none": COMBINED.replace("+0000", "+9999"),
+    "a zone of minutes that are none": COMBINED.replace("+0000", "+0060"),
+    "a second that is none": COMBINED.replace(":01 +0000", ":61 +0000"),
     "one quoted field": COMBINED.replace(f' "{AGENT}"', ""),
     "text behind a common line": f'8.8.8.8 - - [{TIME}] "GET / HTTP/1.1" 200 571 something "x"',
     "an error log": "2026/11/27 10:00:01 [error] 12#12: *1 open() failed, client: 8.8.8.8, server: x",

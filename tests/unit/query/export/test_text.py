@@ -75,3 +75,9 @@ def test_times_have_the_offset_of_the_zone(zone, at, text):
     table = pa.table({"at": pa.array([None, at], pa.timestamp("ms", "UTC"))})
     rows = json_rows(table, ZoneInfo(zone)).decode().splitlines()
     assert [json.loads(row)["at"] for row in rows] == [None, text]
+
+
+@pytest.mark.parametrize("unseen", ["\x00", "\x7f", "\x80", "\x9f", "\u200b", "\ufeff", "\u3000"])
+def test_what_is_not_seen_hides_no_formula(unseen):
+    ((_, cell),) = read_csv(csv_rows(table_of([f"{unseen}=1+1"]), UTC).replace(b"\0", b"0"))
+    assert cell.startswith("'")
