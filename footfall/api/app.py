@@ -93,11 +93,20 @@ def create_app(
         at = await complete_through() if complete_through else None
         return at and int(at.timestamp() * 1000)
 
+    def site_ids(names: str, workspace_id: str) -> str:
+        """Of a parameter: domains among the names become ids."""
+        bare = names.removeprefix("-")
+        ids = [each for name in bare.split(",") for each in directory.site_ids(name, workspace_id)]
+        return names[: len(names) - len(bare)] + ",".join(ids)
+
     async def context_of(
         request: Request[Any, Any, Any], params: type[P], defaults: Mapping[str, str] = _NO_DEFAULTS
     ) -> Context[P]:
         key = await allowed(request, "read")
-        items = list(request.query_params.multi_items())
+        items = [
+            (name, site_ids(value, key.workspace_id) if name == "site_id" else value)
+            for name, value in request.query_params.multi_items()
+        ]
         first = await engine.first_event(key.workspace_id) if wants_all(items) else None
         asked = parse(params, items, datetime.now(UTC), defaults=defaults, first=first)
         return Context(
@@ -129,7 +138,7 @@ def create_app(
 
     managing = per_key(directory, settings.query_concurrency, settings.query_timeout)
 
-    queries = Queries(engine, tags_of or _no_tags, through, settings.query_timeout)
+    queries = Queries(engine, tags_of or _no_tags, through, settings.query_timeout, directory.site_ids)
 
     @get("/metrics", include_in_schema=False, middleware=[managing])
     async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:

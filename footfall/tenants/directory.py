@@ -122,6 +122,11 @@ class Directory:
         """The sites that list this host (or a URL's) as an origin, or are named so; oldest first. No I/O."""
         return sites_at(self._hosts, host, workspace_id)
 
+    def site_ids(self, name: str, workspace_id: str) -> Sequence[str]:
+        """The sites of a workspace that a question means by `name`: an id, or a domain. No I/O."""
+        places = self.sites_at(name, workspace_id) if "." in name else ()
+        return [place.site_id for place in places] or [name]
+
     def is_page_of(self, url: str, site_id: str) -> bool:
         """Whether a page is one of the site's, by its hosts and those below them. No I/O."""
         if not (site_id and url and self._hosts):

@@ -266,11 +266,11 @@ async def one_store(directory):
 
 
 @asynccontextmanager
-async def new_world(backend, directory, store):
-    """An installation with this kind of log, on an emptied store."""
+async def new_world(backend, directory, store, **settings):
+    """An installation with this kind of log, on an emptied store. `settings`: where the log is."""
     await asyncio.to_thread(store._handles.commands.command, "TRUNCATE TABLE events")
     database = open_state(directory / "state.db")
-    world = World(Settings(data=directory, log=backend, batch_age=0.01), store, database)
+    world = World(Settings(data=directory, log=backend, batch_age=0.01, **settings), store, database)
     try:
         await world.open_log(3)
         yield world

@@ -33,6 +33,9 @@ Allowed = Callable[[Request[Any, Any, Any]], Awaitable[str]]
 TagsOf = Callable[[str, Collection[str] | None], Awaitable[Mapping[str, Sequence[str]]]]
 """For each of these tags of a workspace (None: for each tag) all links that carry it. Raises Invalid."""
 
+SiteIds = Callable[[str, str], Sequence[str]]
+"""The ids of the sites of a workspace that a name, an id or a domain, stands for."""
+
 Now = Callable[[], Awaitable[int | None]]
 """Everything acknowledged before this time (ms) is stored; None as long as that is not known."""
 
@@ -105,7 +108,10 @@ class Answered(NamedTuple):
 class Queries:
     """Answers queries. `timeout`: seconds a question may take."""
 
-    def __init__(self, engine: Engine, tags_of: TagsOf, through: Now, timeout: float) -> None:
+    def __init__(
+        self, engine: Engine, tags_of: TagsOf, through: Now, timeout: float, site_ids: SiteIds
+    ) -> None:
+        self._site_ids = site_ids
         self._engine = engine
         self._tags_of = tags_of
         self._through = through
@@ -117,6 +123,9 @@ class Queries:
         at = await self._through()
         with metrics.QUERY_SECONDS.labels("query").time():
             sites = [query.site_id] if isinstance(query.site_id, str) else query.site_id
+            if sites:
+                sites = [each for name in sites for each in self._site_ids(name, workspace_id)]
+                query = msgspec.structs.replace(query, site_id=sites)
             first = await self._engine.first_event(workspace_id, sites) if query.date_range == "all" else None
             period = period_of(query, now, first)
             wanted = _tags(query)

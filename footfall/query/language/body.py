@@ -82,7 +82,7 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             list[Annotated[str, Meta(max_length=MAX_LENGTH)]], Meta(min_length=1, max_length=MAX_VALUES)
         ]
         | None,
-        Meta(description="Only events of this site, or of these."),
+        Meta(description="Only events of this site, or of these: ids, or domains."),
     ] = None
     dimensions: Annotated[list[str], Meta(max_length=MAX_DIMENSIONS)] = []
     filters: Annotated[

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.e2e.serving import until
+
 BIG = 9007199254740992  # 2^53: from here on not every whole number is a Float64
 NUMBERS = [BIG, BIG + 1, -BIG - 1, 3, "17", 2.5, "9007199254740993", 12345678901234567890, "nothing"]
 
@@ -68,3 +70,22 @@ def test_text_that_is_no_formula_stays_as_it_is(world, text):
     answer = world.console.post("/v1/export", json={"format": "csv", "date_range": "all"} | question)
     row = answer.content.decode().split("\r\n", 1)[1].lstrip('"')
     assert row.startswith("'\0" if text == "\0" else text)
+
+
+def test_a_question_names_a_site_by_its_domain(world):
+    made = world.console.post("/api/v1/sites", json={"name": "Wild shop", "origins": ["wild-shop.example"]})
+    assert made.status_code == 201, made.text
+    site = made.json()["id"]
+
+    def is_known():
+        answer = world.door.post("/v1/events", json={"events": [{"event_type": "shopped", "site_id": site}]})
+        return answer.json()["accepted"]
+
+    until(is_known)
+    until(lambda: world.ask(["events"], site_id=site) != [(0,)])
+    events = world.ask(["events"], site_id=site)
+    assert world.ask(["events"], site_id="wild-shop.example") == events
+    assert world.ask(["events"], site_id=["https://www.wild-shop.example", world.site]) != events
+    answer = world.console.get("/api/v1/analytics/overview", params={"site_id": "wild-shop.example"})
+    assert [(answer.json()["data"]["events"],)] == events
+    assert world.ask(["events"], site_id="other.example") == [(0,)]
