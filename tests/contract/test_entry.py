@@ -12,7 +12,7 @@ from tests.visiting import TIMEOUT, Visiting, did
 
 GOOGLE = "https://www.google.com/"
 GO = "https://go.example/x"
-XMAS = "/?utm_source=news&utm_medium=cpc&utm_campaign=xmas"
+XMAS = "/?utm_campaign=xmas"
 _numbers = itertools.count()
 
 
