@@ -42,6 +42,10 @@ _SURELY = re.compile(
 )
 
 
+# isbot's pattern takes a time that grows with the square of a word. No name is as long.
+_LONG_WORD = re.compile(r"([\w-]{64})[\w-]+", re.ASCII)
+
+
 class Bot(NamedTuple):
     """The verdict. `bot_name` is "" where no list knows the program; its category is then `other`.
 
@@ -68,7 +72,7 @@ def classify(user_agent: str, client_hints: str = "") -> Bot:
 
     `client_hints` as `parse_user_agent` takes them: a browser without a window may say so only there.
     """
-    text = clean(user_agent, MAX_LENGTH)
+    text = _LONG_WORD.sub(r"\1", clean(user_agent, MAX_LENGTH))
     if "headless" in client_hints.lower():
         text = f"{text} {clean(client_hints, MAX_LENGTH)}"
     if not text or not (is_listed_bot(text) or _seems_bot(text)):

@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 
 from footfall.enrich.bots import classify
 from footfall.enrich.page import parse_page
-from footfall.enrich.pipeline import Pipeline
+from footfall.enrich.pipeline import Pipeline, check_lists
 from footfall.enrich.referrer import host_of, parse_referrer
 from footfall.enrich.user_agent import parse_user_agent
 from footfall.enrich.visitor import client_session, client_visitor, device_hash, session_id
+
+check_lists()  # reading them takes longer than an example may
 
 LIMIT = 1024
 CHANNELS = {"search", "social", "ai", "email", "internal", "direct", "other"}
@@ -80,7 +82,7 @@ def test_hashes(key, workspace, ip, user_agent, visitor, started):
 def test_a_batch_gives_what_its_rows_give(rows, remember):
     names = ("user_agent", "client_hints", "page_url", "referrer", "utm")
     columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
-    columns["told"] = [None] * len(rows)
+    columns |= {"told": [None] * len(rows), "own_referrer": [False] * len(rows)}
     Pipeline(remember=remember).run(columns)
     for place, (user_agent, hints, page_url, referrer, utm) in enumerate(rows):
         page = parse_page(page_url, utm)
