@@ -24,7 +24,7 @@ _NAMES = {
 }
 _SIGNS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
 PATTERNS = {
-    "^([A-Za-z]{2})?$": "two letters, as in DE",
+    "^([A-Za-z][A-Za-z0-9]|-{1,2})?$": "two letters, as in DE",
     "^[A-Z]{3}$": "three capital letters, as in EUR",
     r"^\d{4}-(0[1-9]|1[0-2])$": "a year and a month, as in 2026-03",
 }

@@ -20,6 +20,7 @@ def batch(number, text):
         "user_agent": [f"Mozilla/5.0 {name} {text[:400]}" for name in names],
         "client_hints": [f'"{name}";v="1"|?0|"{name}"' for name in names],
         "told": [None for _ in names],
+        "own_referrer": [False for _ in names],
         "page_url": [f"https://{name}.example/{name}/{text}" for name in names],
         "referrer": [f"https://{name}.example/{text}" for name in names],
         "utm": [(name + text[:180],) * 5 for name in names],

@@ -20,7 +20,7 @@ PAGE = {"event_type": "page_view", "page_url": "https://shop.example/a"}
 
 
 @pytest.mark.parametrize(
-    "address", ["not an ip", "1.2.3", "1.2.3.4.5", "1.2.3.4:80", "[::1]", "localhost", "x" * 150]
+    "address", ["not an ip", "1.2.3", "1.2.3.4.5", "1.2.3.4:port", "[::1", "localhost", "x" * 150]
 )
 async def test_an_address_that_is_none_is_refused_without_being_repeated(tmp_path, address):
     async with open_door(tmp_path) as rig:
