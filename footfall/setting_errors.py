@@ -91,7 +91,7 @@ def _allowed(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         *others, last = (f'"{each}"' for each in get_args(kind))
         return f"write {', '.join(others)} or {last}"
-    return f"write {' '.join([_WORDS.get(kind, 'a text'), *_bounds(field)])}"
+    return f"write {' '.join([_WORDS.get(kind, 'a text'), *bounds(field)])}"
 
 
 _WORDS: Mapping[object, str] = {
@@ -103,7 +103,8 @@ _WORDS: Mapping[object, str] = {
 }
 
 
-def _bounds(field: FieldInfo) -> Iterable[str]:
+def bounds(field: FieldInfo) -> Iterable[str]:
+    """What a number may be, in words: `from 1`, `to 65,535`."""
     for rule in field.metadata:
         match rule:
             case Ge():

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 from pydantic import BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
@@ -16,6 +16,7 @@ from footfall.model.columns import COLUMNS
 from footfall.model.reasons import MEANINGS
 from footfall.query.plan.planner import REASONS
 from footfall.query.reports import REPORTS
+from footfall.setting_errors import bounds
 from footfall.setting_values import CENTURY, LARGEST, SizeRange, TimeRange, read_retention, read_url
 from footfall.settings import Settings
 from footfall.units import spell_size, spell_time
@@ -129,21 +130,8 @@ def _allowed(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(f"`{each}`" for each in get_args(field.annotation))
     if any(isinstance(rule, Ge | Gt) for rule in field.metadata):
-        return f"number, {' '.join(_bounds(field))}"
+        return f"number, {' '.join(bounds(field))}"
     return _WORDS[field.annotation]
-
-
-def _bounds(field: FieldInfo) -> Iterator[str]:
-    for rule in field.metadata:
-        match rule:
-            case Ge():
-                yield f"from {rule.ge:,}"
-            case Gt():
-                yield f"above {rule.gt:,}"
-            case Le():
-                yield f"to {rule.le:,}"
-            case _:
-                pass
 
 
 _WORDS: Mapping[object, str] = {

@@ -19,6 +19,7 @@ from footfall.settings import Settings, load
 T = TypeVar("T")
 
 _JSON = {"Content-Type": "application/json"}
+_PAGE = 1000  # rows of a list that are asked for at once
 _TIMEOUT = httpx.Timeout(60, connect=5)
 
 
@@ -35,6 +36,15 @@ class Console:
     async def get(self, path: str, **parameters: Any) -> Any:
         """The answer of a GET. Raises Invalid, Denied, NotFound, Retryable or FootfallError."""
         return await self._ask("GET", path, params={k: v for k, v in parameters.items() if v is not None})
+
+    async def every(self, path: str) -> list[dict[str, Any]]:
+        """All rows of a list that comes in pages; raises as `get`."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self.get(path, limit=_PAGE, offset=len(found))
+            found += page["data"]
+            if not page["data"] or len(found) >= page["meta"]["total"]:
+                return found
 
     async def post(self, path: str, body: object, *, patient: bool = False) -> Any:
         """The answer of a POST, however long it takes if `patient`; raises as `get`."""

@@ -12,7 +12,6 @@ from footfall.errors import Invalid
 from footfall.tenants.model import SCOPES
 
 _PATH = "/api/v1/keys"
-_PAGE = 1000
 
 app = App(name="keys", help="The keys of the workspace: list them, make and revoke them.")
 
@@ -21,7 +20,7 @@ app = App(name="keys", help="The keys of the workspace: list them, make and revo
 def list_keys(*, data: Data = None, url: Url = None, key: Key = None) -> None:
     """List them, newest first. Secrets are kept nowhere: who has lost one makes a new key."""
     shown = table("id", "name", "scopes", "expires", "made")
-    for each in ask(data, url, key, _every):
+    for each in ask(data, url, key, lambda server: server.every(_PATH)):
         expires = each["expires_at"] or "never"
         add(shown, each["id"], each["name"], each["scopes"], expires, each["created_at"][:10])
     terminal().print(shown)
@@ -65,7 +64,7 @@ def revoke(
     """Revoke one: nobody gets in with it any more, at once."""
 
     async def work(server: Console) -> dict[str, Any]:
-        keys = await _every(server)
+        keys = await server.every(_PATH)
         found = [each for each in keys if each["id"] == which] or [
             each for each in keys if each["name"] == which
         ]
@@ -76,12 +75,3 @@ def revoke(
 
     revoked = ask(data, url, key, work)
     say(f"{revoked['id']} ({revoked['name']}) is revoked")
-
-
-async def _every(server: Console) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        page = await server.get(_PATH, limit=_PAGE, offset=len(found))
-        found += page["data"]
-        if not page["data"] or len(found) >= page["meta"]["total"]:
-            return found

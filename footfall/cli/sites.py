@@ -13,7 +13,6 @@ from footfall.errors import Invalid
 from footfall.tenants.model import SITE_ID
 
 _PATH = "/api/v1/sites"
-_PAGE = 1000
 _SHOWN = 20  # names in a message
 
 SiteName = Annotated[str, Parameter(help="Its id, or its name.")]
@@ -33,7 +32,7 @@ app = App(name="sites", help="The sites of the workspace: list them, make, chang
 @app.command(name="list")
 def list_sites(*, data: Data = None, url: Url = None, key: Key = None) -> None:
     """List them, newest first, with the id that pages send."""
-    sites = ask(data, url, key, every_site)
+    sites = ask(data, url, key, lambda server: server.every(_PATH))
     shown = table("id", "name", "origins", "timezone", "made")
     for site in sites:
         add(
@@ -98,19 +97,9 @@ def delete(site: SiteName, /, *, data: Data = None, url: Url = None, key: Key = 
     say(f"{ask(data, url, key, work)} is deleted; its events stay")
 
 
-async def every_site(server: Console) -> list[dict[str, Any]]:
-    """All sites of the workspace, newest first."""
-    found: list[dict[str, Any]] = []
-    while True:
-        page = await server.get(_PATH, limit=_PAGE, offset=len(found))
-        found += page["data"]
-        if not page["data"] or len(found) >= page["meta"]["total"]:
-            return found
-
-
 async def site_names(server: Console) -> Mapping[str, str]:
     """The names of sites by their ids."""
-    return {site["id"]: site["name"] for site in await every_site(server)}
+    return {site["id"]: site["name"] for site in await server.every(_PATH)}
 
 
 def named(site: str, names: Mapping[str, str]) -> str:
@@ -123,7 +112,7 @@ async def site_id(server: Console, site: str, *, gone: bool = False) -> str:
 
     `gone`: also an id that no site has, or has any more; events of a site outlive it.
     """
-    sites = await every_site(server)
+    sites = await server.every(_PATH)
     found = [each["id"] for each in sites if each["id"] == site]
     found = found or [each["id"] for each in sites if each["name"] == site]
     if not found and gone and site.startswith(SITE_ID):

@@ -88,4 +88,4 @@ def _told(text: str, system: str) -> Kind:
         return "mobile"
     if _DESKTOP.search(text):
         return "desktop"
-    return {"iOS": "mobile", "macOS": "desktop", "Windows": "desktop"}.get(system, "other")  # pyright: ignore[reportReturnType]
+    return {"iOS": "mobile", "macOS": "desktop", "Windows": "desktop"}.get(system, "other")  # pyright: ignore[reportReturnType] -- all are kinds

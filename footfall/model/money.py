@@ -8,7 +8,7 @@ from functools import lru_cache
 def digits_of(currency: str) -> int:
     """How many digits of the minor unit a currency has: 2 of EUR, 0 of JPY; 2 of one that is unknown."""
     # Babel takes its time, and few processes ever show an amount.
-    from babel.numbers import get_currency_precision  # noqa: PLC0415
+    from babel.numbers import get_currency_precision  # noqa: PLC0415 -- see above
 
     return get_currency_precision(currency)
 

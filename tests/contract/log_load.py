@@ -1,11 +1,23 @@
-"""Appends without an end, and what became of each: for tests that kill what is behind a log."""
+"""Logs for tests that kill what is behind them: appends without an end, and what became of each."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 from footfall.errors import LogFull
+from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 
 ALL = 1 << 40
+
+
+@asynccontextmanager
+async def opened(settings, shard="claim"):
+    """The log that the settings name."""
+    log = await open_log(settings, shard=shard)
+    try:
+        yield log
+    finally:
+        await log.close()
 
 
 def body(number):

@@ -1,7 +1,6 @@
 """What only the log in Kafka meets: brokers that die or stand still, partitions, topics made again."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
@@ -10,7 +9,7 @@ from footfall.errors import LogFull, Misconfigured, Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry, GoneRecords
 from footfall.settings import load
-from tests.contract.log_load import ALL, Load, body, contents
+from tests.contract.log_load import ALL, Load, body, contents, opened
 from tests.servers.kafka import kafka as running
 
 pytestmark = pytest.mark.anyio
@@ -31,15 +30,6 @@ def settings_of(broker, tmp_path, **more):
 @pytest.fixture
 def settings(kafka, tmp_path):
     return settings_of(kafka, tmp_path)
-
-
-@asynccontextmanager
-async def opened(settings, shard="claim"):
-    log = await open_log(settings, shard=shard)
-    try:
-        yield log
-    finally:
-        await log.close()
 
 
 async def test_a_broker_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing(own, tmp_path):

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import time
-from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
@@ -12,7 +11,7 @@ from footfall.errors import LogFull, Misconfigured, Retryable
 from footfall.eventlog import open_log
 from footfall.eventlog.port import WORKER, Entry, GoneRecords
 from footfall.settings import load
-from tests.contract.log_load import ALL, Load, body, contents
+from tests.contract.log_load import ALL, Load, body, contents, opened
 from tests.servers.postgres import postgres as running
 
 pytestmark = pytest.mark.anyio
@@ -32,15 +31,6 @@ def settings_of(url, tmp_path):
 @pytest.fixture
 def settings(postgres, tmp_path):
     return settings_of(postgres.database(), tmp_path)
-
-
-@asynccontextmanager
-async def opened(settings, shard="claim"):
-    log = await open_log(settings, shard=shard)
-    try:
-        yield log
-    finally:
-        await log.close()
 
 
 def ask(settings, statement, *values):
@@ -105,6 +95,33 @@ async def test_while_nobody_knows_what_became_of_a_commit_others_are_refused_at_
         await waiting
     async with opened(settings, "none") as log:
         assert (await contents(log)).count(1) == 1
+
+
+async def test_a_commit_whose_session_ended_while_it_waited_for_the_standby_still_waits(own, tmp_path):
+    settings = settings_of(own.database(), tmp_path)
+    waiting_for_it = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+    async def session_that_waits(but=0):
+        async with asyncio.timeout(20):
+            while not (found := set(ask(settings, waiting_for_it)) - {(but,)}):
+                await asyncio.sleep(0.01)
+        return found.pop()[0]
+
+    async with opened(settings) as log:
+        await log.append(Entry("key", body(0)))
+        ask(settings, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        ask(settings, "SELECT pg_reload_conf()")
+        try:
+            appending = asyncio.create_task(log.append(Entry("key", body(1))))
+            first = await session_that_waits()
+            ask(settings, "SELECT pg_terminate_backend(%s)", first)
+            await session_that_waits(but=first)  # another one does: nothing is acknowledged
+            assert not appending.done()
+        finally:
+            ask(settings, "ALTER SYSTEM RESET synchronous_standby_names")
+            ask(settings, "SELECT pg_reload_conf()")
+        await appending
+        assert await contents(log) == [0, 1]
 
 
 async def test_two_sessions_never_write_one_shard(settings):

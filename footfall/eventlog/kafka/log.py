@@ -50,7 +50,7 @@ class KafkaLog:
         self._appender = appender
         self._groups = Groups(topic)
         self._readers: dict[int, PartitionReader] = {}
-        self._times: dict[tuple[int, int], float] = {}  # of records by shard and offset
+        self._times: dict[tuple[int, int], float] = {}  # of the ends of the last backlog, by shard and offset
         self._looked = time.monotonic()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="footfall-log-read")
         self._closed = False
@@ -135,26 +135,24 @@ class KafkaLog:
     def _backlog(self, consumer: str) -> Backlog:
         committed = self._groups.committed(consumer)
         records = 0
-        times: list[float] = []
+        ends: list[tuple[int, int]] = []
         for shard in self._topic.shards:
             low, high = self._reader(shard).borders()
             first = max(low, committed.get(shard, -1) + 1)
             if first < high:
                 records += high - first
-                times += [self._time(shard, first), self._time(shard, high - 1)]
-        known = {offset for offset in self._times if self._times[offset] in times}
-        self._times = {offset: self._times[offset] for offset in known}
-        return Backlog(records, min(times), max(times)) if times else Backlog(0)
+                ends += [(shard, first), (shard, high - 1)]
+        self._times = {end: self._times.get(end) or self._time(*end) for end in ends}
+        times = self._times.values()
+        return Backlog(records, min(times), max(times)) if records else Backlog(0)
 
     def _time(self, shard: int, offset: int) -> float:
         """When a record was appended. The reader of the worker is left where it is."""
-        if (shard, offset) not in self._times:
-            peeking = self._new_reader(shard)
-            try:
-                self._times[shard, offset] = peeking.time_of(offset)
-            finally:
-                peeking.close()
-        return self._times[shard, offset]
+        peeking = self._new_reader(shard)
+        try:
+            return peeking.time_of(offset)
+        finally:
+            peeking.close()
 
     def _gone(self, after: Mapping[int, int]) -> list[GoneRecords]:
         released = self._groups.released()

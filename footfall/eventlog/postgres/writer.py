@@ -75,6 +75,11 @@ SELECT 1 FROM footfall.log WHERE shard = %s AND last = %s AND day = %s AND subst
 """
 
 
+# A session that was ended while it waited for the standby has committed here, and perhaps nowhere else. A
+# commit behind that one waits until the standby has both.
+_TOUCH = "UPDATE footfall.log_shards SET next = next WHERE shard = %s"
+
+
 class _Session(NamedTuple):
     """Of the server: its process, and when that started, because numbers of processes come again."""
 
@@ -196,6 +201,8 @@ class PostgresShard:
                     if self._is_over(connection, before, commit.shard):
                         place = (commit.shard, commit.last, commit.day, self._magic)
                         found = connection.execute(_IS_THERE, place).fetchone() is not None
+                        if found:
+                            connection.execute(_TOUCH, (commit.shard,))
                         log.info("log.certain", written=found)
                         return found
                 time.sleep(_RETRY)
