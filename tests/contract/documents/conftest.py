@@ -1,8 +1,8 @@
 """One `footfall serve` for the tests of a document, sent to and asked as its clients would."""
 
+import time
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 
 from tests.e2e.serving import serving, until
@@ -68,22 +68,14 @@ class Installation:
         """The id of a new site, known to the door."""
         made = self.console.post("/api/v1/sites", json={"name": name, "origins": list(origins)})
         assert made.status_code == 201, made.text
-        site = made.json()["id"]
-        nothing = {
-            "site_id": site,
-            "events": [{"event_type": ""}],
-        }  # refused by itself, once the site is known
-        until(lambda: httpx.post(f"{self.door.base_url}/v1/events", json=nothing).status_code == 202)
-        return site
+        time.sleep(1.0)  # the promise: every process knows of a change within 1 s
+        return made.json()["id"]
 
     def link(self, url, **more):
         """A new link, known to the door."""
         made = self.console.post("/api/v1/links", json={"url": url} | more)
         assert made.status_code == 201, made.text
-        short = httpx.URL(made.json()["short_url"])
-        asked = self.door.base_url.join(short.raw_path.decode())
-        host = {"Host": short.netloc.decode()}
-        until(lambda: httpx.head(asked, headers=host).status_code == 302)  # a HEAD is no click
+        time.sleep(1.0)
         return made.json()
 
 
