@@ -95,6 +95,7 @@ def test_a_fault_at_each_call_of_the_nightly_deletion(install, library, rounds, 
         assert visits
         assert told == f"{events} left of {events}, {visits} visits"
         calls = keeper.calls("retain", "/data/")
+        assert calls, "something is deleted"
     hits = 0
     for action, most in ({KILL: 8, TORN: 2, EIO: 4} if rounds > 100 else {KILL: 1}).items():
         for number in numbers(calls, most, chance):

@@ -21,13 +21,15 @@ from footfall.rollups.maintenance import RollupMaintainer
 from footfall.rollups.slicing import Slicer
 from footfall.runtime import logs
 from footfall.settings import Settings, load
+from footfall.state import closings
 from footfall.state.batches import Batches
 from footfall.state.rollups.builds import Builds
 from footfall.store.port import Store
+from footfall.units import DAY
 from tests.faults.harness.audit import Audit
 
 _LATER = 3600.0  # seconds: retired builds may go
-_MUCH_LATER = 200 * 86_400.0  # raw events may go
+_MUCH_LATER = 200.0 * DAY  # raw events may go
 
 
 class Keeper:
@@ -72,8 +74,10 @@ class Keeper:
     async def retain(self) -> None:
         """The nightly deletion, when all events are old enough for it."""
         rollups = self._rollups(_MUCH_LATER)
+        # The worker's first look of the next day: without it nobody knows since when they are stored.
+        await closings.mark(self._state, None, self.now + DAY)
         for night in (0, 1):  # the first announces
-            at = self.now + _MUCH_LATER + night * 86400
+            at = self.now + _MUCH_LATER + night * DAY
 
             async def now(at: float = at) -> float:
                 return at
