@@ -6,6 +6,7 @@ from typing import NamedTuple
 from footfall.query.catalog.metrics import UNIQUE_ERROR, UNIQUE_EXACT
 from footfall.query.engine import QueryResult
 from footfall.query.language.periods import Period
+from footfall.query.plan.gaps import LostMonth
 from footfall.query.plan.parts import Said, Source
 from footfall.query.plan.planner import REASONS, Reason
 
@@ -18,7 +19,7 @@ SAID_OF_REASONS = (
 
 
 class Caveats(NamedTuple):
-    """`error`: of estimates, None without any. Not `exact` either: what lacks events that were deleted."""
+    """`error`: of estimates, None without any. Not `exact` either: what lacks events that were deleted or lost."""
 
     source: Source
     reasons: list[Reason]
@@ -75,7 +76,10 @@ def _about_events(period: Period, found: Sequence[QueryResult]) -> list[str]:
         )
     missing = dict.fromkeys(said for each in found for said in each.missing)
     warnings += [
-        f"{_named(said)}events before {period.iso(said.before)} are no longer kept one by one, "
+        f"events of {said.month // 100}-{said.month % 100:02} (UTC) are gone from the store: "
+        "some may be missing here"
+        if isinstance(said, LostMonth)
+        else f"{_named(said)}events before {period.iso(said.before)} are no longer kept one by one, "
         "and no rollup has all that is asked of them: some are missing here"
         for said in missing
     ]

@@ -14,7 +14,7 @@ from footfall.query.catalog.fields import VISIT
 from footfall.query.first_events import FirstEvents
 from footfall.query.language.periods import Period
 from footfall.query.language.question import Question, about_events, about_visits, fields_in
-from footfall.query.plan.gaps import missing_before
+from footfall.query.plan.gaps import LostMonth, lost_months, missing_before
 from footfall.query.plan.parts import (
     PlanPart,
     Said,
@@ -54,8 +54,8 @@ class QueryResult(NamedTuple):
     """Rows of a question, and what `sql.select` says of all its groups.
 
     `source`: where they come from, and `reasons`: why; `at`: when they were looked for (Unix time).
-    `missing`: which metrics lack events that are not kept any more, and until when; `visits`: which know
-    visits only by what was kept of them. `own_before`: what was stored before this time (ms) says of its
+    `missing`: which metrics lack events that are not kept any more, and until when, and months of which the
+    store lost some; `visits`: which know visits only by what was kept of them. `own_before`: what was stored before this time (ms) says of its
     visit's source what it says of itself.
     """
 
@@ -66,7 +66,7 @@ class QueryResult(NamedTuple):
     sampled: int
     source: Source
     at: float
-    missing: tuple[Said, ...] = ()
+    missing: tuple[Said | LostMonth, ...] = ()
     visits: tuple[Said, ...] = ()
     reasons: tuple[Reason, ...] = ()
     own_before: int | None = None
@@ -107,7 +107,8 @@ class Engine:
         manifest = await self._rollups.manifest()
         stored = await self._rollups.stored(question.workspace_id)
         state = (manifest.version, stored.positions)
-        key = blake2b(msgspec.msgpack.encode((question, manifest.version)), digest_size=32).digest()
+        gone = sorted(self._store.missing())
+        key = blake2b(msgspec.msgpack.encode((question, manifest.version, gone)), digest_size=32).digest()
         known = self._known.get(key)
         if known and (known.state == state or _still_good(known, question)):
             metrics.QUERY_CACHE.labels("hit").inc()
@@ -232,7 +233,7 @@ class Engine:
             *(summary[-extra:] if summary else (0,) * extra),
             source=source_of(parts) if parts else "raw",
             at=at,
-            missing=missing_in(parts),
+            missing=(*missing_in(parts), *self._lost(question)),
             visits=visits_in(question, parts),
             reasons=reasons_of(parts) if parts else ("no_rollups",),
             own_before=await self._own_before(question, seconds),
@@ -248,13 +249,17 @@ class Engine:
             self._upgraded = at
         return at if question.period.start < at else None
 
-    async def gone(self, question: Question) -> tuple[Said, ...]:
+    async def gone(self, question: Question) -> tuple[Said | LostMonth, ...]:
         """What the events alone lack of a question, as in `QueryResult.missing`; ask after they are read."""
+        lost = self._lost(question)
         if self._rollups is None:
-            return ()
+            return lost
         manifest = await self._rollups.manifest()
         before = missing_before(question, manifest, await self._rollups.stored(question.workspace_id))
-        return () if before is None else (Said(before),)
+        return lost if before is None else (Said(before), *lost)
+
+    def _lost(self, question: Question) -> tuple[LostMonth, ...]:
+        return lost_months(question, self._store.missing())
 
     async def _query(self, statement: Statement, seconds: float) -> Sequence[tuple[Any, ...]]:
         return await self._store.query(statement.text, statement.parameters, timeout=seconds)

@@ -63,18 +63,20 @@ async def lacking(store: Store, manifest: Manifest) -> list[Lacking]:
 async def not_covered(store: Store, builds: Builds, items: Collection[Item]) -> set[Item]:
     """Of raw events (months of sites) those of which the store's rollups do not say how many they were.
 
-    Only of what is sliced; months whose rollups retention has deleted are not asked about. Raises Retryable.
+    All of a month of which the store lost events: these may come back, and no rollup may have them.
+    Else only of what is sliced; months whose rollups retention has deleted are not asked about. Raises Retryable.
     """
     if not items:
         return set()
     manifest, held = await builds.sliced()
     broken = await lacking(store, manifest)
     found: set[Item] = set()
+    gone = store.missing()
     for month in sorted({item.month for item in items}):
         mine = {item for item in items if item.month == month}
         # A day that begins in the month before has events of this one.
         since, until = month_start(month) - LONGEST_DAY, month_end(month)
-        if any(since <= each.last and each.first < until for each in broken):
+        if month in gone or any(since <= each.last and each.first < until for each in broken):
             found |= mine
         elif month_start(month) >= manifest.rollups_from:
             wrong = await _miscounted(store, manifest, held, month, {item.site_id for item in mine})

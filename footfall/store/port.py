@@ -88,6 +88,10 @@ class Store(Protocol):
         """
         ...
 
+    def missing(self) -> Mapping[int, int]:
+        """How many events of a month (YYYYMM, UTC) are gone that this store once had, as far as it knows."""
+        ...
+
     async def ping(self) -> None:
         """Returns when the store answers, however much callers ask it. Raises StoreDown."""
         ...

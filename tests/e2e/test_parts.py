@@ -429,3 +429,18 @@ def test_events_that_are_gone_from_the_store_are_an_alert(data):
     with serving(data) as server:
         until(lambda: "events_missing" in alerts(server))
         assert "store.rows_missing" in server.output.read_text()
+        for report in ("overview", "clicks", "timeseries"):
+            now = meta(server, report)
+            assert not now["exact"]
+            assert any("gone from the store" in warning for warning in now["warnings"])
+            before = meta(server, report, start_date="2020-01-01", end_date="2020-01-31")
+            assert before["exact"]
+            assert not any("gone from the store" in warning for warning in before["warnings"])
+        exported = server.console.get("/api/v1/export/events", params={"format": "csv"})
+        assert "gone from the store" in exported.headers["Footfall-Warnings"]
+
+
+def meta(server, report, **asked):
+    answer = server.console.get(f"/api/v1/analytics/{report}", params=asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["meta"]

@@ -1,12 +1,33 @@
-"""What an answer lacks because retention deleted it, or it was lost with a store."""
+"""What an answer lacks because retention deleted it, or it was lost with a store or a part of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
+from footfall.model.calendar import month_end, month_start
 from footfall.query.language.question import Question, sites_asked
 from footfall.query.plan.archived_sessions import ArchiveSource, about_visits
 from footfall.query.plan.planner import Cover, RollupSource, deleted_sites
 from footfall.state.rollups.manifest import Manifest
 from footfall.state.rollups.row_counts import RowCounts
+
+
+class LostMonth(NamedTuple):
+    """Events of this month (YYYYMM, UTC) are gone from the store: nobody knows whose, and when in it."""
+
+    month: int
+
+
+def lost_months(question: Question, months: Collection[int]) -> tuple[LostMonth, ...]:
+    """Those of the months that the range of a question is about.
+
+    Also where rollups answer: what no rollup has yet may be among what is gone.
+    """
+    period = question.period
+    return tuple(
+        LostMonth(month)
+        for month in sorted(months)
+        if month_start(month) < period.end and month_end(month) > period.start
+    )
 
 
 def missing_before(

@@ -45,6 +45,11 @@ class KeptRows:
         self._months: Mapping[str, KeptMonth] = _read(self._path)
         self._compared = False
 
+    @property
+    def missing(self) -> Mapping[int, int]:
+        """How many are gone of each month (YYYYMM) that lacks some. From any thread."""
+        return {int(month): kept.missing for month, kept in self._months.items() if kept.missing}
+
     def compare(self, handle: PartsHandle) -> None:
         """Find what is missing of what was noted, and tell; the table was just loaded. Raises StoreDown."""
         there = _count(handle)
@@ -96,7 +101,7 @@ class KeptRows:
         self._show()
 
     def _show(self) -> None:
-        STORE_ROWS_MISSING.set(sum(kept.missing for kept in self._months.values()))
+        STORE_ROWS_MISSING.set(sum(self.missing.values()))
 
 
 def _read(path: Path) -> dict[str, KeptMonth]:

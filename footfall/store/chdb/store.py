@@ -109,6 +109,10 @@ class ChdbStore:
             self._check_open()
             return await _to_its_end(self._in_thread(migrate.migrate, self._handles.commands))
 
+    def missing(self) -> Mapping[int, int]:
+        """As it was found when the store was opened."""
+        return self._kept.missing
+
     async def ping(self) -> None:
         """Asks a reader of the worker's."""
         await self.query("SELECT 1", lane="worker")

@@ -7,7 +7,9 @@ import pytest
 from footfall.metrics import RETENTION_HELD, ROLLUPS_MISSING
 from footfall.rollups.statements import drop
 from footfall.state.retention import RetentionState
+from footfall.store.chdb.kept_rows import KeptMonth
 from tests.contract.rollups.test_retention import APRIL, MAY, left, retention
+from tests.contract.rollups.test_visits import Asking
 from tests.contract.sliced import DAY, SITES, START
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +111,20 @@ async def test_also_when_the_visits_that_were_kept_of_them_are_lost(site, failin
     assert await job.apply() == []
     assert await left(site) == {202603: 200, 202604: 100}
     assert value(RETENTION_HELD) == len(SITES)
+
+
+async def test_also_of_a_month_of_which_the_store_lost_events(site, monkeypatch):
+    monkeypatch.setattr(site.store._kept, "_months", {"202603": KeptMonth(200, 3)})
+    job = retention(site)
+    assert await site.two_nights(job) == []
+    assert await left(site) == {202603: 200, 202604: 100}
+    assert value(RETENTION_HELD) == len(SITES)
+    asking = Asking(site)
+    for range_, exact in ((["2026-03-31", "2026-04-02"], False), (["2026-04-01", "2026-04-30"], True)):
+        _, told = await asking.answer({"metrics": ["events"], "date_range": range_})
+        assert told.exact is exact
+    monkeypatch.undo()
+    assert sum(each.events for each in await site.two_nights(job)) == 200
 
 
 async def test_only_the_sites_that_differ_are_held(site):
