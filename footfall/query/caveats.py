@@ -19,7 +19,7 @@ SAID_OF_REASONS = (
 
 
 class Caveats(NamedTuple):
-    """`error`: of estimates, None without any. Not `exact` either: what lacks events that were deleted or lost."""
+    """`error`: of estimates, None without any. Nor is exact what lacks events that were deleted or lost."""
 
     source: Source
     reasons: list[Reason]

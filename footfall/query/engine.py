@@ -54,9 +54,9 @@ class QueryResult(NamedTuple):
     """Rows of a question, and what `sql.select` says of all its groups.
 
     `source`: where they come from, and `reasons`: why; `at`: when they were looked for (Unix time).
-    `missing`: which metrics lack events that are not kept any more, and until when, and months of which the
-    store lost some; `visits`: which know visits only by what was kept of them. `own_before`: what was stored before this time (ms) says of its
-    visit's source what it says of itself.
+    `missing`: which metrics lack events that are not kept any more, and until when, and months of which
+    the store lost some; `visits`: which know visits only by what was kept of them. `own_before`: what was
+    stored before this time (ms) says of its visit's source what it says of itself.
     """
 
     rows: Sequence[tuple[Any, ...]]

@@ -64,7 +64,8 @@ async def not_covered(store: Store, builds: Builds, items: Collection[Item]) -> 
     """Of raw events (months of sites) those of which the store's rollups do not say how many they were.
 
     All of a month of which the store lost events: these may come back, and no rollup may have them.
-    Else only of what is sliced; months whose rollups retention has deleted are not asked about. Raises Retryable.
+    Else only of what is sliced; months whose rollups retention has deleted are not asked about.
+    Raises Retryable.
     """
     if not items:
         return set()
