@@ -16,7 +16,7 @@ from footfall.errors import FootfallError
 from footfall.model.calendar import month_start
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import Retention
-from footfall.rollups import statements
+from footfall.rollups.rows import rows_of
 from footfall.settings import Settings
 from footfall.state.rollups.builds import Builds
 from footfall.state.tables import positions, rollup_watermarks
@@ -93,7 +93,7 @@ async def measure(data: Path, events: int) -> dict[str, object]:
             return await retention.due(month_start(months[0]) + 100 * DAY)
 
         async def before():
-            held = statements.rows_of((await Builds(state).sliced())[1])
+            held = rows_of((await Builds(state).sliced())[1])
             return await store.query(_BEFORE.format(held=held.sql), held.parameters)
 
         for name, asked in (

@@ -29,10 +29,11 @@ from footfall.query.plan.planner import SMALL, Reason
 from footfall.query.remembered import Remembered
 from footfall.query.sql.cursor import Cursor
 from footfall.query.sql.first_clicks import ClickKey, first_clicks
-from footfall.query.sql.select import EXTRA, Statement, extent, listing, property_names, select, upgraded
+from footfall.query.sql.select import EXTRA, extent, listing, property_names, select, upgraded
 from footfall.state.rollups.manifest import Manifest
 from footfall.state.rollups.row_counts import RowCounts
 from footfall.store.port import Store
+from footfall.store.statement import Statement
 
 CLOSED_SECONDS = 30.0
 """How long an answer about a range that is over may be shown though events were stored since."""
@@ -201,7 +202,7 @@ class Engine:
 
     async def arrow(self, statement: Statement, timeout: float) -> pa.Table:  # noqa: ASYNC109 - as above
         """What one SELECT finds, in columns. Nothing is remembered. Raises Invalid, StoreDown."""
-        return await self._store.arrow(statement.text, statement.parameters, timeout=timeout)
+        return await self._store.arrow(statement.sql, statement.parameters, timeout=timeout)
 
     async def _settled(
         self, question: Question, manifest: Manifest, stored: RowCounts, seconds: float
@@ -262,7 +263,7 @@ class Engine:
         return lost_months(question, self._store.missing())
 
     async def _query(self, statement: Statement, seconds: float) -> Sequence[tuple[Any, ...]]:
-        return await self._store.query(statement.text, statement.parameters, timeout=seconds)
+        return await self._store.query(statement.sql, statement.parameters, timeout=seconds)
 
 
 class _Flight:

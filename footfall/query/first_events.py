@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from footfall.query.sql.select import Statement, first_events
+from footfall.query.sql.select import first_events
+from footfall.store.statement import Statement
 
 _SECONDS = 10.0
 

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from footfall.model.calendar import month_start
-from footfall.rollups.statements import Statement
 from footfall.state.closings import Closings
 from footfall.state.retention import Item, RetentionState
 from footfall.state.rollups.builds import Builds
 from footfall.state.rollups.manifest import Building
+from footfall.store import position_sql
 from footfall.store.port import Store
+from footfall.store.statement import Statement, Values
 from footfall.units import DAY, FOREVER
 
 _DAY = 86_400_000
@@ -144,7 +145,7 @@ class RetentionPlan:
     ) -> list[Month]:
         sites = _by_site(await self._store.query(_SITES, where, lane="house"), closings)
         left = await self._store.query(
-            f"SELECT workspace_id, site_id, count() FROM events WHERE {_OF_MONTH} AND ({unsliced.sql})"
+            f"SELECT workspace_id, site_id, count() FROM events WHERE {_OF_MONTH} AND {unsliced.sql}"
             " GROUP BY workspace_id, site_id",
             {**where, **unsliced.parameters},
             lane="house",
@@ -196,13 +197,9 @@ def _unsliced(held: Building, shards: Collection[int]) -> Statement:
 
     Rows of a shard of which nothing was ever closed are not among them: nothing deletes those either.
     """
-    marks = {part.shard: part.upto for part in held.parts}
-    values: dict[str, Any] = {"late": list(held.without)}
-    parts = ["(shard, seq) IN {late:Array(Tuple(UInt64, UInt64))}"] if held.without else []
-    for number, shard in enumerate(sorted({*shards, *marks})):
-        values |= {f"shard_{number}": shard, f"from_{number}": marks.get(shard, -1) + 1}
-        parts.append(f"(shard = {{shard_{number}:UInt64}} AND seq >= {{from_{number}:UInt64}})")
-    return Statement(" OR ".join(parts) or "0", values)
+    values = Values("unsliced")
+    marks = dict.fromkeys(shards, position_sql.NOTHING) | {part.shard: part.upto for part in held.parts}
+    return Statement(position_sql.above(marks, values, also=held.without), values.parameters)
 
 
 def day_of(seconds: float) -> int:

@@ -26,7 +26,6 @@ from footfall.retention.announced import NIGHT, Decision, decide
 from footfall.retention.plan import Month, RetentionPlan, date_of, day_of
 from footfall.rollups.covered import not_covered
 from footfall.rollups.maintenance import RollupMaintainer
-from footfall.rollups.statements import Statement
 from footfall.runtime.daily import Daily
 from footfall.settings import Settings
 from footfall.state.lease import Fence
@@ -35,6 +34,7 @@ from footfall.state.retention import Deleted, Item, RetentionState
 from footfall.state.rollups.builds import Builds
 from footfall.state.rollups.manifest import ArchivedSessions, Going, Zone
 from footfall.store.port import Store
+from footfall.store.statement import Statement
 from footfall.units import FOREVER, spell_time
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,9 @@ from footfall.model.calendar import month_end, month_start
 from footfall.model.cubes import HOUR_MS
 from footfall.model.session_fields import FACTS, FIELDS, PAGE_OF
 from footfall.rollups import statements
-from footfall.rollups.statements import Span, Statement
+from footfall.rollups.rows import Span, going_events
 from footfall.state.rollups.manifest import Going, Zone
+from footfall.store.statement import Statement
 
 BYTES = 2048
 """Of memory that an event may take while its visit is counted, with what is copied of it."""
@@ -50,21 +51,6 @@ SELECT {{build:UInt64}}, workspace_id, site_id, {{field:String}}, {value} AS of_
     uniqCombinedMergeStateIf(17)(v.visitors, {with_visitors})
 FROM {rows} GROUP BY workspace_id, site_id, is_bot, of_field, at
 """
-
-
-def going_events(going: Going) -> Statement:
-    """The condition on `events` of a deletion."""
-    held = statements.rows_of(going.held)
-    return Statement(
-        "toYYYYMM(occurred_at) = {going_month:UInt32} AND site_id IN {going_sites:Array(String)}"
-        f" AND received_at < fromUnixTimestamp64Milli({{going_received:Int64}}, 'UTC') AND {held.sql}",
-        {
-            **held.parameters,
-            "going_month": going.month,
-            "going_sites": list(going.sites),
-            "going_received": going.received,
-        },
-    )
 
 
 def mark(going: Going) -> Statement:

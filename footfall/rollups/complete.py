@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.model.calendar import month_end, month_start
-from footfall.rollups import statements
 from footfall.rollups.covered import lacking
+from footfall.rollups.rows import rows_of
 from footfall.state.ledger import of_part, parts
 from footfall.state.rollups.builds import Builds
 from footfall.state.tables import ledger, raw_deleted
@@ -56,7 +56,7 @@ async def _fewer_than_rollups(store: Store, builds: Builds, month: int) -> set[s
     manifest, held = await builds.sliced()
     more = {(each.month, each.build) for each in await lacking(store, manifest) if each.there > each.rows}
     published = {(entry.month, entry.build) for entry in manifest.entries if entry.month == month}
-    rows = statements.rows_of(held)
+    rows = rows_of(held)
     asked = {**rows.parameters, "builds": sorted(published - more) or [(0, 0)], "partition": str(month)}
     return {site for (site,) in await store.query(_FEWER.format(rows=rows.sql), asked, lane="house")}
 

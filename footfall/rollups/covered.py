@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from footfall.model.calendar import LONGEST_DAY, month_end, month_start
-from footfall.rollups import statements
+from footfall.rollups.rows import rows_of
 from footfall.state.retention import Item
 from footfall.state.rollups.builds import Building, Builds, Manifest
 from footfall.store.port import Store
@@ -88,7 +88,7 @@ async def not_covered(store: Store, builds: Builds, items: Collection[Item]) -> 
 async def _miscounted(
     store: Store, manifest: Manifest, held: Building, month: int, sites: Collection[str]
 ) -> set[str]:
-    rows = statements.rows_of(held)
+    rows = rows_of(held)
     builds = [(entry.month, entry.build) for entry in manifest.entries if entry.month == month]
     start = month_start(month)
     asked = {

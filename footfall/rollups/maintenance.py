@@ -29,6 +29,7 @@ from footfall.state.lease import Fence
 from footfall.state.rollups.builds import Builds, RollupPartition, ShardRange
 from footfall.state.rollups.manifest import takeable
 from footfall.store.port import HOUSE_SECONDS, Store
+from footfall.store.statement import Statement
 
 log = structlog.get_logger(__name__)
 
@@ -243,7 +244,7 @@ class RollupMaintainer:
                 dropped.append(partition)
         return dropped
 
-    async def _do(self, statement: statements.Statement) -> None:
+    async def _do(self, statement: Statement) -> None:
         await self._store.build(statement.sql, statement.parameters)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from footfall.model.cubes import MEASURES, VALUES, Cube, Measure
-from footfall.rollups.statements import Statement, runs
+from footfall.rollups.statements import runs
 from footfall.state.rollups.manifest import Building
+from footfall.store.statement import Statement
 
 LITTLE = 32 << 20
 """Bytes of memory up to which all cubes are merged by one statement."""

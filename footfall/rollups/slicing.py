@@ -11,11 +11,12 @@ from footfall.model.calendar import step_of
 from footfall.model.cubes import CUBES, HOUR_MS
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.rollups import statements
-from footfall.rollups.statements import Span, Statement
+from footfall.rollups.rows import Span, rows_of
 from footfall.state.batches import Batches
 from footfall.state.rollups.builds import Building, Builds, ManifestEntry, ShardRange, Zone
 from footfall.state.rollups.manifest import takeable
 from footfall.store.port import Store
+from footfall.store.statement import Statement
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ class Slicer:
 
         Returns the number of the events, and the zones of sites that are not `known`.
         """
-        rows = statements.rows_of(building, within)
+        rows = rows_of(building, within)
         spans: dict[str, Span] = {}
         taken = 0
         for site, count, first, last in await self._ask(statements.sites_of(rows)):

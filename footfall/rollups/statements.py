@@ -8,7 +8,7 @@ looked for once, not once for each cube, and the same for the zones of sites.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from footfall.model.calendar import LONGEST_DAY, days, month_end, month_start
@@ -25,7 +25,9 @@ from footfall.model.cubes import (
     columns_of,
     field_text,
 )
+from footfall.rollups.rows import Span, rows_of
 from footfall.state.rollups.manifest import Building, Zone
+from footfall.store.statement import Statement
 
 STAGE = "rollup_stage"
 
@@ -36,46 +38,6 @@ _NOTHING = "toLowCardinality('')"
 
 _MS = "toUnixTimestamp64Milli(occurred_at)"
 _ARGUMENT = re.compile(r"AggregateFunction\(\w+(?:\([^)]*\))?, (.*)\)", re.DOTALL)
-
-
-class Statement(NamedTuple):
-    """SQL with its parameters."""
-
-    sql: str
-    parameters: Mapping[str, Any]
-
-
-class Span(NamedTuple):
-    """When the events of a site occurred: the first and the last, ms."""
-
-    first: int
-    last: int
-
-
-def rows_of(building: Building, within: Span | None = None) -> Statement:
-    """The condition on `events` that a slice or rebuild is about; `within`: when they occurred."""
-    values: dict[str, Any] = {}
-    parts: list[str] = []
-    for number, part in enumerate(building.parts):
-        values |= {f"shard_{number}": part.shard, f"from_{number}": part.after + 1, f"to_{number}": part.upto}
-        parts.append(
-            f"(shard = {{shard_{number}:UInt64}} AND seq >= {{from_{number}:UInt64}}"
-            f" AND seq <= {{to_{number}:UInt64}})"
-        )
-    if building.late:
-        values["late"] = list(building.late)
-        parts.append("(shard, seq) IN {late:Array(Tuple(UInt64, UInt64))}")
-    where = f"({' OR '.join(parts) or '0'})"
-    if building.without:
-        values["without"] = list(building.without)
-        where += " AND (shard, seq) NOT IN {without:Array(Tuple(UInt64, UInt64))}"
-    if within is not None:
-        values |= {"since": within.first, "until": within.last}
-        where += (
-            " AND occurred_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
-            " AND occurred_at <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')"
-        )
-    return Statement(where, values)
 
 
 def stage(rows: Statement, zones: Mapping[str, Zone], spans: Mapping[str, Span]) -> Statement:

@@ -11,7 +11,7 @@ from footfall.model.cubes import CUBES, ONLY, VALUES, Cube, columns_of, field_te
 from footfall.retention import session_archive
 from footfall.rollups import statements
 from footfall.rollups.covered import lacking
-from footfall.rollups.statements import Span
+from footfall.rollups.rows import Span, rows_of
 from footfall.state.ranges import iso
 from footfall.state.rollups.builds import Building, Builds, Manifest
 from footfall.store.port import Store
@@ -117,7 +117,7 @@ class RollupVerifier:
         entries = [entry for entry in manifest.entries if entry.last >= start and entry.first < end]
         if not all(cube.in_build(entry.cubes, cube.fields) for entry in entries):
             return []
-        rows = statements.rows_of(held)
+        rows = rows_of(held)
         # Days that begin before `end` last longer.
         span = Span(start, end + LONGEST_DAY)
         buckets, values = statements.buckets(manifest.zones, dict.fromkeys(manifest.zones, span))

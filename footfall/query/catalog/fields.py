@@ -8,7 +8,7 @@ something said of one.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from footfall.enrich.countries import UNKNOWN, country_names
 from footfall.errors import Invalid
@@ -16,6 +16,7 @@ from footfall.model.columns import COLUMNS, SHOWN_AS
 from footfall.model.cubes import PROPERTY_FIELDS, property_text
 from footfall.model.entry import ENTRY_OF
 from footfall.model.session_fields import PAGE_OF
+from footfall.store.statement import Values
 
 Kind = Literal["text", "number", "bool"]
 
@@ -49,19 +50,6 @@ KINDS: Mapping[str, Kind] = {
 
 SESSION_FIELDS: frozenset[str] = frozenset(PAGE_OF)
 """Fields of the session that an event belongs to."""
-
-
-class Values:
-    """The parameters of one statement: each value gets a name, and stands in the text as that only."""
-
-    def __init__(self) -> None:
-        self.parameters: dict[str, Any] = {}
-
-    def add(self, value: object, kind: str) -> str:
-        """The placeholder for `value`, of a type of ClickHouse."""
-        name = f"p{len(self.parameters)}"
-        self.parameters[name] = value
-        return f"{{{name}:{kind}}}"
 
 
 Resolve = Callable[[str], str]

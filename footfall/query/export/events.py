@@ -19,7 +19,7 @@ from footfall.query.engine import Engine
 from footfall.query.language.question import Question
 from footfall.query.sql import export
 from footfall.query.sql.export import SCHEMA, ExportCursor, Place
-from footfall.query.sql.select import Statement
+from footfall.store.statement import Statement
 
 PAGE_ROWS = 50_000
 PAGE_BYTES = 16 << 20

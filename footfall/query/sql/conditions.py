@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from footfall.query.catalog.fields import KINDS, PROPERTY, Values
+from footfall.query.catalog.fields import KINDS, PROPERTY
 from footfall.query.language.question import And, Comparison, Condition, HasDone, Not, Or, patterns_of
+from footfall.store.statement import Values
 
 _COMPARED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from footfall.model.calendar import instant
 from footfall.model.columns import COLUMNS, SHOWN_AS, Column
-from footfall.query.catalog.fields import Values
 from footfall.query.language.question import Question, about_events
-from footfall.query.sql.select import Statement
 from footfall.query.sql.sources import Events
+from footfall.store import position_sql
+from footfall.store.statement import Statement, Values
 
 _ORDER = "site_id, occurred_at, shard, seq"
 _PLACE = ("shard", "seq")
@@ -98,7 +98,7 @@ def place_of(workspace_id: str, at: int, event_id: UUID) -> Statement:
     values = Values()
     text = (
         f"SELECT site_id, shard, seq FROM events WHERE workspace_id = {values.add(workspace_id, 'String')}"
-        f" AND occurred_at = {_time(values, at)} AND event_id = {values.add(str(event_id), 'UUID')}"
+        f" AND occurred_at = {values.time(at)} AND event_id = {values.add(str(event_id), 'UUID')}"
         f" ORDER BY {_ORDER} LIMIT 1"
     )
     return Statement(text, values.parameters)
@@ -150,16 +150,12 @@ def _conditions(part: ExportCursor, values: Values) -> Sequence[str]:
         first, last = (add(site, "String") for site in part.sites)
         conditions += [f"site_id >= {first}", f"site_id <= {last}"]
     if part.hours:
-        start, end = (_time(values, at) for at in part.hours)
+        start, end = (values.time(at) for at in part.hours)
         conditions += [f"occurred_at >= {start}", f"occurred_at < {end}"]
     if part.newest is not None:
-        shards = [
-            f"shard = {add(shard, 'UInt64')} AND seq <= {add(seq, 'UInt64')}"
-            for shard, seq in sorted(part.newest.items())
-        ]
-        conditions.append(" OR ".join(f"({shard})" for shard in shards) or "0")
+        conditions.append(position_sql.up_to(part.newest, values))
     if part.after:
-        site, at = add(part.after.site_id, "String"), _time(values, part.after.at)
+        site, at = add(part.after.site_id, "String"), values.time(part.after.at)
         place = f"{add(part.after.shard, 'UInt64')}, {add(part.after.seq, 'UInt64')}"
         later = f"occurred_at > {at} OR (occurred_at = {at} AND (shard, seq) > ({place}))"
         conditions += [
@@ -168,7 +164,3 @@ def _conditions(part: ExportCursor, values: Values) -> Sequence[str]:
             f"site_id > {site} OR {later}",
         ]
     return [f"({condition})" for condition in conditions]
-
-
-def _time(values: Values, at: int) -> str:
-    return f"fromUnixTimestamp64Milli({values.add(at, 'Int64')}, 'UTC')"

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from footfall.query.catalog.fields import Values
-from footfall.query.sql.select import Statement
+from footfall.store.statement import Statement, Values
 
 _DAY = 86_400_000
 
@@ -30,8 +29,8 @@ def first_clicks(workspace_id: str, keys: Sequence[ClickKey]) -> Statement:
     return Statement(
         f"SELECT {key} AS key, argMin((shard, seq), (occurred_at, seq, shard)) FROM events"
         f" WHERE workspace_id = {values.add(workspace_id, 'String')} AND event_type = 'click'"
-        f" AND occurred_at >= fromUnixTimestamp64Milli({values.add(min(days) * _DAY, 'Int64')}, 'UTC')"
-        f" AND occurred_at < fromUnixTimestamp64Milli({values.add((max(days) + 1) * _DAY, 'Int64')}, 'UTC')"
+        f" AND occurred_at >= {values.time(min(days) * _DAY)}"
+        f" AND occurred_at < {values.time((max(days) + 1) * _DAY)}"
         f" AND link_id IN {values.add(sorted({each.link_id for each in keys}), 'Array(String)')}"
         f" AND {key} IN {values.add([tuple(each) for each in keys], 'Array(Tuple(UInt64, String, Int32))')}"
         " GROUP BY key",

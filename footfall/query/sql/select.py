@@ -6,16 +6,15 @@ begins with the workspace and the range.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 from footfall.model.columns import SHOWN_AS
 from footfall.model.session_fields import FACTS
-from footfall.query.catalog.fields import Values
 from footfall.query.catalog.metrics import KNOWN_METRICS, Measured, Metric, Unit, measures_of
 from footfall.query.language.question import Question
 from footfall.query.plan.parts import PlanPart
 from footfall.query.sql.cursor import Cursor
 from footfall.query.sql.sources import Events, merged_measure, merged_with_visits, union, union_kept
+from footfall.store.statement import Statement, Values
 
 EXTRA = ("unidentified", "known_for_a_day", "sampled")
 """Measures that `select` gives of all groups together, after the number of groups."""
@@ -30,13 +29,6 @@ _NOTHING: Mapping[Unit, str] = {
     "money": "CAST(map() AS Map(String, Int128))",
     "time": "CAST(NULL AS Nullable(Int64))",
 }
-
-
-class Statement(NamedTuple):
-    """One SELECT and its parameters."""
-
-    text: str
-    parameters: dict[str, Any]
 
 
 def select(question: Question, parts: Sequence[PlanPart] = ()) -> Statement:
@@ -65,14 +57,14 @@ def listing(
     events = Events(question, Values())
     more: list[str] = []
     if since is not None:
-        more = [f"occurred_at >= {_instant(events, since)}"]
+        more = [f"occurred_at >= {events.values.time(since)}"]
     if after:
         place = ", ".join(
             events.values.add(value, kind)
             for value, kind in ((after.occurred_at, "Int64"), (after.seq, "UInt64"), (after.shard, "UInt64"))
         )
         more += [
-            f"occurred_at <= {_instant(events, after.occurred_at)}",  # the primary key knows this one
+            f"occurred_at <= {events.values.time(after.occurred_at)}",  # the primary key knows this one
             f"(toUnixTimestamp64Milli(occurred_at), seq, shard) < ({place})",
             _received(events, after.received_until),
         ]
@@ -111,11 +103,7 @@ def property_names(question: Question) -> Statement:
 
 
 def _received(events: Events, until: int) -> str:
-    return f"received_at <= {_instant(events, until)}"
-
-
-def _instant(events: Events, at: int) -> str:
-    return f"fromUnixTimestamp64Milli({events.values.add(at, 'Int64')}, 'UTC')"
+    return f"received_at <= {events.values.time(until)}"
 
 
 def first_events(
@@ -132,9 +120,9 @@ def first_events(
     if sites is not None:
         of_events = of_rollups = f"{of_events} AND site_id IN {values.add(list(sites), 'Array(String)')}"
     if before is not None:
-        at = values.add(before, "Int64")
-        of_events += f" AND occurred_at < fromUnixTimestamp64Milli({at}, 'UTC')"
-        of_rollups += f" AND at < fromUnixTimestamp64Milli({at}, 'UTC')"
+        at = values.time(before)
+        of_events += f" AND occurred_at < {at}"
+        of_rollups += f" AND at < {at}"
     return (
         Statement(
             f"SELECT toUnixTimestamp64Milli(min(occurred_at)), count() FROM events WHERE {of_events}",

@@ -1,21 +1,22 @@
 """Where rows are read from: the events, or rollups together with the events they lack."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from footfall.model.cubes import MEASURES, Measure, columns_of
 from footfall.model.session_fields import PAGE_OF
-from footfall.query.catalog.fields import SESSION_FIELDS, TAG, Values, dimension_sql, fields_of, over_events
+from footfall.query.catalog.fields import SESSION_FIELDS, TAG, dimension_sql, fields_of, over_events
 from footfall.query.catalog.metrics import OF_EVENTS
 from footfall.query.language.question import TIME, Condition, Question, fields_in, sites_asked
 from footfall.query.plan.archived_sessions import ArchiveSource
 from footfall.query.plan.planner import Cover, RollupSource
 from footfall.query.sql.conditions import Conditions
-from footfall.state.rollups.manifest import Going
+from footfall.rollups.rows import is_going
+from footfall.store import position_sql
+from footfall.store.statement import Values, any_of
 
 KEYS = ("event_type", "is_bot")
 """What metrics ask of rows beside the dimensions."""
 
-_SLICED_TO_NOTHING = -1
 _NO_SESSIONS = f"defaultValueOfTypeName('{MEASURES['sessions'].type}') AS sessions"
 
 
@@ -61,10 +62,13 @@ class Events:
             [
                 f"workspace_id = {add(self.question.workspace_id, 'String')}",
                 *([] if sites is None else [f"site_id IN {add(sorted(sites), 'Array(String)')}"]),
-                f"occurred_at >= {self._time(period.start)}",
-                f"occurred_at < {self._time(period.end)}",
+                f"occurred_at >= {self.values.time(period.start)}",
+                f"occurred_at < {self.values.time(period.end)}",
                 *_bots(only=self.bots),
-                *(f"NOT ({self._going(going)})" for going in (self.kept.going if self.kept else ())),
+                *(
+                    f"NOT ({is_going(going, self.values)})"
+                    for going in (self.kept.going if self.kept else ())
+                ),
             ]
         )
 
@@ -120,26 +124,18 @@ class Events:
 
     def covered(self, covers: Sequence[Cover]) -> str:
         """Whether an event is one that the covers are about."""
-        return _any_of(
-            f"site_id IN {self.values.add(list(cover.sites), 'Array(String)')}"
-            f" AND occurred_at >= {self._time(cover.start)} AND occurred_at < {self._time(cover.end)}"
-            for cover in covers
+        return any_of(
+            *(
+                f"site_id IN {self.values.add(list(cover.sites), 'Array(String)')}"
+                f" AND occurred_at >= {self.values.time(cover.start)}"
+                f" AND occurred_at < {self.values.time(cover.end)}"
+                for cover in covers
+            )
         )
 
     def unsliced(self, rollup: RollupSource) -> str:
         """Whether an event is not in any published build."""
-        add = self.values.add
-        above = [
-            f"shard = {add(shard, 'UInt64')}"
-            + ("" if seq <= _SLICED_TO_NOTHING else f" AND seq > {add(seq, 'UInt64')}")
-            for shard, seq in sorted(rollup.watermarks.items())
-        ]
-        late = (
-            [f"(shard, seq) IN {add(list(rollup.late), 'Array(Tuple(UInt64, UInt64))')}"]
-            if rollup.late
-            else []
-        )
-        return _any_of([*above, *late])
+        return position_sql.above(rollup.watermarks, self.values, also=rollup.late)
 
     def _joined(self) -> str:
         """The pages with which a visit began or ended, where the question is about them.
@@ -169,24 +165,6 @@ class Events:
     def _visitors(self, condition: Condition) -> str:
         having = Conditions(self.values, self.field, self._visitors).sql(condition)
         return f"SELECT visitor_id FROM events WHERE {self.base()} AND visitor_id != 0 AND ({having})"
-
-    def _going(self, going: Going) -> str:
-        """Whether an event is about to be deleted."""
-        add, without = self.values.add, list(going.held.without)
-        held = _any_of(
-            f"shard = {add(part.shard, 'UInt64')} AND seq >= {add(part.after + 1, 'UInt64')}"
-            f" AND seq <= {add(part.upto, 'UInt64')}"
-            for part in going.held.parts
-        )
-        late = f" AND (shard, seq) NOT IN {add(without, 'Array(Tuple(UInt64, UInt64))')}" if without else ""
-        return (
-            f"toYYYYMM(occurred_at) = {add(going.month, 'UInt32')}"
-            f" AND site_id IN {add(list(going.sites), 'Array(String)')}"
-            f" AND received_at < {self._time(going.received)} AND {held}{late}"
-        )
-
-    def _time(self, at: int) -> str:
-        return f"fromUnixTimestamp64Milli({self.values.add(at, 'Int64')}, 'UTC')"
 
 
 def merged_measure(name: str, only: str = "") -> str:
@@ -284,21 +262,18 @@ def _tags(question: Question, field: Callable[[str], str], values: Values) -> st
 
 def _begins_in(covers: Sequence[Cover], values: Values) -> str:
     """Whether a row's bucket is one that the covers are about."""
-    return _any_of(
-        f"site_id IN {values.add(list(cover.sites), 'Array(String)')}"
-        f" AND at >= toDateTime({values.add(cover.start // 1000, 'Int64')}, 'UTC')"
-        f" AND at < toDateTime({values.add(cover.end // 1000, 'Int64')}, 'UTC')"
-        for cover in covers
+    return any_of(
+        *(
+            f"site_id IN {values.add(list(cover.sites), 'Array(String)')}"
+            f" AND at >= toDateTime({values.add(cover.start // 1000, 'Int64')}, 'UTC')"
+            f" AND at < toDateTime({values.add(cover.end // 1000, 'Int64')}, 'UTC')"
+            for cover in covers
+        )
     )
 
 
 def _bots(*, only: bool | None) -> list[str]:
     return [] if only is None else ["is_bot" if only else "NOT is_bot"]
-
-
-def _any_of(conditions: Iterable[str]) -> str:
-    joined = " OR ".join(f"({condition})" for condition in conditions)
-    return f"({joined or '0'})"
 
 
 def _aggregate(measure: Measure, only: str = "", suffix: str = "") -> str:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from footfall.database import Database
 from footfall.eventlog import open_log
-from footfall.retention.session_archive import going_events
 from footfall.rollups import statements
-from footfall.rollups.statements import Statement
+from footfall.rollups.rows import going_events, rows_of
 from footfall.settings import Settings
 from footfall.state.ledger import HOUR
 from footfall.state.rollups.builds import Builds, RollupPartition
 from footfall.store.port import Store
+from footfall.store.statement import Statement
 from footfall.verify.findings import Finding
 from footfall.verify.rollups import RollupVerifier
 from footfall.verify.verifier import Verifier
@@ -39,7 +39,7 @@ class Audit:
     async def counts(self) -> list[str]:
         """Whether the published builds have as many events as there are below the watermarks."""
         _, held = await Builds(self.state).sliced()
-        rows = statements.rows_of(held)
+        rows = rows_of(held)
         ((events,),) = await self.store.query(
             f"SELECT count() FROM events WHERE {rows.sql}",
             rows.parameters,
@@ -72,7 +72,7 @@ class Audit:
     async def unsliced(self) -> list[str]:
         """Whether all events are in the rollups."""
         _, held = await Builds(self.state).sliced()
-        rows = statements.rows_of(held)
+        rows = rows_of(held)
         ((left,),) = await self.store.query(
             f"SELECT count() FROM events WHERE NOT ({rows.sql})",
             rows.parameters,
