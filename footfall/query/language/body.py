@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from footfall.errors import Invalid
 from footfall.query.catalog.fields import KINDS, PROPERTY, SAID_OF_FIELDS, TAG
 from footfall.query.catalog.metrics import METRICS
-from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint, hint
+from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint
 from footfall.query.language.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
 from footfall.query.language.presets import PRESETS, is_range, preset
 from footfall.query.language.question import (
@@ -26,6 +26,7 @@ from footfall.query.language.question import (
     always,
     is_,
 )
+from footfall.query.language.refusals import unknown
 
 MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6
@@ -213,11 +214,8 @@ def compared_period(query: Query, period: Period, now: datetime) -> Period | Non
             other = period.months_before(1)
         case "previous_quarter":
             other = period.months_before(3)
-        case str(unknown):
-            choices = ", ".join(_COMPARISONS)
-            raise Invalid(
-                f"compare: {unknown[:50]!r} must be one of {choices}, or two dates or times", field="compare"
-            )
+        case str(name):
+            raise unknown("compare", name, _COMPARISONS, ", or two dates or times")
         case given:
             other = _period(given, query.timezone, now, "compare", None)
     if query.include.match_day_of_week:
@@ -231,7 +229,7 @@ def _weekday(name: str) -> Weekday:
     for weekday in get_args(Weekday):
         if name == weekday:
             return weekday
-    raise Invalid(f"week_start must be one of {', '.join(get_args(Weekday))}", field="week_start")
+    raise unknown("week_start", name, get_args(Weekday))
 
 
 def _buckets(period: Period, interval: Interval, week_start: Weekday) -> list[int]:
@@ -244,10 +242,8 @@ def _buckets(period: Period, interval: Interval, week_start: Weekday) -> list[in
 def _period(given: str | list[str], timezone: str, now: datetime, field: str, first: int | None) -> Period:
     if isinstance(given, str):
         if not is_range(given):
-            raise Invalid(
-                f"{field} must be one of {', '.join(PRESETS)}, so many days, weeks or months (14d, 8w, 3mo), "
-                "or two dates or times",
-                field=field,
+            raise unknown(
+                field, given, PRESETS, ", so many days, weeks or months (14d, 8w, 3mo), or two dates or times"
             )
         return preset(given, now, timezone, first)
     if len(given) != 2:
@@ -258,11 +254,7 @@ def _period(given: str | list[str], timezone: str, now: datetime, field: str, fi
 def _metrics(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in METRICS:
-            raise Invalid(
-                f"metrics: {name[:50]!r} is not known{hint(name, tuple(METRICS)) or '.'} "
-                f"Known are {', '.join(METRICS)}",
-                field="metrics",
-            )
+            raise unknown("metrics", name, METRICS)
     if len(set(names)) != len(names):
         raise Invalid("metrics: each only once", field="metrics")
     return tuple(names)
@@ -280,7 +272,7 @@ def _dimensions(names: Sequence[str], period: Period) -> tuple[tuple[str, ...], 
             found.append(TIME)
             continue
         if name != TAG and name not in SAID_OF_FIELDS:
-            find_field_with_hint(name, "dimensions")
+            find_field_with_hint(name, "dimensions", (*SAID_OF_FIELDS, TAG))
         found.append(name)
     if len(set(found)) != len(found):
         raise Invalid("dimensions: each only once", field="dimensions")
@@ -292,8 +284,7 @@ def _interval(name: str, period: Period) -> Interval:
     if wanted in INTERVALS:
         return wanted
     if name != TIME:
-        choices = ", ".join(f"time:{interval}" for interval in INTERVALS)
-        raise Invalid(f"dimensions: {name[:50]!r} must be one of time, {choices}", field="dimensions")
+        raise unknown("dimensions", name, (TIME, *(f"time:{interval}" for interval in INTERVALS)))
     days = (period.end - period.start) / 86_400_000
     for most, automatic in _AUTOMATIC:
         if days <= most:
@@ -309,12 +300,11 @@ def _order(
     written = dict(zip(query.dimensions, names, strict=True))
     for name, direction in query.order_by:
         if direction not in _DIRECTIONS:
-            raise Invalid(f"order_by: {direction[:50]!r} must be one of asc, desc", field="order_by")
+            raise unknown("order_by", direction, _DIRECTIONS)
         ours = written.get(name, name)
         if ours not in metrics and ours not in names:
-            raise Invalid(
-                f"order_by: {name[:50]!r} must be one of the metrics and dimensions asked for",
-                field="order_by",
+            raise unknown(
+                "order_by", name, (*metrics, *query.dimensions), ": the metrics and dimensions asked for"
             )
         if ours in made and (ours != "percentage" and (ours != "conversion_rate" or TIME in names)):
             raise Invalid(f"order_by: {ours} is no order of all rows; order by visitors", field="order_by")

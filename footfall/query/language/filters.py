@@ -5,8 +5,7 @@ The grammar is that of Plausible's Stats API v2: `["is", "country_code", ["DE", 
 `["has_not_done", filter]`.
 """
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any as AnyValue
 from typing import cast, get_args
 
@@ -26,6 +25,7 @@ from footfall.query.language.question import (
     is_,
     patterns_of,
 )
+from footfall.query.language.refusals import hint, unknown
 
 MAX_DEPTH = 8
 MAX_FILTERS = 50
@@ -78,10 +78,7 @@ class Filters:
             inner = self._filter(parts[1], f"{where}[1]", depth + 1)
             return Not(inner) if operator == "not" else _behaviour(operator, inner, where)
         if operator not in _OPERATORS:
-            raise Invalid(
-                f"{where}: {operator[:50]!r} is no operator; known are {', '.join(_ALL_OPERATORS)}",
-                field=where,
-            )
+            raise unknown(where, operator, _ALL_OPERATORS)
         return self._where(operator, parts, where)
 
     def _joined(self, operator: str, parts: list[AnyValue], where: str, depth: int) -> Condition:
@@ -141,38 +138,9 @@ class Filters:
         return condition if operator == "is" else Not(condition)
 
 
-def find_field_with_hint(name: str, what: str) -> str:
-    """As `fields.find_field`; the refusal proposes what was perhaps meant."""
-    return find_field(name, what, hint(name, tuple(KINDS)))
-
-
-_ELSEWHERE: Mapping[str, str] = {
-    "page": "page_path",
-    "source": "referrer_host",
-    "referrer": "referrer",
-    "device": "device_type",
-    "country": "country_code",
-    "country_name": "country",
-    "hostname": "page_url",
-    "goal": "event_type",
-    "name": "event_type",
-    "visits": "sessions",
-    "views_per_visit": "views_per_session",
-    "visit_duration": "session_duration",
-    "total_revenue": "revenue",
-    "views": "pageviews",
-    "bounces": "bounce_rate",
-}
-"""What Plausible and Umami call things, without `visit:` and `event:`."""
-
-
-def hint(name: str, known: tuple[str, ...] = ()) -> str:
-    """What to add to a refusal: what was perhaps meant, or nothing."""
-    bare = name.rpartition(":")[2]
-    if name.startswith(("event:props:", "props:")):
-        return f"; did you mean property:{bare[:50]}?"
-    near = [_ELSEWHERE[bare]] if bare in _ELSEWHERE else difflib.get_close_matches(bare[:50], known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+def find_field_with_hint(name: str, what: str, beside: tuple[str, ...] = ()) -> str:
+    """As `fields.find_field`; the refusal proposes what was perhaps meant, of fields and of `beside`."""
+    return find_field(name, what, hint(name, (*KINDS, *beside)))
 
 
 def _behaviour(operator: str, inner: Condition, where: str) -> Condition:

@@ -16,10 +16,10 @@ from msgspec import Meta, Struct, field
 
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
-from footfall.query.language.filters import hint
 from footfall.query.language.periods import DEFAULT_DAYS, MAX_BUCKETS, Interval, Period, Weekday, resolve
 from footfall.query.language.presets import PRESETS, RangeName, preset
 from footfall.query.language.question import Comparison
+from footfall.query.language.refusals import hint, unknown
 from footfall.query.language.url_filters import MAX_FILTERS, field_of, filters_documented, read_filter
 
 MAX_LIMIT = 1000
@@ -302,15 +302,22 @@ def _value(name: str, text: str, schema: dict[str, Any]) -> object:
         case {"enum": names}:
             if text in names:
                 return text
-            allowed = f"one of {', '.join(names)}"
+            raise unknown(name, text, names)
         case {"type": "array", "items": {"enum": names}}:
-            parts = text.split(",")
-            if set(parts) <= set(names) and len(set(parts)) == len(parts):
-                return parts
-            allowed = f"some of {', '.join(names)}, separated by commas"
+            return _some_of(names, name, text)
         case _:
             low, high = schema.get("minLength", 0), schema.get("maxLength", 100)
             if low <= len(text) <= high:
                 return text
             allowed = f"{low} to {high} characters long" if low else f"at most {high} characters long"
     raise Invalid(f"{name} must be {allowed}", field=name)
+
+
+def _some_of(names: Sequence[str], name: str, text: str) -> list[str]:
+    parts = text.split(",")
+    for part in parts:
+        if part not in names:
+            raise unknown(name, part, names, ", separated by commas")
+    if len(set(parts)) != len(parts):
+        raise Invalid(f"{name} must be {', '.join(names)}, each once, separated by commas", field=name)
+    return parts

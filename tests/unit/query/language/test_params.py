@@ -192,6 +192,13 @@ def test_a_mistyped_filter_is_told_what_was_perhaps_meant():
     assert "did you mean country_code?" in str(refused(Params, ("contry_code", "US")))
 
 
+def test_values_of_a_list_say_first_what_was_perhaps_meant():
+    words = str(refused(BucketParams, ("interval", "lastmonth")))
+    assert words.startswith("interval: 'lastmonth' is not known; did you mean last_month? Known are ")
+    words = str(refused(BucketParams, ("granularity", "days")))
+    assert words.startswith("granularity: 'days' is not known; did you mean day? Known are hour, day")
+
+
 def test_what_a_report_needs_is_asked_for():
     assert refused(ValueParams).field == "property"
 
