@@ -19,13 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from unicodedata import normalize
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy import Connection, Engine, MetaData, event, exc
 
 from footfall.errors import Damaged, Misconfigured, Retryable
+from footfall.model.folding import fold
 from footfall.runtime.damage import DATABASES
 
 log = structlog.get_logger(__name__)
@@ -179,14 +179,14 @@ def _prepare(connection: Any, _record: object) -> None:
     # The driver's own way of starting transactions would begin them late and without a
     # lock: two readers that both go on to write would then fail at once. See _begin.
     connection.isolation_level = None
-    connection.create_function("fold", 1, fold, deterministic=True)
+    # `lower` of SQLite knows the case of ASCII only.
+    connection.create_function("fold", 1, _folded, deterministic=True)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
 
 
-def fold(text: str | None) -> str | None:
-    """`text` without case, in any script: `lower` of SQLite knows that of ASCII only."""
-    return None if text is None else normalize("NFC", normalize("NFC", text).casefold())
+def _folded(text: str | None) -> str | None:
+    return None if text is None else fold(text)
 
 
 def _begin(connection: Connection) -> None:

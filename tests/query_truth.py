@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from footfall.enrich.countries import country_names
+from footfall.model.folding import fold
 from tests.query_events import DAY, OF_EVENTS, PROPERTIES, SOURCES, VISITS
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -338,7 +339,7 @@ def _same(operator, value, wanted, modifier):
     if isinstance(value, str) and not modifier.get("case_sensitive", True):
         if operator == "matches":
             return re.search(wanted, value, re.IGNORECASE) is not None
-        value, wanted = value.lower(), wanted.lower()
+        value, wanted = fold(value), fold(wanted)
     if operator == "contains":
         return wanted in value
     if operator == "matches":

@@ -287,6 +287,15 @@ async def test_lists_are_paged_newest_first_and_filtered(tenants: Tenants, their
             await tenants.links(OURS, limit, offset)
 
 
+@pytest.mark.parametrize(
+    "search", ["straße", "STRASSE", "strasse", "straẞe", "ISTANBUL", "istanbul", "İstanbul"]
+)
+async def test_titles_are_found_in_any_case(tenants: Tenants, theirs: str, search: str):
+    await tenants.create_link(OURS, "https://example.com/", "found", title="Straße in İstanbul")
+    await tenants.create_link(OURS, "https://example.com/", "other", title="Strase in Estanbul")
+    assert [link.code for link in (await tenants.links(OURS, search=search)).items] == ["found"]
+
+
 async def test_an_import_makes_missing_links_at_once_and_repeats_without_a_change(tenants: Tenants):
     kept = await tenants.create_link(OURS, "https://example.com/kept", "kept", "go.example.com")
     wanted = [

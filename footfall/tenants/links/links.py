@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.exc import IntegrityError
 
-from footfall.database import fold
 from footfall.errors import Conflict, Invalid
+from footfall.model.folding import fold
 from footfall.model.ids import short_code, short_id
 from footfall.tenants import rows
 from footfall.tenants.fields import ListPage, check_tags, check_text, check_time
@@ -172,11 +172,14 @@ def page(
 
 def _containing(text: str) -> Iterable[ColumnElement[bool]]:
     """Code, URL or title contain `text`; of the URL, in which all is ASCII, also as it is encoded there."""
+    title = sa.func.fold(links.c.title).contains(fold(text), autoescape=True)
     if text.isascii():
         for column in (links.c.code, links.c.url, links.c.title):
             yield sa.func.lower(column).contains(text.lower(), autoescape=True)
+        # Folding takes a call of Python for each title: those in ASCII were looked at already.
+        yield sa.and_(links.c.title.op("GLOB")("*[^ -~]*"), title)
         return
-    yield sa.func.fold(links.c.title).contains(fold(text), autoescape=True)
+    yield title
     for encoded in {as_written(text), as_written(text.lower())}:
         yield sa.func.lower(links.c.url).contains(encoded.lower(), autoescape=True)
 
