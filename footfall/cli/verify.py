@@ -90,6 +90,9 @@ async def _verify(
         shown.print(f"Note: the log holds everything only from {log_from} on", style="dim", markup=False)
     for note in dict.fromkeys(note for answer in answers for note in answer["meta"]["notes"]):
         shown.print(f"Note: {note}", style="dim", markup=False)
+    if unreadable := sum(answer["meta"]["unreadable_records"] for answer in answers):
+        said = f"{unreadable:,} records of the log cannot be read: how many events they hold is unknown"
+        shown.print(f"Note: {said}", style="dim", markup=False, highlight=False)
     for line in rebuilt:
         shown.print(line, markup=False, highlight=False)
     ok = all(answer["data"]["ok"] for answer in answers)

@@ -67,3 +67,9 @@ MEANINGS: Mapping[Reason, str] = {
 
 LOSSES = frozenset({Reason.CLICK_UNLOGGED, Reason.CLICK_TOO_LARGE})
 """Why an event is lost that a tally in the log accounts for."""
+
+DAMAGED = "damaged"
+UNDECODABLE = "undecodable"
+NEWER_FORMAT = "newer_format"
+OF_WHOLE_RECORDS = (DAMAGED, UNDECODABLE, NEWER_FORMAT)
+"""Reasons of letters that stand for a record: its bytes are lost, are no record, or not for this version."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Invalid
-from footfall.model.reasons import LOSSES, Reason
+from footfall.model.reasons import LOSSES, OF_WHOLE_RECORDS, Reason
 from footfall.model.record import Record
 from footfall.state.tables import dead_letters, insert, ledger, positions
 
@@ -77,7 +77,8 @@ class Imbalance(NamedTuple):
 class LedgerRange(NamedTuple):
     """The hours from `start` to `end` (exclusive, ms) at one moment.
 
-    `closed`: the position of each shard at that moment.
+    `closed`: the position of each shard at that moment. `unreadable`: how many records of the log could not
+    be read, of which nobody knows whose they were; each is one dead letter, whatever it held.
     """
 
     start: int
@@ -85,6 +86,7 @@ class LedgerRange(NamedTuple):
     lines: Sequence[LedgerLine]
     imbalances: Sequence[Imbalance]
     closed: Mapping[int, int]
+    unreadable: int = 0
 
 
 class Waiting(NamedTuple):
@@ -183,11 +185,8 @@ class Ledger:
 
         def read(connection: Connection) -> LedgerRange:
             where = [ledger.c.workspace_id == workspace_id, ledger.c.hour >= start, ledger.c.hour < end]
-            letters = [
-                dead_letters.c.workspace_id == workspace_id,
-                dead_letters.c.hour >= start,
-                dead_letters.c.hour < end,
-            ]
+            within = [dead_letters.c.hour >= start, dead_letters.c.hour < end]
+            letters = [*within, dead_letters.c.workspace_id == workspace_id]
             if site_id is not None:
                 where.append(ledger.c.site_id == site_id)
                 letters.append(dead_letters.c.site_id == site_id)
@@ -197,6 +196,7 @@ class Ledger:
                 _lines(connection, where, by_hour=by_hour),
                 _imbalances(connection, where, letters),
                 closed_positions(connection),
+                _unreadable(connection, within),
             )
 
         return await self._database.read(read)
@@ -327,6 +327,11 @@ def _imbalances(connection: Connection, where: Sequence[Any], letters: Sequence[
         if booked.get((site, hour), 0) != kept.get((site, hour), 0)
     ]
     return found[:MOST_IMBALANCES]
+
+
+def _unreadable(connection: Connection, letters: Sequence[Any]) -> int:
+    whole = dead_letters.c.reason.in_(OF_WHOLE_RECORDS)
+    return connection.scalar(sa.select(sa.func.count()).select_from(dead_letters).where(whole, *letters)) or 0
 
 
 def _by_site_and_hour(

@@ -80,6 +80,8 @@ class VerifyResult(Struct, kw_only=True):
 
     `log_from`: the log holds everything received from here on, so that an earlier hour was only
     compared as far as the log still goes. `notes` say what was not compared.
+    `unreadable`: records of the log that cannot be read, or could not when they were taken: whose they
+    are, and how many events they hold, nobody knows.
     """
 
     start: int
@@ -89,6 +91,7 @@ class VerifyResult(Struct, kw_only=True):
     total: int
     log_from: int
     notes: list[str]
+    unreadable: int = 0
 
     @property
     def errors(self) -> int:
@@ -108,6 +111,7 @@ def merge(results: Iterable[VerifyResult]) -> VerifyResult:
         total=first.total,
         log_from=first.log_from,
         notes=list(first.notes),
+        unreadable=first.unreadable,
     )
     for other in others:
         for site in other.sites:
@@ -117,6 +121,7 @@ def merge(results: Iterable[VerifyResult]) -> VerifyResult:
         merged.end = other.end
         merged.findings = (merged.findings + other.findings)[:MOST_FINDINGS]
         merged.total += other.total
+        merged.unreadable += other.unreadable
         merged.log_from = max(merged.log_from, other.log_from)
         merged.notes += [note for note in other.notes if note not in merged.notes]
     merged.sites = [sites[name] for name in sorted(sites)]

@@ -10,10 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from footfall.database import Database
-from footfall.model.reasons import LOSSES, Reason
+from footfall.model.reasons import LOSSES, OF_WHOLE_RECORDS, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.batches import BatchPlan
-from footfall.state.dead_letters.letter import OF_WHOLE_RECORDS
 from footfall.state.ledger import LedgerPart, closed_positions, of_part, parts, workspaces
 from footfall.state.tables import dead_letters, discarded_letters, ledger, plans
 from footfall.verify.findings import Key, Position
@@ -52,6 +51,13 @@ class LedgerSnapshot(NamedTuple):
     plans: Sequence[BatchPlan]
     discarded: frozenset[Position] = frozenset()
     discarded_records: frozenset[Position] = frozenset()  # shard and offset
+
+    @property
+    def unreadable(self) -> set[Position]:
+        """Shard and offset of the records of which no more was known, when they were taken, than where."""
+        return {
+            (shard, seq // SEQ_PER_RECORD) for (shard, seq), letter in self.letters.items() if letter.whole
+        }
 
     def was_discarded(self, shard: int, offset: int, index: int) -> bool:
         """Whether the event was, or the whole record, as a dead letter. Known of the last 90 days."""

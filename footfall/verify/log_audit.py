@@ -91,6 +91,8 @@ class LogAudit:
         self._discarded: Counter[Key] = Counter()
         self._strange: defaultdict[Key, Places] = defaultdict(Places)
         self._ends: list[Finding] = []
+        self.unreadable: set[Position] = set()
+        """Shard and offset of the records that cannot be read, of whichever workspace they are."""
         self.firsts_unknown = False
         """Retention may have deleted the first copy of a duplicate: whether it was one was not compared."""
         self.complete_from = 0
@@ -189,6 +191,8 @@ class LogAudit:
     def _compare(self, group: RecordGroup, found: dict[int, list[int]], gone: Sequence[GoneRecords]) -> None:
         for record in group.records:
             there = set(found.pop(record.offset, ()))
+            if not record.readable and self._start <= record.hour < self._end:
+                self.unreadable.add((group.shard, record.offset))
             if not self._wanted(record):
                 continue
             letter = self._books.letters.get((group.shard, record.offset * SEQ_PER_RECORD))

@@ -35,11 +35,13 @@ def report(day: date, result: VerifyResult) -> None:
     """Make the result of a day known."""
     VERIFY_FINDINGS.set(result.errors)
     VERIFY_TIMESTAMP.set_to_current_time()
+    said = {"day": day.isoformat(), "unreadable_records": result.unreadable}
     if not result.total:
-        log.info("verify.ok", day=day.isoformat(), rows=sum(site.rows for site in result.sites))
+        tell = log.warning if result.unreadable else log.info
+        tell("verify.ok", **said, rows=sum(site.rows for site in result.sites))
         return
     tell = log.error if result.errors else log.warning
-    tell("verify.findings", day=day.isoformat(), errors=result.errors, total=result.total)
+    tell("verify.findings", **said, errors=result.errors, total=result.total)
     for each in result.findings[:_SHOWN]:
         tell(
             "verify.finding",

@@ -194,6 +194,7 @@ class Verifier:
             total=len(found),
             log_from=audit.complete_from,
             notes=notes,
+            unreadable=len(audit.unreadable | books.unreadable),
         )
         return result, _moving(books, later)
 

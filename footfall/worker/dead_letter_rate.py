@@ -13,8 +13,9 @@ from typing import NamedTuple
 import structlog
 
 from footfall import metrics
+from footfall.model.reasons import NEWER_FORMAT
 from footfall.model.record import events_in
-from footfall.state.dead_letters.letter import NEWER_FORMAT, DeadLetter
+from footfall.state.dead_letters.letter import DeadLetter
 from footfall.worker.reader import Placed
 
 AT_LEAST = 100  # dead letters: one bad event among three is no deploy

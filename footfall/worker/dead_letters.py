@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
+from footfall.model.reasons import NEWER_FORMAT, UNDECODABLE
 from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record
-from footfall.state.dead_letters.letter import NEWER_FORMAT, UNDECODABLE, DeadLetter
+from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.dead_letters.letters import DeadLetters, Settled
 from footfall.store.ids import EventId, stored_ids
 from footfall.store.port import Store

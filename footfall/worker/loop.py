@@ -22,10 +22,10 @@ import structlog
 from footfall import metrics
 from footfall.errors import Retryable
 from footfall.eventlog.port import WORKER, EventLog
+from footfall.model.reasons import NEWER_FORMAT
 from footfall.runtime.background import set_within
 from footfall.settings import Settings
 from footfall.state.batches import Batches, SeqRange
-from footfall.state.dead_letters.letter import NEWER_FORMAT
 from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.lease import Fence, Lease
 from footfall.store.port import Store

@@ -12,10 +12,10 @@ import structlog
 
 from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, StoredRecord
+from footfall.model.reasons import DAMAGED, NEWER_FORMAT, UNDECODABLE
 from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record, decode, event_positions
 from footfall.settings import Settings
 from footfall.state.batches import SeqRange
-from footfall.state.dead_letters.letter import DAMAGED, NEWER_FORMAT, UNDECODABLE
 from footfall.worker.threads import in_thread
 
 # What is read from one shard before it is the next one's turn.

@@ -4,6 +4,7 @@ import pytest
 
 from footfall.cli import ledger as cli_ledger
 from footfall.state import ledger
+from footfall.state.dead_letters.letter import unreadable_letter
 from footfall.state.ledger import ADJUSTED, HOUR, received
 from footfall.worker.in_flight import InFlightCounter
 from tests.contract.acme import assert_problem
@@ -72,6 +73,7 @@ async def test_every_event_received_has_one_outcome(books, acme):
         "adjusted": 4,
         "balanced": True,
         "imbalances": [],
+        "unreadable_records": 0,
     }
     of_one_site = (await ask(books, acme, site_id="site_b"))["data"]
     assert (of_one_site["received"], of_one_site["stored"], of_one_site["dead_lettered"]) == (100, 100, 0)
@@ -194,6 +196,20 @@ async def test_a_workspace_sees_its_own_books_only_with_a_key_that_reads(books, 
 )
 async def test_a_wrong_parameter_is_named(books, acme, params, field):
     assert_problem(await books.ask("GET", PATH, acme, "read", params=params), 400, field)
+
+
+async def test_records_that_could_not_be_read_are_told_to_all_whoever_they_belonged_to(books, acme):
+    first = (await books.tenants.create_workspace("first")).id
+    bad = unreadable_letter(first, 1, 0, None, appended_at=NINE + 1, reason="damaged", failed_at=5)
+    await books.close(
+        *received_with([bad]), count(acme, "received", 1), count(acme, "stored", 1), letters=[bad]
+    )
+    for workspace, dead in ((first, 1), (acme, 0)):
+        answer = await ask(books, workspace)
+        assert answer["data"]["balanced"]
+        assert answer["data"]["dead_lettered"] == dead
+        assert answer["data"]["unreadable_records"] == 1
+        assert any("how many events they held is unknown" in each for each in answer["meta"]["warnings"])
 
 
 async def test_the_range_is_made_of_whole_hours_and_says_when_it_was_widened(books, acme):

@@ -79,6 +79,14 @@ class Statement(Counts, frozen=True, kw_only=True):
 
     balanced: bool
     imbalances: list[Wrong]
+    unreadable_records: Annotated[
+        int,
+        Meta(
+            description="Records of the log that could not be read and wait among the dead letters of the "
+            "first workspace, since nobody knows whose they were: each counts there as one event, and how "
+            "many it held is unknown."
+        ),
+    ]
     by_hour: list[Hour] | UnsetType = UNSET
 
 
@@ -155,10 +163,17 @@ def ledger_routes(
             warnings.append("the ledger is kept by hours (UTC): the range was widened to whole ones")
         if not waiting.complete:
             warnings.append("the backlog is long: in_flight and received are lower bounds")
+        unreadable = sum(page.unreadable for page in books)
+        if unreadable:
+            warnings.append(
+                f"{unreadable} records of the log could not be read: whose they were and how many events "
+                "they held is unknown, each counts as one dead letter"
+            )
         data = Statement(
             **_counts(lines, sum(waiting.by_hour.values())),
             balanced=not wrong,
             imbalances=[Wrong(i.site_id, period.iso(i.hour), i.line, i.expected, i.found) for i in wrong],
+            unreadable_records=unreadable,
             by_hour=_hours(period, lines, waiting.by_hour) if by_hour else UNSET,
         )
         meta = LedgerMeta(

@@ -86,6 +86,13 @@ class VerifyMeta(Struct, frozen=True, kw_only=True):
         Meta(description="Before this time the log no longer holds everything; null: it holds all of it."),
     ]
     notes: list[str]
+    unreadable_records: Annotated[
+        int,
+        Meta(
+            description="Records of the log that cannot be read, or could not when they were taken: whose "
+            "they are, and how many events they hold, is unknown. What of them was stored before is there."
+        ),
+    ]
 
 
 class VerifyAnswer(Struct, frozen=True):
@@ -179,6 +186,7 @@ def _answer(result: VerifyResult) -> VerifyAnswer:
             end=iso(result.end),
             log_from=iso(result.log_from) if result.log_from > result.start else None,
             notes=result.notes,
+            unreadable_records=result.unreadable,
         ),
     )
 

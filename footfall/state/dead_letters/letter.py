@@ -11,17 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from footfall.errors import Invalid
+from footfall.model.reasons import OF_WHOLE_RECORDS
 from footfall.model.record import Record, decode, encode
 from footfall.state.ledger import hour_of, is_backfilled
 
 Status = Literal["kept", "due", "retrying"]
 """`kept` waits for somebody to decide, `due` for the worker; `retrying`: the worker has it."""
-
-DAMAGED = "damaged"
-UNDECODABLE = "undecodable"
-NEWER_FORMAT = "newer_format"
-OF_WHOLE_RECORDS = (DAMAGED, UNDECODABLE, NEWER_FORMAT)
-"""Reasons of letters that stand for a record: its bytes are lost, are no record, or not for this version."""
 
 MAX_DETAIL = 200
 

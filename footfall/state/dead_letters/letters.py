@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict, NotFound
+from footfall.model.reasons import OF_WHOLE_RECORDS
 from footfall.model.record import SEQ_PER_RECORD, Record
 from footfall.state import ids_known, lease
 from footfall.state.dead_letters import rows as letter_rows
-from footfall.state.dead_letters.letter import OF_WHOLE_RECORDS, DeadLetter, format_position
+from footfall.state.dead_letters.letter import DeadLetter, format_position
 from footfall.state.dead_letters.rows import Settled, Size
 from footfall.state.lease import Fence
 from footfall.state.tables import dead_letters as table

@@ -204,8 +204,29 @@ async def test_an_unreadable_record_is_compared_with_its_letter(world, monkeypat
     await world.batches.plan(batch)
     await world.batches.close(batch, Closing([LedgerCount("default", "", hour, "received", 1)], [letter]))
     assert await world.found() == []
+    assert [(await world.verify(workspace=workspace)).unreadable for workspace in (None, "acme")] == [1, 1]
     await world.letters.discard("default", world.shard, letter.seq)
     assert await world.found() == []
+    assert (await world.verify()).unreadable == 1  # the log still has it
+
+
+async def test_a_record_that_is_damaged_after_it_was_stored_is_told(world, monkeypatch):
+    await world.append(event(), event())
+    await world.append(event())
+    await world.take()
+    assert (await world.verify()).unreadable == 0
+    real = world.log.read
+
+    async def read(shard, *arguments):
+        return [
+            entry._replace(data=None) if entry.offset == 0 else entry
+            for entry in await real(shard, *arguments)
+        ]
+
+    monkeypatch.setattr(world.log, "read", read)
+    result = await world.verify()
+    assert result.unreadable == 1
+    assert not result.errors
 
 
 async def test_what_retention_deleted_is_not_missed(world, tmp_path):

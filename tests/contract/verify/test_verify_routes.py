@@ -35,7 +35,9 @@ async def test_the_answer_has_figures_and_findings_of_the_own_workspace(world, a
         "expected": 2, "found": 1, "examples": [],
     }  # fmt: skip
     assert data["total"] == len(data["findings"]) == 3
-    assert meta == {"start": iso(START), "end": iso(END), "log_from": None, "notes": []}
+    assert meta == {
+        "start": iso(START), "end": iso(END), "log_from": None, "notes": [], "unreadable_records": 0,
+    }  # fmt: skip
     theirs = (await api.ask("GET", PATH, other, params=RANGE)).json()["data"]
     assert theirs["ok"]
     assert [site["site_id"] for site in theirs["sites"]] == ["theirs"]
