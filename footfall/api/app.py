@@ -61,6 +61,8 @@ _SAFE = {
     "Cache-Control": "no-store",
 }
 
+_MAX_BODY = 512 << 10  # bytes, unless a route says otherwise: longer ones would hold the loop
+
 _NO_DEFAULTS: Mapping[str, str] = {}
 
 
@@ -163,6 +165,7 @@ def create_app(
         ],
         exception_handlers=exception_handlers,
         before_request=strict_body,
+        request_max_body_size=_MAX_BODY,
         before_send=[safe_headers],
         openapi_config=docs_page.openapi_config(openapi.COMPONENTS),
         logging_config=None,

@@ -68,14 +68,15 @@ async def strict_body(request: Request[Any, Any, Any]) -> None:
         body = await request.body()
         # It may have taken its time, and the key was revoked meanwhile.
         await cast("Any", request.route_handler).authorize_connection(request)
-        _decode(body, data.annotation)
+        decode_strictly(body, data.annotation)
 
 
-def _decode(body: bytes, kind: Any) -> None:
+def decode_strictly(body: bytes, kind: Any) -> Any:
+    """What a body says, as a `kind`. Raises Invalid, with the field as it was written."""
     if not body:
         raise Invalid("the body is empty; a JSON object is needed")
     try:
-        _decoder(kind).decode(body)
+        return _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
         message = str(error)
         place, inside = _PLACE.search(message), _NAMED_FIELD.search(message)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from footfall.errors import LogFull, Retryable
 from footfall.eventlog.port import Entry, EventLog
 from footfall.imports.clicks.chunk import Refusals
 from footfall.imports.clicks.line import RefusedLine
-from footfall.imports.runs import Registry
+from footfall.imports.runs import Lines, Owner, Registry
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, SenderContext, Tally, encode
 from footfall.store.port import Store
@@ -60,6 +61,22 @@ def span_of(times: Sequence[int]) -> Span | None:
         return None
     first, last = (datetime.fromtimestamp(at / 1000, UTC) for at in (min(times), max(times)))
     return Span(first.isoformat(timespec="seconds"), last.isoformat(timespec="seconds"))
+
+
+def by_id(found: Iterable[ImportedEvent]) -> list[ImportedEvent]:
+    """Each id once: a caller's wrong occurrence numbers must not store a line twice."""
+    return list({each.event.event_id: each for each in found}.values())
+
+
+def without(found: Iterable[ImportedEvent], ids: set[bytes]) -> list[ImportedEvent]:
+    """Those whose id is none of these."""
+    return [each for each in found if each.event.event_id not in ids]
+
+
+def let_go(*lists: list[Any]) -> None:
+    """Forget what a chunk was made into. For a thread: it takes the event loop ten milliseconds."""
+    for each in lists:
+        each.clear()
 
 
 class Intake:
@@ -134,25 +151,28 @@ class Intake:
         if not found:
             return set()
         times = [each.event.occurred_at for each in found]
+        ids = await asyncio.to_thread(lambda: [each.event.event_id.hex() for each in found])
         rows = await self.store.query(
             _PRESENT,
-            {
-                "workspace": workspace_id,
-                "first": min(times),
-                "last": max(times),
-                "ids": [each.event.event_id.hex() for each in found],
-            },
+            {"workspace": workspace_id, "first": min(times), "last": max(times), "ids": ids},
             lane="house",
         )
-        return {row[0].bytes for row in rows} | self.pending(found)
+        return await asyncio.to_thread(lambda: {row[0].bytes for row in rows}) | self.pending(found)
 
     async def settled(
-        self, site_id: str, fresh: Sequence[ImportedEvent], doubtful: Sequence[bool], refusals: Refusals
+        self,
+        site_id: str,
+        fresh: Sequence[ImportedEvent],
+        chunk: tuple[Lines, Sequence[bool]],
+        refusals: Refusals,
     ) -> list[ImportedEvent]:
         """Those of `fresh` that are certainly not there yet; the others are refused.
 
-        Where events were deleted by age there are no ids to compare with: `doubtful` lines may count already.
+        Where events were deleted by age there are no ids to compare with: lines that are doubtful beside the
+        chunk's known ones may count already.
         """
+        runs, known = chunk
+        doubtful = await asyncio.to_thread(runs.doubtful, known)
         gone = await self._gone(site_id) if self._gone and any(doubtful) else 0
         kept: list[ImportedEvent] = []
         for each in fresh:
@@ -182,12 +202,20 @@ class Intake:
                 raise failure
 
     async def _append_record(self, workspace_id: str, source: str, found: Sequence[ImportedEvent]) -> None:
-        visits: dict[SenderContext, int] = {}
-        for each in found:
-            each.event.visit = visits.setdefault(each.visit, len(visits))
-        await self._write(workspace_id, source, [each.event for each in found], list(visits), [])
+        def record() -> bytes:
+            visits: dict[SenderContext, int] = {}
+            for each in found:
+                each.event.visit = visits.setdefault(each.visit, len(visits))
+            return _encoded(workspace_id, source, [each.event for each in found], list(visits), [])
+
+        await self._write(await asyncio.to_thread(record))
         self._latest = max(self._latest, time.time())  # a clock that is set back must not hide a record
         self._pending |= dict.fromkeys((each.event.event_id for each in found), self._latest)
+
+    async def register(self, owner: Owner, runs: Lines, known: Sequence[bool]) -> None:
+        """Remember the chunk's runs, those aside of which every line is known."""
+        new = await asyncio.to_thread(runs.runs, owner.secret, known)
+        await self.registry.add(owner.workspace_id, owner.scope, new, int(time.time() * 1000))
 
     async def tell(self, workspace_id: str, source: str, tallies: Iterable[Tally]) -> None:
         """Have lines that are no events counted in the ledger.
@@ -202,27 +230,29 @@ class Intake:
             waiting.setdefault((workspace, of), []).append(Tally(site_id, reason, count))
         for (workspace, of), theirs in waiting.items():
             try:
-                await self._write(workspace, of, [], [], theirs)
+                await self._write(_encoded(workspace, of, [], [], theirs))
             except LogFull:
                 return
             for tally in theirs:
                 del self._untold[workspace, of, tally.site_id, tally.reason]
 
-    async def _write(
-        self,
-        workspace_id: str,
-        source: str,
-        events: list[RawEvent],
-        visits: list[SenderContext],
-        tallies: list[Tally],
-    ) -> None:
-        record = Record(
-            FORMAT_VERSION, int(time.time() * 1000), workspace_id, source, events, visits, tallies
-        )
+    async def _write(self, record: bytes) -> None:
         log = await self._opened()
-        await log.append(Entry(key="import", data=encode(record)))
+        await log.append(Entry(key="import", data=record))
 
     async def _opened(self) -> EventLog:
         if self._log is None:
             self._log = await self._open_log()
         return self._log
+
+
+def _encoded(
+    workspace_id: str,
+    source: str,
+    events: list[RawEvent],
+    visits: list[SenderContext],
+    tallies: list[Tally],
+) -> bytes:
+    return encode(
+        Record(FORMAT_VERSION, int(time.time() * 1000), workspace_id, source, events, visits, tallies)
+    )

@@ -6,6 +6,7 @@ grown, that was compressed, or that was put behind another. The registry holds a
 each run that was imported.
 """
 
+import asyncio
 import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
@@ -45,10 +46,13 @@ def is_cut(identity: bytes) -> bool:
 
 
 class Lines:
-    """The lines of a chunk by what tells them apart (an identity and the number of its occurrence)."""
+    """The lines of a chunk by what tells them apart (an identity and the number of its occurrence).
+
+    A chunk has 20,000: all but `known` is for a thread.
+    """
 
     def __init__(self, identities: Sequence[bytes], occurrences: Sequence[int]) -> None:
-        self._lines = [
+        self.lines = [
             b"%d %b" % (occurrence, identity)
             for identity, occurrence in zip(identities, occurrences, strict=True)
         ]
@@ -66,7 +70,7 @@ class Lines:
         between two known ones, and one at the chunk's begin or end. What a file has grown by, or was
         put behind, begins or ends inside a run, and is not.
         """
-        doubtful = [False] * len(self._lines)
+        doubtful = [False] * len(self.lines)
         cuts = {*self._starts, len(known)} if self._ends_with_cut else {*self._starts}
         for start, end in _unknown(known):
             if start not in cuts or end not in cuts:
@@ -81,7 +85,7 @@ class Lines:
 
     def runs(self, secret: bytes, known: Sequence[bool]) -> list[LineRun]:
         """The runs of the chunk, those aside of which every line is `known`."""
-        ends = [*self._starts[1:], len(self._lines)]
+        ends = [*self._starts[1:], len(self.lines)]
         return [
             self._run(secret, start, end)
             for start, end in zip(self._starts, ends, strict=True)
@@ -90,10 +94,10 @@ class Lines:
 
     async def known(self, registry: Registry, owner: Owner) -> list[bool]:
         """For each line whether it was imported before. Raises Retryable."""
-        known = [False] * len(self._lines)
-        await self._mark(known, self._starts if self._lines else [], registry, owner)
+        known = [False] * len(self.lines)
+        await self._mark(known, self._starts if self.lines else [], registry, owner)
         # A file that was put behind another begins inside one of our runs: the one before what is known.
-        ends = [*self._starts[1:], len(self._lines)]
+        ends = [*self._starts[1:], len(self.lines)]
         inside = [
             line
             for start, end in zip(self._starts, ends, strict=True)
@@ -106,32 +110,45 @@ class Lines:
     async def _mark(self, known: list[bool], probes: Sequence[int], registry: Registry, owner: Owner) -> None:
         """Set what is `known` of the runs that begin at one of the `probes`."""
         while probes:
-            names = {self._start(owner.secret, probe): probe for probe in probes}
+            names = await asyncio.to_thread(self._names, owner.secret, probes)
             found = await registry.find(owner.workspace_id, owner.scope, list(names))
-            further: list[int] = []
-            for name, runs in found.items():
-                start = names[name]
-                same = (run.lines for run in runs if self._is(owner.secret, start, run))
-                end = start + max(same, default=0)
-                known[start:end] = [True] * (end - start)
-                # A chunk or a file ended there once: the next run begins in the middle of one of ours.
-                if start < end < len(known) and not known[end] and end not in self._starts:
-                    further.append(end)
-            probes = further
+            probes = await asyncio.to_thread(self._mark_found, known, names, found, owner.secret)
+
+    def _names(self, secret: bytes, probes: Sequence[int]) -> dict[bytes, int]:
+        return {self._start(secret, probe): probe for probe in probes}
+
+    def _mark_found(
+        self,
+        known: list[bool],
+        names: Mapping[bytes, int],
+        found: Mapping[bytes, Sequence[LineRun]],
+        secret: bytes,
+    ) -> list[int]:
+        """Where further runs may begin."""
+        further: list[int] = []
+        for name, runs in found.items():
+            start = names[name]
+            same = (run.lines for run in runs if self._is(secret, start, run))
+            end = start + max(same, default=0)
+            known[start:end] = [True] * (end - start)
+            # A chunk or a file ended there once: the next run begins in the middle of one of ours.
+            if start < end < len(known) and not known[end] and end not in self._starts:
+                further.append(end)
+        return further
 
     def _is(self, secret: bytes, start: int, run: LineRun) -> bool:
         end = start + run.lines
-        return end <= len(self._lines) and self._run(secret, start, end) == run
+        return end <= len(self.lines) and self._run(secret, start, end) == run
 
     def _run(self, secret: bytes, start: int, end: int) -> LineRun:
         return LineRun(
             self._start(secret, start),
             end - start,
-            _digest(secret, b"footfall lines", b"\0".join(self._lines[start:end])),
+            _digest(secret, b"footfall lines", b"\0".join(self.lines[start:end])),
         )
 
     def _start(self, secret: bytes, at: int) -> bytes:
-        return _digest(secret, b"footfall line", self._lines[at])
+        return _digest(secret, b"footfall line", self.lines[at])
 
 
 def _unknown(known: Sequence[bool]) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """`POST /api/v1/imports/...`: takes a file, chunk by chunk. For keys with the scope admin."""
 
+import asyncio
 from typing import Annotated, Any
 
 from litestar import Request, Router, post
@@ -8,6 +9,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from footfall.api.guard import allowed, key_of, parameters
+from footfall.api.long_body import LongRequest, read_long_body
 from footfall.api.openapi import operation_asking
 from footfall.api.problems import refusals
 from footfall.errors import Denied, Invalid
@@ -16,6 +18,7 @@ from footfall.imports.access_log.importer import AccessLogImporter
 from footfall.imports.clicks import importer as clicks
 from footfall.imports.clicks.chunk import FORMATS, MAX_LINES
 from footfall.imports.clicks.importer import ClickImporter
+from footfall.imports.intake import let_go
 from footfall.tenants.directory import Directory
 from footfall.tenants.model import Workspace
 
@@ -108,6 +111,8 @@ def import_routes(importer: ClickImporter, access_logs: AccessLogImporter, direc
         "/api/v1/imports",
         route_handlers=[_clicks(importer, directory), _access_log(access_logs, directory)],
         guards=[allowed(directory, "admin"), parameters()],
+        request_class=LongRequest,
+        before_request=read_long_body,
         request_max_body_size=_MAX_BODY,
         tags=["Imports"],
         security=[{"key": []}],
@@ -137,7 +142,10 @@ def _clicks(importer: ClickImporter, directory: Directory) -> HTTPRouteHandler:
         request: Request[Any, Any, Any], data: JSONBody[ChunkOfLines]
     ) -> clicks.ClicksOutcome:
         workspace = await _workspace(directory, request)
-        return await importer.add(workspace, data.format, data.lines, data.occurrences, again=data.again)
+        try:
+            return await importer.add(workspace, data.format, data.lines, data.occurrences, again=data.again)
+        finally:
+            await asyncio.to_thread(let_go, data.lines)
 
     return import_clicks
 
@@ -170,18 +178,21 @@ def _access_log(access_logs: AccessLogImporter, directory: Directory) -> HTTPRou
         site = await directory.site(data.site_id)
         if site is None or site.workspace_id != workspace.id:
             raise Invalid("no site of this workspace has this id", field="site_id")
-        return await access_logs.add(
-            workspace,
-            site,
-            data.lines,
-            data.occurrences,
-            origin=data.origin,
-            dry_run=data.dry_run,
-            again=data.again,
-            format_name=data.format,
-            fields=data.fields,
-            pages=data.pages,
-        )
+        try:
+            return await access_logs.add(
+                workspace,
+                site,
+                data.lines,
+                data.occurrences,
+                origin=data.origin,
+                dry_run=data.dry_run,
+                again=data.again,
+                format_name=data.format,
+                fields=data.fields,
+                pages=data.pages,
+            )
+        finally:
+            await asyncio.to_thread(let_go, data.lines)
 
     return import_access_log
 

@@ -19,7 +19,7 @@ from footfall.imports.access_log.requests import Hits, Place, Target
 from footfall.imports.access_log.rules import Pages
 from footfall.imports.access_log.visitors import LoggedVisitors
 from footfall.imports.clicks.chunk import LineProblem, check_measures
-from footfall.imports.intake import ImportedEvent, Intake, Span, span_of
+from footfall.imports.intake import ImportedEvent, Intake, Span, by_id, let_go, span_of, without
 from footfall.imports.runs import Lines, Owner
 from footfall.tenants.directory import Directory
 from footfall.tenants.links.targets import check_target
@@ -97,44 +97,44 @@ class AccessLogImporter:
             _check_settled(hits)
         links = await self._links(workspace.id, hits, origin)
         visitors = await self._visitors.of_chunk(workspace.id)
-        found = await asyncio.to_thread(reading.events, hits, occurrences, target, links, visitors)
+        events = await asyncio.to_thread(reading.events, hits, occurrences, target, links, visitors)
         owner = Owner(workspace.id, f"{SOURCE} {site.id}", workspace.secret)
         runs = await asyncio.to_thread(Lines, hits.identities, occurrences)
         intake = self._intake
-        occurred = span_of([each.event.occurred_at for each in found])
-        async with intake.turn:
-            before = await runs.known(intake.registry, owner)
-            known = [False] * len(lines) if again else before
-            refusals = hits.refusals.without(known)
-            there = sum(known[each.line] for each in found)
-            found = [each for each in found if not known[each.line]]
-            fresh: list[ImportedEvent] = []
-            present: set[bytes] = set()
-            received: set[bytes] = set()
-            if not dry_run and not all(known):
-                await intake.make_room()
-            if found:
-                # By id: a caller's wrong occurrence numbers must not store a line twice.
-                found = list({each.event.event_id: each for each in found}.values())
-                present, received = await self._there(workspace.id, site.id, found, visitors.live_days)
-                old = present | received
-                fresh = [each for each in found if each.event.event_id not in old]
-                if not again:
-                    fresh = await intake.settled(site.id, fresh, runs.doubtful(before), refusals)
-            if not dry_run and not all(known):
-                await intake.append(workspace.id, SOURCE, fresh)
-                now = int(time.time() * 1000)
-                await intake.registry.add(*owner[:2], runs.runs(workspace.secret, before), now)
-                await intake.tell(workspace.id, SOURCE, refusals.without(before).tallies(site.id))
-        return AccessLogOutcome(
-            added=dict(Counter(each.event.event_type for each in fresh)),
-            received=len(received),
-            present=there + len(present),
-            repeated=sum(known),
-            rejected=refusals.counts,
-            problems=refusals.problems,
-            occurred=occurred,
-        )
+        occurred = span_of([each.event.occurred_at for each in events])
+        try:
+            async with intake.turn:
+                before = await runs.known(intake.registry, owner)
+                known = [False] * len(lines) if again else before
+                refusals = hits.refusals.without(known)
+                found = [each for each in events if not known[each.line]]
+                there = len(events) - len(found)
+                fresh: list[ImportedEvent] = []
+                present: set[bytes] = set()
+                received: set[bytes] = set()
+                if not dry_run and not all(known):
+                    await intake.make_room()
+                if found:
+                    found = by_id(found)
+                    present, received = await self._there(workspace.id, site.id, found, visitors.live_days)
+                    fresh = without(found, present | received)
+                    if not again:
+                        fresh = await intake.settled(site.id, fresh, (runs, before), refusals)
+                if not dry_run and not all(known):
+                    await intake.append(workspace.id, SOURCE, fresh)
+                    await intake.register(owner, runs, before)
+                    await intake.tell(workspace.id, SOURCE, refusals.without(before).tallies(site.id))
+            return AccessLogOutcome(
+                added=dict(Counter(each.event.event_type for each in fresh)),
+                received=len(received),
+                present=there + len(present),
+                repeated=sum(known),
+                rejected=refusals.counts,
+                problems=refusals.problems,
+                occurred=occurred,
+            )
+        finally:
+            await asyncio.to_thread(let_go, hits.hits, hits.identities, events, runs.lines)
 
     async def _links(self, workspace_id: str, hits: Hits, origin: str) -> Mapping[Place, Link]:
         """The workspace's links among the places that lines redirect from."""

@@ -5,14 +5,13 @@ so an import can be repeated, broken off and continued, and adds only what is mi
 """
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from footfall.imports.clicks.chunk import LineProblem, Numbered, checked_format, read, with_links
-from footfall.imports.intake import ImportedEvent, Intake, Span, span_of
+from footfall.imports.intake import ImportedEvent, Intake, Span, by_id, let_go, span_of, without
 from footfall.imports.runs import Lines, Owner
 from footfall.model.reasons import Reason
 from footfall.model.record import RawEvent
@@ -74,42 +73,43 @@ class ClickImporter:
         """
         parse = checked_format(format_name, lines, occurrences)
         found, refusals = await asyncio.to_thread(read, parse, workspace.secret, lines, occurrences)
-        runs = Lines([line.encode() for line in lines], occurrences)
+        runs = await asyncio.to_thread(lambda: Lines([line.encode() for line in lines], occurrences))
         source = f"import:{format_name}"
         owner = Owner(workspace.id, source, workspace.secret)
         intake = self._intake
         occurred = span_of([each.click.occurred_at for each in found])
-        async with intake.turn:
-            before = await runs.known(intake.registry, owner)
-            known = [False] * len(lines) if again else before
-            there = sum(known[each.line] for each in found)
-            found = [each for each in found if not known[each.line]]
-            refusals = refusals.without(known)
-            links, created = await self._ensure_links(workspace.id, found)
-            clicks = with_links(found, links, refusals)
-            fresh: dict[bytes, ImportedEvent] = {}
-            if not all(known):
-                await intake.make_room()
-                events = _events(clicks, links)
-                present = await intake.present(workspace.id, events)
-                missing = [each for each in events if each.event.event_id not in present]
-                if not again:
-                    missing = await intake.settled("", missing, runs.doubtful(before), refusals)
-                # By id: a caller's wrong occurrence numbers must not store a line twice.
-                fresh = {each.event.event_id: each for each in missing}
-                await intake.append(workspace.id, source, list(fresh.values()))
-                now = int(time.time() * 1000)
-                await intake.registry.add(*owner[:2], runs.runs(workspace.secret, before), now)
-                await intake.tell(workspace.id, source, refusals.without(before).tallies())
-        return ClicksOutcome(
-            accepted=len(fresh),
-            present=there + len(clicks) - len(fresh) - refusals.counts.get(Reason.PERHAPS_IMPORTED, 0),
-            repeated=sum(known),
-            rejected=refusals.counts,
-            links_created=created,
-            problems=refusals.problems,
-            occurred=occurred,
-        )
+        events: list[ImportedEvent] = []
+        fresh: list[ImportedEvent] = []
+        try:
+            async with intake.turn:
+                before = await runs.known(intake.registry, owner)
+                known = [False] * len(lines) if again else before
+                unknown = [each for each in found if not known[each.line]]
+                there = len(found) - len(unknown)
+                refusals = refusals.without(known)
+                links, created = await self._ensure_links(workspace.id, unknown)
+                clicks = await asyncio.to_thread(with_links, unknown, links, refusals)
+                if not all(known):
+                    await intake.make_room()
+                    events = await asyncio.to_thread(_events, clicks, links)
+                    fresh = without(events, await intake.present(workspace.id, events))
+                    if not again:
+                        fresh = await intake.settled("", fresh, (runs, before), refusals)
+                    fresh = by_id(fresh)
+                    await intake.append(workspace.id, source, fresh)
+                    await intake.register(owner, runs, before)
+                    await intake.tell(workspace.id, source, refusals.without(before).tallies())
+            return ClicksOutcome(
+                accepted=len(fresh),
+                present=there + len(clicks) - len(fresh) - refusals.counts.get(Reason.PERHAPS_IMPORTED, 0),
+                repeated=sum(known),
+                rejected=refusals.counts,
+                links_created=created,
+                problems=refusals.problems,
+                occurred=occurred,
+            )
+        finally:
+            await asyncio.to_thread(let_go, found, events, runs.lines)
 
     async def _ensure_links(
         self, workspace_id: str, clicks: Sequence[Numbered]

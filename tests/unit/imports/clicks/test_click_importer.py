@@ -18,6 +18,7 @@ from footfall.imports import intake
 from footfall.imports.clicks.importer import ClickImporter
 from footfall.imports.intake import Intake
 from footfall.imports.reader import read_chunks
+from footfall.model.record import decode
 from footfall.runtime import data_directory
 from footfall.settings import load
 from footfall.state.imported_files import ImportedFiles
@@ -123,12 +124,12 @@ async def test_records_of_a_chunk_that_the_log_refused_come_with_the_next_attemp
     (chunk,) = sample_chunks(20_000)
     real, records = Intake._write, Counter()
 
-    async def write(self, workspace_id, source, events, visits, tallies):
-        if events:
+    async def write(self, record):
+        if decode(record).events:
             records["tried"] += 1
             if records["tried"] in (3, 5):
                 raise LogFull("the log is full")
-        await real(self, workspace_id, source, events, visits, tallies)
+        await real(self, record)
 
     monkeypatch.setattr(Intake, "_write", write)
     async with console(tmp_path) as http:
