@@ -1,6 +1,7 @@
 """Who sends a request: a secret key of a workspace, or the public id of one of its sites."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from urllib.parse import parse_qs, urlsplit
 
 from footfall.collect.asgi import Scope, header
@@ -77,6 +78,14 @@ def _is_at(door: Door, name: str, site: Site) -> bool:
 async def _sites(door: Door, workspace: Workspace, named: set[str]) -> Mapping[str, str]:
     """The ids of those sites that are the workspace's, by id or domain. One look-up for all of them."""
     named.discard("")
+    found = await _sites_named(door, workspace, named)
+    if missing := named - found.keys():  # perhaps made a moment ago
+        await door.directory.catch_up()
+        found |= await _sites_named(door, workspace, missing)
+    return found
+
+
+async def _sites_named(door: Door, workspace: Workspace, named: AbstractSet[str]) -> dict[str, str]:
     if not named:
         return {}
     found = await door.directory.sites(named)
@@ -91,12 +100,25 @@ async def _sites(door: Door, workspace: Workspace, named: set[str]) -> Mapping[s
 async def _links(
     door: Door, workspace: Workspace, events: Sequence[Incoming]
 ) -> Mapping[tuple[str, str], Link]:
-    """The workspace's links that events name by domain and code. One look-up, too."""
+    """The workspace's links that events name by domain and code. One look-up, too.
+
+    What is stored without its link stays so: where one is missing, it may have been made a moment ago.
+    """
     named = {
         (event.short_domain or "", event.short_code)
         for event in events
         if event.short_code and not event.link_id
     }
+    found = await _links_at(door, workspace, named)
+    if missing := named - found.keys():
+        await door.directory.catch_up()
+        found |= await _links_at(door, workspace, missing)
+    return found
+
+
+async def _links_at(
+    door: Door, workspace: Workspace, named: AbstractSet[tuple[str, str]]
+) -> dict[tuple[str, str], Link]:
     places = {
         name: (domain, name[1])
         for name in named
@@ -115,6 +137,9 @@ async def _own_links(door: Door, workspace: Workspace, events: Sequence[Incoming
     if not named:
         return {}
     found = await door.directory.links_by_id(named)
+    if missing := named - found.keys():
+        await door.directory.catch_up()
+        found |= await door.directory.links_by_id(missing)
     return {name: link for name, link in found.items() if link.workspace_id == workspace.id}
 
 

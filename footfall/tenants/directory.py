@@ -5,6 +5,7 @@ a second and forgets what has changed, so that all of them see a change within a
 When the database does not answer, what is cached stays good.
 """
 
+import asyncio
 import hmac
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.errors import Invalid
+from footfall.errors import Invalid, Retryable
 from footfall.runtime.background import Loop
 from footfall.settings import Settings
 from footfall.tenants import rows, tables
@@ -73,6 +74,8 @@ class Directory:
         self._hosts: SiteHosts = {}
         self._is_of = lru_cache(_HOSTS)(self._look_whose)
         self._following = Loop("directory", POLL_SECONDS, self._apply_changes)
+        self._applying = asyncio.Lock()
+        self._known_at = 0.0
         self._links: Cache[tuple[str, str], Link] = Cache(
             database, links.find, settings.cache_links, self._applied, settings.cache_memory
         )
@@ -91,6 +94,17 @@ class Directory:
     async def stop(self) -> None:
         """Stop following changes."""
         await self._following.stop()
+
+    async def catch_up(self) -> None:
+        """Know every change that was made before this call; what is cached stays good where that cannot be.
+
+        However many ask at once, the database is asked by one of them at a time, and answers all that wait.
+        """
+        now = time.monotonic()
+        async with self._applying:
+            if self._known_at < now:
+                with suppress(Retryable):
+                    await self._read_changes()
 
     def cached_link(self, domain: str, code: str) -> Link | Unknown | None:
         """The link, None if there is none, UNKNOWN if the database must be asked. No I/O."""
@@ -203,10 +217,14 @@ class Directory:
         return self._version
 
     async def _apply_changes(self) -> None:
-        seen = self._version
+        async with self._applying:
+            await self._read_changes()
+
+    async def _read_changes(self) -> None:
+        seen, at = self._version, time.monotonic()
         news = await self._database.read(lambda connection: _read_news(connection, seen))
         # From here on without a pause: who loads something meanwhile compares versions.
-        self._version = news.version
+        self._version, self._known_at = news.version, at
         if news.domains is not None:
             self._domains = news.domains
         if news.hosts is not None:

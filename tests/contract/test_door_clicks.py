@@ -157,3 +157,50 @@ async def test_the_pixel_records_a_page_view(tmp_path):
         "https://shop.example/cart",
     )
     assert (unknown.status_code, unknown.headers["footfall-logged"]) == (200, "no")
+
+
+async def test_a_posted_click_has_the_link_that_was_made_a_moment_before(tmp_path):
+    async with open_door(tmp_path) as rig:
+        await rig.door.directory.stop()  # it learns nothing by itself from here on
+        clicks = [
+            {"short_url": "https://go.team.example/new"},
+            {"event_type": "click", "short_code": "own"},
+        ]
+        for click in clicks:  # the door knows that there are none
+            assert (await rig.post([click])).status_code == 202
+        made = [
+            await rig.tenants.create_link("default", "https://example.com/1", "new", "go.team.example"),
+            await rig.tenants.create_link("default", "https://example.com/2", "own"),
+        ]
+        assert (await rig.post(clicks)).json()["accepted"] == 2
+        late = await rig.tenants.create_link("default", "https://example.com/3", "late")
+        assert (await rig.post([{"event_type": "click", "link_id": late.id}])).json()["accepted"] == 1
+        events = await rig.events()
+    assert [event.link_id for event in events] == ["", "", *(link.id for link in made), late.id]
+    assert [event.destination_url for event in events[2:]] == [link.url for link in (*made, late)]
+
+
+async def test_an_event_is_of_the_site_that_was_made_a_moment_before(tmp_path):
+    async with open_door(tmp_path) as rig:
+        await rig.door.directory.stop()
+        event = {"event_type": "page_view", "site_id": "new.example"}
+        assert (await rig.post([event])).json()["rejected"] == 1
+        site = await rig.tenants.create_site("default", "new.example", ["new.example"])
+        assert (await rig.post([event])).json()["accepted"] == 1
+        assert (await rig.post([event | {"site_id": site.id}])).json()["accepted"] == 1
+        assert [event.site_id for event in await rig.events()] == [site.id, site.id]
+
+
+async def test_many_that_name_no_link_ask_the_database_one_at_a_time(tmp_path, monkeypatch):
+    async with open_door(tmp_path) as rig:
+        await rig.door.directory.stop()
+        asked = []
+        read = rig.tenants.database.read
+
+        async def counted(work):
+            asked.append(work)
+            return await read(work)
+
+        monkeypatch.setattr(rig.tenants.database, "read", counted)
+        await asyncio.gather(*(rig.door.directory.catch_up() for _ in range(100)))
+        assert len(asked) <= 2
