@@ -438,8 +438,9 @@ def metric(name, events, whatever_bots, scope, everybody):
         case "share":
             return None  # of no group
         case "bot_share":
-            bots = sum(event["sample_weight"] for event in whatever_bots if event["is_bot"])
-            return ratio(bots, sum(event["sample_weight"] for event in whatever_bots))
+            counted = [event for event in whatever_bots if event["event_type"] != "engagement"]
+            bots = sum(event["sample_weight"] for event in counted if event["is_bot"])
+            return ratio(bots, sum(event["sample_weight"] for event in counted))
         case "percentage":
             return ratio(different(events, "visitor_id"), everybody)
         case "last_at":

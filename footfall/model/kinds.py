@@ -68,6 +68,17 @@ class Conversion(Struct, frozen=True):
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
 
 
+class Engagement(Struct, frozen=True):
+    """How long a page was looked at since it was shown or this was last said, and how much of it was seen.
+
+    It belongs to the page view before it: it counts as no event, ends no bounce and opens no visit.
+    `engagement_time` is in milliseconds, `scroll_depth` in percent of the page: more than 100 is 100.
+    """
+
+    engagement_time: Annotated[float, Meta(ge=0, le=86_400_000)] | None = None
+    scroll_depth: Annotated[float, Meta(ge=0, le=1000)] | None = None
+
+
 class Kind(Struct, frozen=True):
     """A known event type: what its properties must be, and the newest version understood.
 
@@ -89,5 +100,6 @@ KINDS: dict[str, Kind] = {
         Kind("widget_click", WidgetClick),
         Kind("device_page_view", DevicePageView),
         Kind("conversion", Conversion),
+        Kind("engagement", Engagement),
     )
 }

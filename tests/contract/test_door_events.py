@@ -313,3 +313,24 @@ async def test_other_paths(tmp_path, method, path, status):
     assert answer.status_code == status
     if path.startswith("/api"):
         assert "8001" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("properties", "field"),
+    [
+        ({"scroll_depth": 45, "engagement_time": 12_345}, None),
+        ({"scroll_depth": 100.4, "engagement_time": 1500.7}, None),
+        ({"engagement_time": 1000, "section": "price"}, None),
+        ({}, None),
+        ({"scroll_depth": -1}, "properties.scroll_depth"),
+        ({"scroll_depth": "deep"}, "properties.scroll_depth"),
+        ({"engagement_time": -5}, "properties.engagement_time"),
+        ({"engagement_time": 86_400_001}, "properties.engagement_time"),
+    ],
+)
+async def test_what_engagement_says_is_checked(tmp_path, properties, field):
+    async with open_door(tmp_path) as rig:
+        answer = (await rig.post([{"event_type": "engagement", "properties": properties}])).json()
+        events = await rig.events()
+    assert [each["field"] for each in answer.get("results", [])] == ([field] if field else [])
+    assert [event.event_type for event in events] == ([] if field else ["engagement"])

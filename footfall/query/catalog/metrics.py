@@ -281,9 +281,10 @@ _LIST = (
     Metric(
         "bot_share",
         "ratio",
-        "Events of bots / events of bots and others, whether the answer includes bots or not.",
+        "Events of bots / events of bots and others (but `engagement`), whether the answer includes bots or "
+        "not.",
         "Plausible, Umami and GA4 drop bots and cannot tell.",
-        lambda m: _ratio(m("events", "is_bot"), m("events")),
+        lambda m: _ratio(m("events", f"is_bot AND {_NO_ENGAGEMENT}"), m("events", _NO_ENGAGEMENT)),
         whatever_bots=True,
     ),
     Metric(
