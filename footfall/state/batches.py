@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.state import ids_known, lease, ledger, lost, stored_row
+from footfall.state import hours_logged, ids_known, lease, ledger, lost, stored_row
 from footfall.state.dead_letters import rows as letter_rows
 from footfall.state.dead_letters.letter import DeadLetter
+from footfall.state.hours_logged import HourLogged
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, closed_positions
 from footfall.state.lost import Lost
@@ -57,13 +58,14 @@ class Closing(Struct, frozen=True):
 
     `ledger` leaves out what is dead-lettered: that is counted from `dead_letters`. `newest`: of the
     rows that were stored the one that occurred last. `ids_known`: by hour of receipt (ms), when the oldest
-    event came (ms) that could make one of that hour a duplicate.
+    event came (ms) that could make one of that hour a duplicate. `hours`: where in the log they were.
     """
 
     ledger: Sequence[LedgerCount] = ()
     dead_letters: Sequence[DeadLetter] = ()
     newest: StoredRow | None = None
     ids_known: Mapping[int, int] = {}
+    hours: Sequence[HourLogged] = ()
 
 
 class Batches:
@@ -144,6 +146,7 @@ class Batches:
             ledger.add(connection, closing.ledger)
             letter_rows.add(connection, closing.dead_letters)
             ids_known.note(connection, closing.ids_known)
+            hours_logged.note(connection, closing.hours)
             if closing.newest:
                 stored_row.remember(connection, closing.newest)
 

@@ -90,6 +90,17 @@ ids_known = sa.Table(
     sa.Column("since", sa.BigInteger, nullable=False),
 )
 
+# Where in the log what was received in the hour lies. See hours_logged.py.
+hours_logged = sa.Table(
+    "hours_logged",
+    METADATA,
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("shard", sa.String(16), primary_key=True),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 dead_letters = sa.Table(
     "dead_letters",
     METADATA,

@@ -12,7 +12,9 @@ from sqlalchemy import Connection, Row
 from footfall.database import Database
 from footfall.model.reasons import LOSSES, OF_WHOLE_RECORDS, Reason
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.state import hours_logged
 from footfall.state.batches import BatchPlan
+from footfall.state.hours_logged import HourLogged
 from footfall.state.ledger import LedgerPart, closed_positions, of_part, parts, workspaces
 from footfall.state.tables import dead_letters, discarded_letters, ledger, plans
 from footfall.verify.findings import Key, Position
@@ -42,7 +44,8 @@ class LedgerSnapshot(NamedTuple):
     """`counts`: events by outcome; what a tally of the log says is dropped or lost again, by its reason.
 
     `letters` by their positions; `discarded`: positions of letters that were, with the first one of a whole
-    record for all of it. `closed`: by shard the offset of the last record done with.
+    record for all of it. `closed`: by shard the offset of the last record done with; `logged`: where
+    what was received in the range lies in the log, as far as that was noted.
     """
 
     counts: dict[Key, Counter[str]]
@@ -51,6 +54,7 @@ class LedgerSnapshot(NamedTuple):
     plans: Sequence[BatchPlan]
     discarded: frozenset[Position] = frozenset()
     discarded_records: frozenset[Position] = frozenset()  # shard and offset
+    logged: Sequence[HourLogged] = ()
 
     @property
     def unreadable(self) -> set[Position]:
@@ -83,7 +87,9 @@ async def read_snapshot(database: Database, start: int, end: int, workspace_id: 
     Raises Retryable when the database is busy.
     """
 
-    def read(connection: Connection) -> tuple[_Rows, _Rows, Mapping[int, int], Sequence[str], _Rows]:
+    def read(
+        connection: Connection,
+    ) -> tuple[_Rows, _Rows, Mapping[int, int], Sequence[str], _Rows, Sequence[HourLogged]]:
         every = workspaces(connection) if workspace_id is None else [workspace_id]
         line = sa.select(*(ledger.c[name] for name in _LINE), ledger.c["count"].label("events"))
         letter = sa.select(*(dead_letters.c[name] for name in _LETTER))
@@ -98,6 +104,7 @@ async def read_snapshot(database: Database, start: int, end: int, workspace_id: 
             closed_positions(connection),
             connection.scalars(sa.select(plans.c.body)).all(),
             connection.execute(sa.select(*(discarded_letters.c[name] for name in _DISCARDED))).all(),
+            hours_logged.read(connection, start, end),
         )
 
     # What is made of the rows is made when nobody waits for them any more.
@@ -105,7 +112,12 @@ async def read_snapshot(database: Database, start: int, end: int, workspace_id: 
 
 
 def _books(
-    lines: _Rows, letters: _Rows, closed: Mapping[int, int], bodies: Sequence[str], discarded: _Rows
+    lines: _Rows,
+    letters: _Rows,
+    closed: Mapping[int, int],
+    bodies: Sequence[str],
+    discarded: _Rows,
+    logged: Sequence[HourLogged],
 ) -> LedgerSnapshot:
     counts: dict[Key, Counter[str]] = {}
     for row in lines:
@@ -130,6 +142,7 @@ def _books(
         [msgspec.json.decode(body, type=BatchPlan) for body in bodies],
         frozenset((int(row.shard, 16), row.seq) for row in discarded if not row.whole),
         frozenset((int(row.shard, 16), row.seq // SEQ_PER_RECORD) for row in discarded if row.whole),
+        logged,
     )
 
 

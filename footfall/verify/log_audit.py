@@ -9,6 +9,7 @@ from footfall.eventlog.port import EventLog, GoneRecords
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.retention.policy import not_compared
+from footfall.state import hours_logged
 from footfall.state.ledger import hour_of
 from footfall.state.retention import Deleted
 from footfall.store.ids import EventId, stored_ids
@@ -91,6 +92,7 @@ class LogAudit:
         self._discarded: Counter[Key] = Counter()
         self._strange: defaultdict[Key, Places] = defaultdict(Places)
         self._ends: list[Finding] = []
+        self._cut: set[int] = set()  # hours of which the log has lost the first records
         self.unreadable: set[Position] = set()
         """Shard and offset of the records that cannot be read, of whichever workspace they are."""
         self.firsts_unknown = False
@@ -114,12 +116,18 @@ class LogAudit:
             if there is None:
                 continue
             if there.first.offset > 0:  # something before it may have been deleted
+                self._cut |= {
+                    each.hour
+                    for each in self._books.logged
+                    if each.shard == shard and each.first < there.first.offset
+                }
                 timed = await next_readable(self._log, shard, -1, there.last) or there.first
                 self.complete_from = max(self.complete_from, int(timed.appended_at * 1000) + SLACK)
             if there.last < upto:
                 await self._note_end(shard, there.last, upto)
             gone = await self._log.gone({shard: there.first.offset - 1})
-            async for group in groups(self._log, shard, upto, self._start, self._end):
+            noted = hours_logged.between(self._books.logged, shard)
+            async for group in groups(self._log, shard, upto, self._start, self._end, noted):
                 found = await store_queries.at_positions(self._store, shard, group.seqs, group.occurred)
                 self._compare(group, found, [each for each in gone if each.shard == shard])
                 await self._look_for_firsts()
@@ -173,7 +181,9 @@ class LogAudit:
         # Of what is lost the log has tallies, if it is one of LOSSES, and else nothing.
         tallied = sum(outcomes.get(reason, 0) for reason in LOSSES)
         expected = outcomes.get("received", 0) - outcomes.get("lost", 0) + tallied
-        if received > expected or (received < expected and key[2] >= self.complete_from):
+        if received > expected or (
+            received < expected and key[2] >= self.complete_from and key[2] not in self._cut
+        ):
             # Too few may be a clock that jumped, by which records are not found in their hour.
             level = "error" if received > expected else "warning"
             yield finding("received", key, expected, received, level=level)

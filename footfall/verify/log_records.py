@@ -139,15 +139,20 @@ async def next_readable(log: EventLog, shard: int, after: int, upto: int) -> Sto
     return None
 
 
-async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> AsyncGenerator[RecordGroup]:
+async def groups(
+    log: EventLog, shard: int, upto: int, start: int, end: int, noted: tuple[int, int] | None = None
+) -> AsyncGenerator[RecordGroup]:
     """All records of `shard` up to offset `upto` that may have been received from `start` to `end` (ms).
 
-    Raises Retryable when the log fails.
+    `noted`: the first and the last offset of such, as they were closed: a clock that was behind for a while
+    leads the search by times astray. Raises Retryable when the log fails.
     """
     there = await held(log, shard, upto)
     if there is None:
         return
     after = await last_before(log, shard, (there.first.offset - 1, there.last), start - SLACK)
+    first_noted, last_noted = noted or (upto, -1)
+    after = max(min(after, first_noted - 1), there.first.offset - 1)
     # A clock that was ahead for a while ends no reading: its end lies where also the last record is late.
     until = end + SLACK
     ends = all(_is_late(entry, until) for entry in await log.read(shard, there.last - 1, 1, 1))
@@ -159,7 +164,7 @@ async def groups(log: EventLog, shard: int, upto: int, start: int, end: int) -> 
         if not chunk and after < there.last and await held(log, shard, there.last):
             raise cannot_be_read(shard, after, there.last)
         within = [entry for entry in chunk if entry.offset <= upto]
-        late = ends and all(_is_late(entry, until) for entry in chunk)
+        late = ends and after >= last_noted and all(_is_late(entry, until) for entry in chunk)
         going = bool(chunk) and len(within) == len(chunk) and not late
         for record in await asyncio.to_thread(_decode, [] if late else within):
             records.append(record)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.state.dead_letters.letter import DeadLetter, event_letter, unreadable_letter
+from footfall.state.hours_logged import HourLogged
 from footfall.state.ledger import ADJUSTED, LedgerCount, Outcome, hour_of, is_backfilled, received
 from footfall.tenants.model import DEFAULT_WORKSPACE
 from footfall.worker.columnar import Columns
@@ -78,3 +79,14 @@ def letters_of_events(
                 event_letter(record, index, shard, seq, reason=reason, failed_at=now, detail=detail)
             )
     return letters
+
+
+def hours_of(records: Iterable[Placed]) -> list[HourLogged]:
+    """Where in the log what was received in each hour lies."""
+    ends: dict[tuple[int, int], tuple[int, int]] = {}
+    for placed in records:
+        if placed.record:
+            key, at = (hour_of(placed.record.received_at), placed.shard), placed.offset
+            first, last = ends.get(key, (at, at))
+            ends[key] = min(first, at), max(last, at)
+    return [HourLogged(*key, *between) for key, between in ends.items()]

@@ -35,7 +35,7 @@ from footfall.worker.dedup.keys import ID_BYTES, Ids, Mask, payload_digests
 from footfall.worker.dedup.sorted_run import sort
 from footfall.worker.entry import entry_columns, facts_of
 from footfall.worker.first_copies import FirstCopies, PendingIds, Position, first_copies
-from footfall.worker.ledger_counts import BatchLedger, letter_of_record, letters_of_events
+from footfall.worker.ledger_counts import BatchLedger, hours_of, letter_of_record, letters_of_events
 from footfall.worker.reader import Placed, RecordBatch
 from footfall.worker.sessions import Sessions
 from footfall.worker.shares import owners
@@ -156,7 +156,7 @@ class Preparer:
         received = max(times, default=now) / 1000, min(times, default=now) / 1000
         known_from = int(min(copies.known_from, received[1]) * 1000)
         known = dict.fromkeys(map(hour_of, times), known_from)
-        closing = Closing(books.counts(), letters, _newest(rows), known)
+        closing = Closing(books.counts(), letters, _newest(rows), known, hours_of(records))
         return Prepared(plan, batch, arrow, closing, ids, received, copies, weigh(records))
 
     def prepare_letters(self, letters: Iterable[DeadLetter]) -> tuple[Attempt, dict[Position, str]]:

@@ -18,6 +18,7 @@ from footfall.settings import Settings
 from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.dead_letters.letter import event_letter
 from footfall.state.dead_letters.letters import DeadLetters
+from footfall.state.hours_logged import HourLogged
 from footfall.state.ledger import HOUR, LedgerCount, add, hour_of, received
 from footfall.state.tables import open_state
 from footfall.store import open_store
@@ -91,7 +92,10 @@ class World:
                 if (offset, index) not in left_out and offset not in skip
             ]
         )
-        self.taken = batch, Closing(counts, dead, ids_known=ids_known or {})
+        hours = [
+            HourLogged(hour_of(record.received_at), self.shard, offset, offset) for offset, record in records
+        ]
+        self.taken = batch, Closing(counts, dead, ids_known=ids_known or {}, hours=hours)
         if close:
             await self.batches.close(*self.taken)
 

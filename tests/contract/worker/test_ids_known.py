@@ -59,6 +59,26 @@ async def test_a_first_copy_that_age_took_long_before_its_id_was_forgotten_is_no
     assert await verified(world, clock) == ([], [FIRSTS_UNKNOWN])
 
 
+@pytest.mark.parametrize("behind", [1, 3, 40])
+async def test_a_clock_that_was_behind_for_a_while_hides_nothing_of_the_log(world, clock, behind):
+    """The search by times ends in the middle of what came while it was behind."""
+    one = uuid7()
+    for days in (0, -behind, behind):
+        clock.passed += days * DAY
+        for _ in range(40 if days < 0 else 5):
+            await send(world, clock, uuid7())
+    await send(world, clock, one)
+    await send(world, clock, one)
+    await drain(world)
+    assert await verified(world, clock) == ([], [])
+    clock.passed -= behind * DAY
+    assert await verified(world, clock) == ([], [])
+    clock.passed += behind * DAY
+    delete = "ALTER TABLE events DELETE WHERE event_id = toUUID('{}') SETTINGS mutations_sync = 2"
+    await asyncio.to_thread(world.store._handles.commands.command, delete.format(UUID(bytes=one)))
+    assert set((await verified(world, clock))[0]) == {"stored", "missing", "not_a_duplicate"}
+
+
 async def test_once_such_ids_are_forgotten_a_loss_booked_as_a_duplicate_is_found(world, clock):
     few = {"recent_ids": 64}
     await send(world, clock, uuid7())
