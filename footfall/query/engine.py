@@ -29,7 +29,7 @@ from footfall.query.plan.planner import SMALL, Reason
 from footfall.query.remembered import Remembered
 from footfall.query.sql.cursor import Cursor
 from footfall.query.sql.first_clicks import ClickKey, first_clicks
-from footfall.query.sql.select import EXTRA, extent, listing, property_names, select, upgraded
+from footfall.query.sql.select import extent, listing, property_names, select, split, upgraded
 from footfall.state.rollups.manifest import Manifest
 from footfall.state.rollups.row_counts import RowCounts
 from footfall.store.port import Store
@@ -52,7 +52,7 @@ class RollupCatalog(Protocol):
 
 
 class QueryResult(NamedTuple):
-    """Rows of a question, and what `sql.select` says of all its groups.
+    """Rows of a question, and what `sql.select.Totals` says of all its groups (`total`).
 
     `source`: where they come from, and `reasons`: why; `at`: when they were looked for (Unix time).
     `missing`: which metrics lack events that are not kept any more, and until when, and months of which
@@ -62,11 +62,11 @@ class QueryResult(NamedTuple):
 
     rows: Sequence[tuple[Any, ...]]
     total: int
-    unidentified: int
-    known_for_a_day: int
-    sampled: int
-    source: Source
     at: float
+    unidentified: int = 0
+    known_for_a_day: int = 0
+    sampled: int = 0
+    source: Source = "raw"
     missing: tuple[Said | LostMonth, ...] = ()
     visits: tuple[Said, ...] = ()
     reasons: tuple[Reason, ...] = ()
@@ -173,7 +173,7 @@ class Engine:
         ((count, sampled, newest),) = await self._query(
             extent(about_events(question), received_until), timeout
         )
-        return QueryResult([], count, 0, 0, sampled, "raw", at, reasons=("events",)), newest
+        return QueryResult([], total=count, sampled=sampled, at=at, reasons=("events",)), newest
 
     async def properties(self, question: Question, timeout: float) -> QueryResult:  # noqa: ASYNC109 - as above
         """Names of properties with events, visitors and different values of each."""
@@ -185,7 +185,7 @@ class Engine:
             summary = await self._query(property_names(first), timeout)
         gone = await self.gone(question)
         total = summary[0][-1] if summary else 0
-        return QueryResult([row[:-1] for row in rows], total, 0, 0, 0, "raw", at, gone, reasons=("events",))
+        return QueryResult([row[:-1] for row in rows], total=total, at=at, missing=gone, reasons=("events",))
 
     async def first_event(self, workspace_id: str, sites: Sequence[str] | None = None) -> int | None:
         """When the first event that anything is known of occurred (ms), or its hour or day began.
@@ -224,14 +224,16 @@ class Engine:
         if manifest and stored:
             parts = parts_of(question, manifest, stored, self._small)
         rows = await self._query(select(question, parts), seconds)
-        summary = rows[0] if rows else None
+        found, totals = split(rows)
         if not rows and question.offset:  # past the end: the totals stand in any other row
             first = msgspec.structs.replace(question, offset=0, limit=1)
-            summary = next(iter(await self._query(select(first, parts), seconds)), None)
-        extra = 1 + len(EXTRA)
+            _, totals = split(await self._query(select(first, parts), seconds))
         return QueryResult(
-            [row[:-extra] for row in rows],
-            *(summary[-extra:] if summary else (0,) * extra),
+            found,
+            total=totals.groups,
+            unidentified=totals.unidentified,
+            known_for_a_day=totals.known_for_a_day,
+            sampled=totals.sampled,
             source=source_of(parts) if parts else "raw",
             at=at,
             missing=(*missing_in(parts), *self._lost(question)),

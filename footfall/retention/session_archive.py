@@ -30,10 +30,11 @@ _COLUMNS = ", ".join(
 )
 
 _PAGES = ", ".join(f"{page.sql('{}')} AS {name}" for name, page in PAGE_OF.items())
+_OF_EVENTS = ", ".join(f"{sql} AS {name}" for name, sql in FACTS.items())
 _FACTS = f"""
 SELECT *, {{day}} AS at FROM (
     SELECT *, began AS occurred_at FROM (
-        SELECT {_KEYS}, visit, {FACTS}, countIf(sample_weight != 1) AS sampled,
+        SELECT {_KEYS}, visit, {_OF_EVENTS}, countIf(sample_weight != 1) AS sampled,
             countIf(visitor_id = 0) AS unidentified,
             countIf(visitor_id != 0 AND visitor_id = device_hash) AS known_for_a_day,
             uniqCombinedStateIf(17)(visitor_id, visitor_id != 0) AS visitors,

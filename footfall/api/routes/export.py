@@ -97,9 +97,8 @@ def export_routes(
         question = context.question()
         export = EventExport(engine, question, timeout)
         plan = await export.plan(asked.cursor, asked.limit)
-        told = caveats_of(
-            context.period, [QueryResult([], 0, 0, 0, 0, "raw", 0.0, await engine.gone(question))], ()
-        )
+        lacking = QueryResult([], total=0, at=0.0, missing=await engine.gone(question))
+        told = caveats_of(context.period, [lacking], ())
         return Download(
             export.pages(plan),
             SCHEMA,

@@ -201,7 +201,7 @@ async def _extent(
         return await ctx.engine.extent(everything, None, ctx.timeout)
     until = after.received_until
     if after.question == digest_of(everything):
-        found = QueryResult([], after.total, 0, 0, after.sampled, "raw", time.time(), reasons=("events",))
+        found = QueryResult([], total=after.total, sampled=after.sampled, at=time.time(), reasons=("events",))
     else:  # another question, or a range that moved with the time
         found, _ = await ctx.engine.extent(everything, until, ctx.timeout)
     # What was received since is not on the pages that follow.

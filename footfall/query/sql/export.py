@@ -13,11 +13,12 @@ import pyarrow as pa
 from footfall.model.calendar import instant
 from footfall.model.columns import COLUMNS, SHOWN_AS, Column
 from footfall.query.language.question import Question, about_events
+from footfall.query.sql.node import Select, named
 from footfall.query.sql.sources import Events
 from footfall.store import position_sql
 from footfall.store.statement import Statement, Values
 
-_ORDER = "site_id, occurred_at, shard, seq"
+_ORDER = ("site_id", "occurred_at", "shard", "seq")
 _PLACE = ("shard", "seq")
 
 _LINE: Any = pa.string()
@@ -71,37 +72,38 @@ class ExportCursor(NamedTuple):
 
 def totals(question: Question, part: ExportCursor) -> Statement:
     """Rows of (site_id, shard, events, newest): how many events, and the largest seq of them."""
-    columns = "site_id, shard, count() AS events, max(seq) AS newest"
-    return _select(question, part, columns, "GROUP BY site_id, shard ORDER BY site_id")
+    columns = named("site_id", "shard") | {"events": "count()", "newest": "max(seq)"}
+    return _select(question, part, columns, group_by=("site_id", "shard"), order_by=("site_id",))
 
 
 def hours(question: Question, part: ExportCursor) -> Statement:
     """Rows of (hour, events), in order; `hour` is in ms."""
-    columns = "toInt64(toUnixTimestamp(toStartOfHour(occurred_at))) * 1000 AS hour, count() AS events"
-    return _select(question, part, columns, "GROUP BY hour ORDER BY hour")
+    columns = {"hour": "toInt64(toUnixTimestamp(toStartOfHour(occurred_at))) * 1000", "events": "count()"}
+    return _select(question, part, columns, group_by=("hour",), order_by=("hour",))
 
 
 def page(question: Question, part: ExportCursor, limit: int) -> Statement:
     """The first events of the part in columns c0, c1, ... as `with_names` wants them."""
-    columns = [f"{_sql(column)} AS c{number}" for number, column in enumerate(_COLUMNS)]
-    return _select(question, part, ", ".join([*columns, *_PLACE]), f"ORDER BY {_ORDER} LIMIT {limit:d}")
+    columns = {f"c{number}": _sql(column) for number, column in enumerate(_COLUMNS)}
+    return _select(question, part, columns | named(*_PLACE), order_by=_ORDER, limit=limit)
 
 
 def nth(question: Question, part: ExportCursor, number: int) -> Statement:
     """The row (at, event_id) of one event of the part; the first is number 0."""
-    columns = "toUnixTimestamp64Milli(occurred_at) AS at, toString(event_id) AS id"
-    return _select(question, part, columns, f"ORDER BY {_ORDER} LIMIT 1 OFFSET {number:d}")
+    columns = {"at": "toUnixTimestamp64Milli(occurred_at)", "id": "toString(event_id)"}
+    return _select(question, part, columns, order_by=_ORDER, limit=1, offset=number)
 
 
 def place_of(workspace_id: str, at: int, event_id: UUID) -> Statement:
     """The row (site_id, shard, seq) of an event, if there is one."""
     values = Values()
-    text = (
-        f"SELECT site_id, shard, seq FROM events WHERE workspace_id = {values.add(workspace_id, 'String')}"
-        f" AND occurred_at = {values.time(at)} AND event_id = {values.add(str(event_id), 'UUID')}"
-        f" ORDER BY {_ORDER} LIMIT 1"
-    )
-    return Statement(text, values.parameters)
+    where = [
+        f"workspace_id = {values.add(workspace_id, 'String')}",
+        f"occurred_at = {values.time(at)}",
+        f"event_id = {values.add(str(event_id), 'UUID')}",
+    ]
+    text = Select(named("site_id", "shard", "seq"), "events", where, order_by=_ORDER, limit=1)
+    return Statement(str(text), values.parameters)
 
 
 SCHEMA: Any = pa.schema(
@@ -137,10 +139,26 @@ def _sql(column: Column) -> str:
     return sql if column.name in _ALWAYS_KNOWN else unknown.format(column.name, sql)
 
 
-def _select(question: Question, part: ExportCursor, columns: str, tail: str) -> Statement:
+def _select(
+    question: Question,
+    part: ExportCursor,
+    columns: Mapping[str, str],
+    *,
+    group_by: Sequence[str] = (),
+    order_by: Sequence[str],
+    limit: int | None = None,
+    offset: int = 0,
+) -> Statement:
     events = Events(about_events(question), Values())
-    relation = events.relation(*_conditions(part, events.values))
-    return Statement(f"SELECT {columns} FROM {relation} {tail}", events.values.parameters)
+    text = events.select(
+        columns,
+        *_conditions(part, events.values),
+        group_by=group_by,
+        order_by=order_by,
+        limit=limit,
+        offset=offset,
+    )
+    return Statement(str(text), events.values.parameters)
 
 
 def _conditions(part: ExportCursor, values: Values) -> Sequence[str]:

@@ -6,6 +6,7 @@ begins with the workspace and the range.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from footfall.model.columns import SHOWN_AS
 from footfall.model.session_fields import FACTS
@@ -13,11 +14,28 @@ from footfall.query.catalog.metrics import KNOWN_METRICS, Measured, Metric, Unit
 from footfall.query.language.question import Question
 from footfall.query.plan.parts import PlanPart
 from footfall.query.sql.cursor import Cursor
+from footfall.query.sql.node import Select, UnionAll, named
 from footfall.query.sql.sources import Events, merged_measure, merged_with_visits, union, union_kept
 from footfall.store.statement import Statement, Values
 
-EXTRA = ("unidentified", "known_for_a_day", "sampled")
-"""Measures that `select` gives of all groups together, after the number of groups."""
+
+class Totals(NamedTuple):
+    """What is said of all groups of an answer, also of those beyond the limit.
+
+    How many there are, how many events have no visitor, how many have one that is known for a day only,
+    and how many stand for more or less than one.
+    """
+
+    groups: int = 0
+    unidentified: int = 0
+    known_for_a_day: int = 0
+    sampled: int = 0
+
+
+_EXTRA = Totals._fields[1:]
+"""Measures that every row of `select` has of all groups together."""
+
+_EXTRA_PLACES = tuple(f"x{number}" for number in range(len(_EXTRA)))
 
 _RATIO = "CAST(NULL AS Nullable(Float64))"
 _NOTHING: Mapping[Unit, str] = {
@@ -32,18 +50,24 @@ _NOTHING: Mapping[Unit, str] = {
 
 
 def select(question: Question, parts: Sequence[PlanPart] = ()) -> Statement:
-    """Rows of the dimensions and metrics asked for, and of 1 + len(EXTRA) columns, equal in every row.
+    """Rows of the dimensions and metrics asked for, and of Totals, which are equal in every row: see `split`.
 
-    Those say of all groups, also of those beyond the limit: how many there are, how many
-    events have no visitor, how many have one that is known for a day only, and how many stand
-    for more or less than one. `parts`: what each metric comes from; without any, the events.
+    `parts`: what each metric comes from; without any, the events.
     """
     values = Values()
     groups = [
         _groups(question, part, values) for part in parts or (PlanPart(question.metrics, "no_rollups"),)
     ]
     relation = groups[0] if len(groups) == 1 else _together(question, parts, groups)
-    return Statement(_page(question, f"({relation}) AS a"), values.parameters)
+    return Statement(str(_page(question, relation)), values.parameters)
+
+
+def split(rows: Sequence[Sequence[Any]]) -> tuple[Sequence[tuple[Any, ...]], Totals]:
+    """The rows of `select` as they were asked for, and the Totals; without rows those are nothing."""
+    if not rows:
+        return (), Totals()
+    extra = len(Totals._fields)
+    return [tuple(row[:-extra]) for row in rows], Totals(*rows[0][-extra:])
 
 
 def listing(
@@ -68,38 +92,45 @@ def listing(
             f"(toUnixTimestamp64Milli(occurred_at), seq, shard) < ({place})",
             _received(events, after.received_until),
         ]
-    text = (
-        f"SELECT {', '.join(SHOWN_AS.get(name, name) for name in columns)} FROM {events.relation(*more)} "
-        f"ORDER BY occurred_at DESC, seq DESC, shard DESC LIMIT {question.limit:d} OFFSET {question.offset:d}"
+    text = events.select(
+        {f"c{number}": SHOWN_AS.get(name, name) for number, name in enumerate(columns)},
+        *more,
+        order_by=("occurred_at DESC", "seq DESC", "shard DESC"),
+        limit=question.limit,
+        offset=question.offset,
     )
-    return Statement(text, events.values.parameters)
+    return Statement(str(text), events.values.parameters)
 
 
 def extent(question: Question, received_until: int | None = None) -> Statement:
     """How many events there are, how many are sampled, and when the last was received (ms)."""
     events = Events(question, Values())
     more = [] if received_until is None else [_received(events, received_until)]
-    return Statement(
-        f"SELECT count(), {events.measure('sampled')}, max(toUnixTimestamp64Milli(received_at))"
-        f" FROM {events.relation(*more)}",
-        events.values.parameters,
-    )
+    newest = "max(toUnixTimestamp64Milli(received_at))"
+    columns = {"events": "count()", "some": events.measure("sampled"), "newest": newest}
+    return Statement(str(events.select(columns, *more)), events.values.parameters)
 
 
 def property_names(question: Question) -> Statement:
     """The names of properties with events, visitors and different values of each, then how many there are."""
     events = Events(question, Values())
-    pairs = (
-        "SELECT arrayJoin(JSONExtractKeysAndValuesRaw(properties)) AS pair, sample_weight, visitor_id"
-        f" FROM {events.relation()}"
+    pair = "arrayJoin(JSONExtractKeysAndValuesRaw(properties))"
+    pairs = events.select({"pair": pair} | named("sample_weight", "visitor_id"))
+    text = Select(
+        {
+            "name": "pair.1",
+            "events": f"toUInt64(round({events.measure('events')}))",
+            "visitors": events.measure("visitors"),
+            "different": "uniqCombined(17)(pair.2)",
+            "names": "count() OVER ()",
+        },
+        pairs.inner(),
+        group_by=["name"],
+        order_by=["events DESC", "name"],
+        limit=question.limit,
+        offset=question.offset,
     )
-    return Statement(
-        f"SELECT pair.1 AS name, toUInt64(round({events.measure('events')})) AS events,"
-        f" {events.measure('visitors')} AS visitors, uniqCombined(17)(pair.2) AS different, count() OVER ()"
-        f" FROM ({pairs}) GROUP BY name ORDER BY events DESC, name"
-        f" LIMIT {question.limit:d} OFFSET {question.offset:d}",
-        events.values.parameters,
-    )
+    return Statement(str(text), events.values.parameters)
 
 
 def _received(events: Events, until: int) -> str:
@@ -144,124 +175,118 @@ def upgraded() -> Statement:
     )
 
 
-def _page(question: Question, relation: str) -> str:
+def _page(question: Question, groups: Select) -> Select:
     """The rows of the page, in order."""
-    names = (*question.dimensions, *question.metrics)
-    columns = [f"a.g{number}" for number in range(len(question.dimensions))]
-    columns += [f"a.m{number}" for number in range(len(question.metrics))]
+    places = {name: f"g{number}" for number, name in enumerate(question.dimensions)}
+    places |= {name: f"m{number}" for number, name in enumerate(question.metrics)}
     keys: list[str] = []
     for name in question.order_by:
-        place = names.index(name.removeprefix("-"))
-        money = (
-            name.removeprefix("-") in KNOWN_METRICS and KNOWN_METRICS[name.removeprefix("-")].unit == "money"
-        )
-        key = f"arraySum(mapValues({columns[place]}))" if money else columns[place]
+        bare = name.removeprefix("-")
+        money = bare in KNOWN_METRICS and KNOWN_METRICS[bare].unit == "money"
+        key = f"arraySum(mapValues(a.{places[bare]}))" if money else f"a.{places[bare]}"
         keys.append(f"{key} DESC" if name.startswith("-") else key)
-    totals = [f"sum(a.x{number}) OVER ()" for number in range(len(EXTRA))]
-    return (
-        f"SELECT {', '.join([*columns, 'count() OVER ()', *totals])} FROM {relation}"
-        f"{' ORDER BY ' + ', '.join(keys) if keys else ''}"
-        f" LIMIT {question.limit:d} OFFSET {question.offset:d}"
+    columns = {place: f"a.{place}" for place in places.values()}
+    totals = {name: f"sum(a.{place}) OVER ()" for name, place in zip(_EXTRA, _EXTRA_PLACES, strict=True)}
+    return Select(
+        columns | {"groups": "count() OVER ()"} | totals,
+        groups.inner("a"),
+        order_by=keys,
+        limit=question.limit,
+        offset=question.offset,
     )
 
 
-def _groups(question: Question, part: PlanPart, values: Values) -> str:
+def _groups(question: Question, part: PlanPart, values: Values) -> Select:
     """All groups of a part: g0, g1, ... are the dimensions, m0, m1, ... its metrics by their place among all.
 
-    x0, x1, ... are EXTRA.
+    x0, x1, ... are _EXTRA.
     """
     metrics = {question.metrics.index(name): KNOWN_METRICS[name] for name in part.metrics}
     split_bots = question.bots is False and any(metric.whatever_bots for metric in metrics.values())
     alone = part.kept if part.kept and part.kept.alone else None
     events = Events(question, values, whatever_bots=split_bots, kept=alone)
-    if part.rollup is None and alone is None:
-        dimensions, measured, relation = events.dimensions(), events.measure, events.relation()
+    used = (name for metric in metrics.values() for name in measures_of(metric))
+    needed = tuple(dict.fromkeys([*used, *_EXTRA]))
+    measured = merged_measure
+    if part.rollup:
+        source = union(events, part.rollup, needed)
+    elif alone:
+        measured, source = merged_with_visits, union_kept(events, needed)
     else:
-        used = (name for metric in metrics.values() for name in measures_of(metric))
-        needed = tuple(dict.fromkeys([*used, *EXTRA]))
-        dimensions = [f"d{number}" for number in range(len(question.dimensions))]
-        if part.rollup:
-            measured, relation = merged_measure, union(events, part.rollup, needed)
-        else:
-            measured, relation = merged_with_visits, union_kept(events, needed)
+        measured, source = events.measure, None
     of_humans = _of_no_bots(measured) if split_bots else measured
-    figures = [
-        f"{metric.sql(measured if metric.whatever_bots else of_humans)} AS m{number}"
+    figures = {
+        f"m{number}": metric.sql(measured if metric.whatever_bots else of_humans)
         for number, metric in metrics.items()
         if metric.sql
-    ]
-    names = [f"g{number}" for number in range(len(dimensions))]
-    outputs = [f"{sql} AS {name}" for sql, name in zip(dimensions, names, strict=True)]
-    extra = [f"{of_humans(name)} AS x{number}" for number, name in enumerate(EXTRA)]
-    main = f"SELECT {', '.join([*outputs, *figures, *extra])} FROM {relation}{_group_by(names)}"
+    }
+    extra = {place: of_humans(name) for place, name in zip(_EXTRA_PLACES, _EXTRA, strict=True)}
+    names = [f"g{number}" for number in range(len(question.dimensions))]
+    if source is None:
+        columns = dict(zip(names, events.dimensions(), strict=True))
+        main = events.select(columns | figures | extra, group_by=names)
+    else:
+        columns = {name: f"d{number}" for number, name in enumerate(names)}
+        main = Select(columns | figures | extra, source, group_by=names)
     return _with_visits(main, metrics, Events(question, values, kept=part.kept), names)
 
 
-def _together(question: Question, parts: Sequence[PlanPart], groups: Sequence[str]) -> str:
+def _together(question: Question, parts: Sequence[PlanPart], groups: Sequence[Select]) -> Select:
     """The groups of all parts. Where a part has no such group, its metrics are what they are of no events."""
     names = [f"g{number}" for number in range(len(question.dimensions))]
-    extra = [f"x{number}" for number in range(len(EXTRA))]
     part_of = {name: number for number, part in enumerate(parts) for name in part.metrics}
-    selects: list[str] = []
-    for number, relation in enumerate(groups):
-        figures = [
-            f"m{place}" if part_of[name] == number else f"{_NOTHING[KNOWN_METRICS[name].unit]} AS m{place}"
+    same = named(*names, *_EXTRA_PLACES)
+    selects: list[Select] = []
+    for number, each in enumerate(groups):
+        figures = {
+            f"m{place}": f"m{place}" if part_of[name] == number else _NOTHING[KNOWN_METRICS[name].unit]
             for place, name in enumerate(question.metrics)
-        ]
-        selects.append(
-            f"SELECT {', '.join([*names, *figures, *extra, f'{number} AS part'])} FROM ({relation})"
-        )
-    outputs = [f"u.{name} AS {name}" for name in names]
-    outputs += [
-        f"anyIf(u.m{place}, u.part = {part_of[name]}) AS m{place}"
+        }
+        selects.append(Select(same | figures | {"part": str(number)}, each.inner()))
+    outputs = {name: f"u.{name}" for name in names}
+    outputs |= {
+        f"m{place}": f"anyIf(u.m{place}, u.part = {part_of[name]})"
         for place, name in enumerate(question.metrics)
-    ]
-    outputs += [f"max(u.{name}) AS {name}" for name in extra]
-    by = _group_by([f"u.{name}" for name in names])
-    return f"SELECT {', '.join(outputs)} FROM ({' UNION ALL '.join(selects)}) AS u{by}"
+    }
+    outputs |= {place: f"max(u.{place})" for place in _EXTRA_PLACES}
+    return Select(outputs, UnionAll(selects).inner("u"), group_by=[f"u.{name}" for name in names])
 
 
-def _with_visits(main: str, metrics: Mapping[int, Metric], events: Events, groups: Sequence[str]) -> str:
+def _with_visits(
+    main: Select, metrics: Mapping[int, Metric], events: Events, groups: Sequence[str]
+) -> Select:
     """The groups joined with the figures of whole visits, where a metric asks for them."""
-    figures = [
-        f"{metric.over_sessions} AS v{number}" for number, metric in metrics.items() if metric.over_sessions
-    ]
+    figures = {f"v{number}": each.over_sessions for number, each in metrics.items() if each.over_sessions}
     if not figures:
         return main
     # One pass over all events of the range: a visit is what it is, also where a question is about some
     # of its events; those only say to which groups it belongs.
     asked = events.condition(events.field)
     belongs = f"groupArrayArrayIf({events.group_keys()}, {asked})" if groups else f"countIf({asked})"
-    facts = (
-        f"SELECT {FACTS}, {belongs} AS belongs FROM {events.everything()} AND session_id != 0"
-        f" GROUP BY session_id{', site_id' if 'site_id' in events.question.dimensions else ''}"
-    )
-    sums = "1 AS visits, toUInt64(events = 1) AS bounces, views, seconds"
+    visit = ["session_id", *(["site_id"] if "site_id" in events.question.dimensions else [])]
+    facts = events.select_everything(FACTS | {"belongs": belongs}, "session_id != 0", group_by=visit)
+    sums = {"visits": "1", "bounces": "toUInt64(events = 1)"} | named("views", "seconds")
     if groups:
-        visits = f"SELECT {sums}, key FROM ({facts}) ARRAY JOIN arrayDistinct(belongs) AS key"
+        visits = Select(sums | named("key"), f"{facts.inner()} ARRAY JOIN arrayDistinct(belongs) AS key")
     else:
-        visits = f"SELECT {sums}, 0 AS key FROM ({facts}) WHERE belongs > 0"
-    if events.kept:
-        visits += f" UNION ALL {events.kept_visits(_kept_sums)}"
+        visits = Select(sums | {"key": "0"}, facts.inner(), ["belongs > 0"])
+    every = [visits, *([events.kept_visits(_kept_sums)] if events.kept else [])]
+    source = UnionAll(every).inner()
     if groups:
         on = f"cityHash64({', '.join(f'e.{name}' for name in groups)}) = b.key"
-        by_key = f"SELECT {', '.join(['key', *figures])} FROM ({visits}) GROUP BY key"
-        joined = f"LEFT JOIN ({by_key}) AS b ON {on}"
+        by_key = Select(named("key") | figures, source, group_by=["key"])
+        joined = f"LEFT JOIN {by_key.inner('b')} ON {on}"
     else:
-        joined = f"CROSS JOIN (SELECT {', '.join(figures)} FROM ({visits})) AS b"
-    columns = [f"e.{name} AS {name}" for name in groups]
-    columns += [f"{'e.m' if each.sql else 'b.v'}{number} AS m{number}" for number, each in metrics.items()]
-    columns += [f"e.x{number} AS x{number}" for number in range(len(EXTRA))]
-    return f"SELECT {', '.join(columns)} FROM ({main}) AS e {joined}"
+        joined = f"CROSS JOIN {Select(figures, source).inner('b')}"
+    columns = {name: f"e.{name}" for name in groups}
+    columns |= {f"m{number}": f"{'e.m' if each.sql else 'b.v'}{number}" for number, each in metrics.items()}
+    columns |= {place: f"e.{place}" for place in _EXTRA_PLACES}
+    return Select(columns, f"{main.inner('e')} {joined}")
 
 
-def _kept_sums(dimensions: Sequence[str]) -> str:
+def _kept_sums(dimensions: Sequence[str]) -> Mapping[str, str]:
     key = f"cityHash64({', '.join(dimensions)})" if dimensions else "0"
-    return f"visits, bounces, views, seconds, {key} AS key"
-
-
-def _group_by(names: Sequence[str]) -> str:
-    return f" GROUP BY {', '.join(names)}" if names else ""
+    return named("visits", "bounces", "views", "seconds") | {"key": key}
 
 
 def _of_no_bots(measured: Measured) -> Measured:

@@ -1,6 +1,6 @@
 """Where rows are read from: the events, or rollups together with the events they lack."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from footfall.model.cubes import MEASURES, Measure, columns_of
 from footfall.model.session_fields import PAGE_OF
@@ -10,14 +10,17 @@ from footfall.query.language.question import TIME, Condition, Question, fields_i
 from footfall.query.plan.archived_sessions import ArchiveSource
 from footfall.query.plan.planner import Cover, RollupSource
 from footfall.query.sql.conditions import Conditions
+from footfall.query.sql.node import Select, UnionAll, named
 from footfall.rollups.rows import is_going
 from footfall.store import position_sql
 from footfall.store.statement import Values, any_of
 
+_AT = "(toInt64(toUnixTimestamp(at)) * 1000)"  # when the bucket of a row began, ms
+
 KEYS = ("event_type", "is_bot")
 """What metrics ask of rows beside the dimensions."""
 
-_NO_SESSIONS = f"defaultValueOfTypeName('{MEASURES['sessions'].type}') AS sessions"
+_NO_SESSIONS = f"defaultValueOfTypeName('{MEASURES['sessions'].type}')"
 
 
 class Events:
@@ -54,39 +57,40 @@ class Events:
         """The SQL of each dimension."""
         return _dimensions(self.question, self.field, "toUnixTimestamp64Milli(occurred_at)", self.values)
 
-    def base(self) -> str:
-        """The condition of the workspace, the sites asked about, the range, and bots."""
-        period, add = self.question.period, self.values.add
+    def base(self) -> list[str]:
+        """The conditions of the workspace, the sites asked about, the range, and bots."""
+        period, values = self.question.period, self.values
         sites = sites_asked(self.question)
-        return " AND ".join(
-            [
-                f"workspace_id = {add(self.question.workspace_id, 'String')}",
-                *([] if sites is None else [f"site_id IN {add(sorted(sites), 'Array(String)')}"]),
-                f"occurred_at >= {self.values.time(period.start)}",
-                f"occurred_at < {self.values.time(period.end)}",
-                *_bots(only=self.bots),
-                *(
-                    f"NOT ({is_going(going, self.values)})"
-                    for going in (self.kept.going if self.kept else ())
-                ),
-            ]
-        )
-
-    def where(self) -> str:
-        """All conditions of the question."""
-        return f"{self.base()} AND {self.condition(self.field)}"
+        going = self.kept.going if self.kept else ()
+        return [
+            f"workspace_id = {values.add(self.question.workspace_id, 'String')}",
+            *([] if sites is None else [f"site_id IN {values.add(sorted(sites), 'Array(String)')}"]),
+            f"occurred_at >= {values.time(period.start)}",
+            f"occurred_at < {values.time(period.end)}",
+            *_bots(only=self.bots),
+            *(f"NOT ({is_going(each, values)})" for each in going),
+        ]
 
     def condition(self, field: Callable[[str], str]) -> str:
         """The question's own condition, over a source with these fields."""
         return Conditions(self.values, field, self._visitors).sql(self.question.where)
 
-    def relation(self, *more: str) -> str:
-        """What follows FROM; `more` are further conditions."""
-        return f"events{self._joined()} WHERE {' AND '.join((self.where(), *more))}"
+    def select(
+        self,
+        columns: Mapping[str, str],
+        *more: str,
+        group_by: Sequence[str] = (),
+        order_by: Sequence[str] = (),
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Select:
+        """A SELECT from the events of the question; `more` are further conditions."""
+        where = (*self.base(), self.condition(self.field), *more)
+        return Select(columns, self._source(), where, group_by, order_by, limit, offset)
 
-    def everything(self) -> str:
-        """What follows FROM for all events of the range, whatever the question's own condition is."""
-        return f"events{self._joined()} WHERE {self.base()}"
+    def select_everything(self, columns: Mapping[str, str], *more: str, group_by: Sequence[str]) -> Select:
+        """A SELECT from all events of the range, whatever the question's own condition is."""
+        return Select(columns, self._source(), (*self.base(), *more), group_by)
 
     def group_keys(self) -> str:
         """An array with a hash of the dimensions for each group that an event belongs to."""
@@ -99,7 +103,7 @@ class Events:
         ]
         return f"arrayMap(tag -> cityHash64({', '.join(hashed)}), {_tags(question, self.field, self.values)})"
 
-    def kept_visits(self, outputs: Callable[[Sequence[str]], str]) -> str:
+    def kept_visits(self, outputs: Callable[[Sequence[str]], Mapping[str, str]]) -> Select:
         """A SELECT of `outputs`, which are given the SQL of the dimensions, from what is kept of visits."""
         question, add, kept = self.question, self.values.add, self.kept
         assert kept is not None
@@ -107,7 +111,7 @@ class Events:
         def field(name: str) -> str:
             return "value" if name == kept.field else name
 
-        dimensions = _dimensions(question, field, "(toInt64(toUnixTimestamp(at)) * 1000)", self.values)
+        dimensions = _dimensions(question, field, _AT, self.values)
         conditions = [
             f"workspace_id = {add(question.workspace_id, 'String')}",
             f"field = {add(kept.field, 'String')}",
@@ -116,7 +120,7 @@ class Events:
             *_bots(only=self.bots),
             self.condition(field),
         ]
-        return f"SELECT {outputs(dimensions)} FROM visits WHERE {' AND '.join(conditions)}"
+        return Select(outputs(dimensions), "visits", conditions)
 
     def measure(self, name: str, only: str = "") -> str:
         """A measure, finished."""
@@ -137,34 +141,38 @@ class Events:
         """Whether an event is not in any published build."""
         return position_sql.above(rollup.watermarks, self.values, also=rollup.late)
 
-    def _joined(self) -> str:
-        """The pages with which a visit began or ended, where the question is about them.
+    def _source(self) -> str:
+        """The events, with the pages with which their visit began or ended where the question is about them.
 
         While visits are told apart a page is a hash, and the order of views one number: the visits of
         a large site fit into memory then.
         """
         if not self._visits:
-            return ""
-        found = [f"{PAGE_OF[name].sql('cityHash64({})')} AS hash_{name}" for name in self._visits]
-        rows = f"FROM events WHERE {self.base()} AND session_id != 0"
-        visits = (
-            f"(SELECT session_id, site_id, {', '.join(found)} {rows} GROUP BY session_id, site_id) AS visits"
-        )
+            return "events"
+        keys = named("session_id", "site_id")
+        where = [*self.base(), "session_id != 0"]
+        hashes = {f"hash_{name}": PAGE_OF[name].sql("cityHash64({})") for name in self._visits}
+        visits = Select(keys | hashes, "events", where, tuple(keys)).inner("visits")
         for name in self._visits:
             page = PAGE_OF[name]
-            visits += (
-                f" LEFT JOIN (SELECT cityHash64({page.column}) AS hash_{name},"
-                f" toLowCardinality(any({page.column})) AS page_{name} {rows} AND {page.condition}"
-                f" GROUP BY hash_{name}) AS of_{name} USING (hash_{name})"
+            of_hash = Select(
+                {
+                    f"hash_{name}": f"cityHash64({page.column})",
+                    f"page_{name}": f"toLowCardinality(any({page.column}))",
+                },
+                "events",
+                [*where, page.condition],
+                [f"hash_{name}"],
             )
-        pages = ", ".join(f"page_{name}" for name in self._visits)
+            visits += f" LEFT JOIN {of_hash.inner(f'of_{name}')} USING (hash_{name})"
+        pages = named(*(f"page_{name}" for name in self._visits))
         # Events without such a visit stay: unknown text is "", as everywhere.
-        joined = f"(SELECT session_id, site_id, {pages} FROM {visits}) AS visit"
-        return f" LEFT JOIN {joined} USING (session_id, site_id)"
+        return f"events LEFT JOIN {Select(keys | pages, visits).inner('visit')} USING (session_id, site_id)"
 
     def _visitors(self, condition: Condition) -> str:
         having = Conditions(self.values, self.field, self._visitors).sql(condition)
-        return f"SELECT visitor_id FROM events WHERE {self.base()} AND visitor_id != 0 AND ({having})"
+        where = [*self.base(), "visitor_id != 0", f"({having})"]
+        return str(Select(named("visitor_id"), "events", where))
 
 
 def merged_measure(name: str, only: str = "") -> str:
@@ -186,18 +194,19 @@ def union(events: Events, rollup: RollupSource, measures: Sequence[str]) -> str:
     ]
     if rollup.edges:
         parts.append(_from_events(events, measures, f"NOT {covered}"))
-    return f"({' UNION ALL '.join(parts)})"
+    return UnionAll(parts).inner()
 
 
 def union_kept(events: Events, measures: Sequence[str]) -> str:
     """As `union`, of the events and of what is kept of deleted visits; `visits`: how many of those."""
 
-    def outputs(dimensions: Sequence[str]) -> str:
-        named = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
-        figures = [_NO_SESSIONS if name == "sessions" else name for name in measures]
-        return ", ".join([*named, "toLowCardinality('') AS event_type", "is_bot", *figures, "visits"])
+    def outputs(dimensions: Sequence[str]) -> Mapping[str, str]:
+        figures = {name: _NO_SESSIONS if name == "sessions" else name for name in measures}
+        keys = {"event_type": "toLowCardinality('')", "is_bot": "is_bot"}
+        return _numbered(dimensions) | keys | figures | named("visits")
 
-    return f"({events.kept_visits(outputs)} UNION ALL {_from_events(events, measures, visits='0 AS visits')})"
+    of_events = _from_events(events, measures, visits="0")
+    return UnionAll([events.kept_visits(outputs), of_events]).inner()
 
 
 def merged_with_visits(name: str, only: str = "") -> str:
@@ -206,7 +215,7 @@ def merged_with_visits(name: str, only: str = "") -> str:
     return f"{merged} + sum(visits)" if name == "sessions" else merged
 
 
-def _from_rollups(events: Events, rollup: RollupSource, measures: Sequence[str]) -> str:
+def _from_rollups(events: Events, rollup: RollupSource, measures: Sequence[str]) -> Select:
     question, add = events.question, events.values.add
     columns = columns_of(rollup.cube)
 
@@ -214,7 +223,7 @@ def _from_rollups(events: Events, rollup: RollupSource, measures: Sequence[str])
         column = columns.get(name, name)
         return f"toUInt32OrZero({column})" if name == "asn" else column
 
-    dimensions = _dimensions(question, field, "(toInt64(toUnixTimestamp(at)) * 1000)", events.values)
+    dimensions = _dimensions(question, field, _AT, events.values)
     conditions = [
         f"workspace_id = {add(question.workspace_id, 'String')}",
         f"cube = {add(rollup.cube.name, 'String')}",
@@ -224,20 +233,20 @@ def _from_rollups(events: Events, rollup: RollupSource, measures: Sequence[str])
         *_bots(only=events.bots),
         events.condition(field),
     ]
-    outputs = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
-    return f"SELECT {', '.join([*outputs, *KEYS, *measures])} FROM rollups WHERE {' AND '.join(conditions)}"
+    outputs = named(*KEYS, *measures)
+    return Select(_numbered(dimensions) | outputs, "rollups", conditions)
 
 
-def _from_events(events: Events, measures: Sequence[str], *more: str, visits: str = "") -> str:
-    dimensions = events.dimensions()
-    outputs = [f"{sql} AS d{number}" for number, sql in enumerate(dimensions)]
-    figures = [f"{_state(MEASURES[name])} AS {name}" for name in measures]
-    keys = [*(f"d{number}" for number in range(len(dimensions))), *KEYS]
-    return (
-        f"SELECT {', '.join([*outputs, *KEYS, *figures, *([visits] if visits else [])])}"
-        f" FROM {events.relation(*more)}"
-        f" GROUP BY {', '.join(keys)}"
-    )
+def _from_events(events: Events, measures: Sequence[str], *more: str, visits: str | None = None) -> Select:
+    dimensions = _numbered(events.dimensions())
+    outputs = named(*KEYS) | {name: _state(MEASURES[name]) for name in measures}
+    if visits is not None:
+        outputs["visits"] = visits
+    return events.select(dimensions | outputs, *more, group_by=(*dimensions, *KEYS))
+
+
+def _numbered(dimensions: Sequence[str]) -> dict[str, str]:
+    return {f"d{number}": sql for number, sql in enumerate(dimensions)}
 
 
 def _dimensions(
