@@ -11,27 +11,11 @@ from math import inf
 from typing import Any
 
 from footfall.http import limits
-from footfall.http.exchange import App, Exchange
-from footfall.http.limits import ConnectionRoom, Refusal, Space
+from footfall.http.exchange import Exchange
+from footfall.http.limits import Refusal
 from footfall.http.requests import Address, Enough, RefusedRequest, Requests
+from footfall.http.service import Service
 from footfall.http.untaken import Untaken
-
-
-class Service:
-    """What the connections of one server share."""
-
-    def __init__(self, app: App, room: ConnectionRoom) -> None:
-        self.room = room
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.loop = asyncio.get_running_loop()
-        self.space = Space(self.loop)
-        self._app = app
-
-    def answer(self, exchange: Exchange) -> None:
-        """Let the application answer."""
-        task = self.loop.create_task(exchange.run(self._app))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -39,7 +23,8 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_current", "_ends", "_held", "_is_arriving", "_lingers", "_paused", "_queue", "_requests", "_seen",
-        "_service", "_transport", "_untaken", "_words", "_yields", "address", "patience", "room", "writable",
+        "_service", "_transport", "_unread", "_untaken", "_words", "_yields", "address", "patience", "room",
+        "writable",
     )  # fmt: skip
 
     def __init__(self, service: Service) -> None:
@@ -56,6 +41,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_arriving = False
         self._paused = False
         self._yields = False  # for the others' turn
+        self._unread = b""  # what came when enough was done
         self._ends = False  # nothing more is taken
         self._lingers = False  # all is said; what comes is thrown away
         self._words = b""  # the last ones
@@ -96,15 +82,22 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Something came."""
         space = self._service.space
-        if space.spend(nbytes):  # then it is another connection's turn
+        later = space.is_spent and not self._ends
+        filled = space.spend(nbytes)
+        data = space.whole[:nbytes]
+        if later:
+            self._unread = bytes(data)
+        if later or filled:  # then it is others' turn
             self._yields = True
             self._flow()
-            self._service.loop.call_soon(self._go_on)
-        if self._ends:
-            return
+            space.wait(self._go_on, nbytes)
+        if not (later or self._ends):
+            self._take(data)
+
+    def _take(self, data: memoryview) -> None:
         requests = self._requests
         try:
-            requests.take(space.whole[:nbytes])
+            requests.take(data)
         except Enough:
             self._ends = True  # after the answers that are due
             self._flow()
@@ -112,7 +105,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(refused.refusal)
         else:
             if requests.reading is not None or requests.is_small_talk:
-                self._wait_for_rest(nbytes)
+                self._wait_for_rest(len(data))
             if self.room.held > self.room.memory:
                 self.room.relieve(self)
 
@@ -135,6 +128,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _go_on(self) -> None:
         self._yields = False
+        data, self._unread = self._unread, b""
+        if data and not self._ends:
+            self._take(memoryview(data))
         self._flow()
 
     def _flow(self) -> None:
@@ -247,7 +243,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def awaits_client(self) -> bool:
         """Whether it is the client's turn."""
-        return self._current is None or self._current is self._requests.reading
+        return not self._unread and (self._current is None or self._current is self._requests.reading)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer what has come of a request, after those before it, and end; with nothing, just end."""
@@ -297,6 +293,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def shut_down(self) -> None:
         """Answer what has come, then end."""
+        if self._unread:
+            self._go_on()
         last = self._queue[-1] if self._queue else self._current
         if last is None:
             self._transport.close()
@@ -310,7 +308,7 @@ class Connection(asyncio.BufferedProtocol):
             self._untaken = self._untaken or Untaken(self, self.room, self._transport)
             if self._untaken.tick(seconds):
                 self.give_up()
-        elif self.patience != inf and (self._yields or not self._paused):
+        elif self.patience != inf and not self._unread and (self._yields or not self._paused):
             reading = self._requests.reading
             if reading is not None:
                 gained = max(0, reading.size - self._seen) / limits.LOWEST_RATE

@@ -4,7 +4,6 @@ The rule where something is full: who has kept the server waiting longest goes, 
 nobody can shut others out by holding on to what is limited.
 """
 
-import asyncio
 import ctypes
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -37,10 +36,6 @@ IDLE_SECONDS = 65.0  # between requests
 UNREAD_SECONDS = 60.0  # that a client has for its answer
 LOWEST_ANSWER_RATE = 4 << 10  # bytes of an answer that are worth a further second
 LINGER_SECONDS = 2.0  # for reading on after the last answer, so that the client gets it
-
-READ = 64 << 10  # bytes that are read of one connection in a turn of the loop
-READ_BUSY = 8 << 10  # the same, once a turn has become long
-BUSY = 1 << 20  # bytes that are read until then
 
 _WORTH_TRIMMING = 16 << 20
 
@@ -220,31 +215,6 @@ class ConnectionRoom:
             return False
         self._peak = self.held
         return True
-
-
-class Space:
-    """Where all connections of a loop read to, `view` as it is now: what is read is taken apart at once.
-
-    An answer takes several turns of the loop. When hundreds send at once, a turn takes little of each: else
-    all others would wait until it has taken much of all.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.view = self.whole = memoryview(bytearray(READ))
-        self._loop = loop
-        self._left = BUSY
-
-    def spend(self, nbytes: int) -> bool:
-        """So much was read. Whether that was all that there was room for."""
-        filled = nbytes == len(self.view)
-        self._left -= nbytes
-        if self._left <= 0 and self.view is self.whole:
-            self.view = self.whole[:READ_BUSY]
-            self._loop.call_soon(self._next_turn)
-        return filled
-
-    def _next_turn(self) -> None:
-        self.view, self._left = self.whole, BUSY
 
 
 def give_memory_back() -> None:

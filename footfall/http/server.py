@@ -9,13 +9,15 @@ import socket
 import time
 from typing import cast
 
-from footfall.http.connection import Connection, Service
+from footfall.http.connection import Connection
 from footfall.http.exchange import App
 from footfall.http.limits import ConnectionLimits, ConnectionRoom, give_memory_back
+from footfall.http.service import Service
 from footfall.runtime.background import every
 
 _BACKLOG = 4096
 _DEFAULT = ConnectionLimits()
+_TICKS = 500  # connections that are looked at in a turn of the loop
 
 
 async def serve_http(
@@ -56,8 +58,12 @@ class _Watch:
         # Where this process itself stood still, the clients are not to blame.
         passed, self._last = min(now - self._last, 2.0), now
         room = self._service.room
-        for connection in cast("set[Connection]", room.connections).copy():
-            connection.tick(passed)
+        connections = cast("set[Connection]", room.connections)
+        for count, connection in enumerate(connections.copy(), 1):
+            if connection in connections:
+                connection.tick(passed)
+            if not count % _TICKS:
+                await asyncio.sleep(0)
         room.tell()
         if room.was_full():
             await asyncio.to_thread(give_memory_back)

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 import uvloop
 
 from footfall.http import limits
-from footfall.http.connection import Connection, Service
+from footfall.http.connection import Connection
+from footfall.http.service import Service
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ANSWER = 4 << 20
