@@ -177,15 +177,16 @@ def upgraded() -> Statement:
 
 def _page(question: Question, groups: Select) -> Select:
     """The rows of the page, in order."""
-    places = {name: f"g{number}" for number, name in enumerate(question.dimensions)}
-    places |= {name: f"m{number}" for number, name in enumerate(question.metrics)}
+    # By their places: two names may stand for the same dimension.
+    columns = {f"g{number}": f"a.g{number}" for number in range(len(question.dimensions))}
+    columns |= {f"m{number}": f"a.m{number}" for number in range(len(question.metrics))}
+    of_name = dict(zip((*question.dimensions, *question.metrics), columns.values(), strict=True))
     keys: list[str] = []
     for name in question.order_by:
         bare = name.removeprefix("-")
         money = bare in KNOWN_METRICS and KNOWN_METRICS[bare].unit == "money"
-        key = f"arraySum(mapValues(a.{places[bare]}))" if money else f"a.{places[bare]}"
+        key = f"arraySum(mapValues({of_name[bare]}))" if money else of_name[bare]
         keys.append(f"{key} DESC" if name.startswith("-") else key)
-    columns = {place: f"a.{place}" for place in places.values()}
     totals = {name: f"sum(a.{place}) OVER ()" for name, place in zip(_EXTRA, _EXTRA_PLACES, strict=True)}
     return Select(
         columns | {"groups": "count() OVER ()"} | totals,
