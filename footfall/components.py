@@ -240,6 +240,7 @@ async def with_console(
     from footfall.api.routes.imports import import_routes
     from footfall.api.routes.ledger import ledger_routes
     from footfall.api.routes.retention import retention_routes
+    from footfall.api.routes.saved import saved_of, saved_routes
     from footfall.api.routes.sql import sql_routes
     from footfall.api.routes.tenants import tenant_routes
     from footfall.api.routes.verify import verify_routes
@@ -308,8 +309,10 @@ async def with_console(
             complete_through=complete_through,
             rollups=RollupState(state),
             tags_of=tenants.tagged_links,
+            saved_of=saved_of(tenants),
             routers=[
                 *tenant_routes(tenants, directory),
+                *saved_routes(tenants, directory),
                 import_routes(clicks, access_logs, directory),
                 ledger_routes(Ledger(state), directory, InFlightCounter(eventlog), complete_through),
                 dead_letter_routes(DeadLetters(state), directory),

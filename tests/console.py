@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from footfall.api.app import create_app
+from footfall.api.routes.saved import saved_of, saved_routes
 from footfall.settings import Settings
 from footfall.store import open_store
 from footfall.store.arrow import table
@@ -42,6 +43,8 @@ class Console:
             ready=self._ready,
             complete_through=self._complete_through,
             tags_of=tenants.tagged_links,
+            saved_of=saved_of(tenants),
+            routers=saved_routes(tenants, directory),
         )
 
     def with_store(self, store):

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from footfall.model.columns import COLUMNS
 from footfall.model.cubes import CUBES, PROPERTY_FIELDS
 from footfall.model.session_fields import FIELDS, PAGE_OF
-from footfall.query.catalog.fields import KINDS, SAID_OF_FIELDS, SESSION_FIELDS
+from footfall.query.catalog.fields import GOAL, KINDS, SAID_OF_FIELDS, SEGMENT, SESSION_FIELDS
 from footfall.query.catalog.metrics import METRICS, UNIQUE_ERROR, UNIQUE_EXACT, Metric, measures_of
 from footfall.query.language.body import INTERVALS
+from footfall.query.language.saved import MAX_GOALS
 from footfall.tenants.tenants import MAX_TAGGED
 
 _ERRORS = {
@@ -56,6 +57,11 @@ def _dimensions() -> Iterable[str]:
         " Tags are those that links carry now. A question is about the tags of at most"
         f" {MAX_TAGGED:,} links (those that carry the tags it filters by; all that carry any, where it groups"
         " by tag), and is refused where there are more."
+    )
+    yield (
+        f"- Saved goals: `{GOAL}` (filter with `is`, `is_not`, `contains`, `contains_not`); an event counts "
+        f"for each that it reaches. A question tells at most {MAX_GOALS} apart. Saved segments are filters "
+        f"only: `{SEGMENT}`."
     )
     yield f"- Said of these: {_names(SAID_OF_FIELDS)}."
     yield f"- Time: {_names(f'time:{interval}' for interval in INTERVALS)}; `time` picks one by the range.\n"

@@ -24,12 +24,13 @@ from footfall.api.problems import exception_handlers, strict_body
 from footfall.api.report_file import csv_file, wants_csv
 from footfall.api.routes.export import export_routes
 from footfall.api.routes.health import health_routes
-from footfall.api.routes.query import Queries, TagsOf, query_routes
+from footfall.api.routes.query import Queries, SavedOf, TagsOf, query_routes
 from footfall.errors import NotFound
 from footfall.http.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
 from footfall.query.catalog.networks import Networks
 from footfall.query.engine import Engine, RollupCatalog
 from footfall.query.language.params import P, parse, wants_all
+from footfall.query.language.saved import NOTHING_SAVED, SavedNames
 from footfall.query.reporting.report import Context, FindLink, FindLinks, Report
 from footfall.query.reports import REPORTS
 from footfall.settings import Settings
@@ -77,6 +78,7 @@ def create_app(
     complete_through: Through | None = None,
     rollups: RollupCatalog | None = None,
     tags_of: TagsOf | None = None,
+    saved_of: SavedOf | None = None,
     routers: Sequence[Router] = (),
 ) -> Litestar:
     """The console as an ASGI app. `routers` are those of the tenants."""
@@ -140,7 +142,14 @@ def create_app(
 
     managing = per_key(directory, settings.query_concurrency, settings.query_timeout)
 
-    queries = Queries(engine, tags_of or _no_tags, through, settings.query_timeout, directory.site_ids)
+    queries = Queries(
+        engine,
+        tags_of or _no_tags,
+        through,
+        settings.query_timeout,
+        directory.site_ids,
+        saved_of or _nothing_saved,
+    )
 
     @get("/metrics", include_in_schema=False, middleware=[managing])
     async def scrape(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -175,6 +184,10 @@ def create_app(
 
 async def _no_tags(_: str, __: Collection[str] | None) -> Mapping[str, Sequence[str]]:
     return {}
+
+
+async def _nothing_saved(_: str) -> SavedNames:
+    return NOTHING_SAVED
 
 
 def _route(

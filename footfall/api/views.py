@@ -169,20 +169,20 @@ def link_view(tenants: Tenants, link: Link) -> LinkView:
         domain=link.domain or tenants.default_domain,
         title=link.title,
         tags=link.tags,
-        expires_at=_moment(link.expires_at) if link.expires_at else None,
-        created_at=_moment(link.created_at),
+        expires_at=shown_moment(link.expires_at) if link.expires_at else None,
+        created_at=shown_moment(link.created_at),
     )
 
 
 def site_view(site: Site) -> SiteView:
     """A site as it is shown."""
-    return SiteView(site.id, site.name, site.origins, site.timezone, _moment(site.created_at))
+    return SiteView(site.id, site.name, site.origins, site.timezone, shown_moment(site.created_at))
 
 
 def key_view(key: Key) -> KeyView:
     """A key as it is shown."""
-    expires_at = _moment(key.expires_at) if key.expires_at else None
-    return KeyView(key.id, key.name, key.scopes, expires_at, _moment(key.created_at))
+    expires_at = shown_moment(key.expires_at) if key.expires_at else None
+    return KeyView(key.id, key.name, key.scopes, expires_at, shown_moment(key.created_at))
 
 
 def listed(views: Sequence[T], total: int, limit: int, offset: int) -> Listed[T]:
@@ -195,5 +195,6 @@ def milliseconds(moment: datetime | None) -> int:
     return 0 if moment is None else (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def _moment(ms: int) -> datetime:
+def shown_moment(ms: int) -> datetime:
+    """A time (ms since 1970 UTC) as it is shown."""
     return _EPOCH + timedelta(milliseconds=ms)

@@ -31,6 +31,11 @@ _COMMANDS = {
     "keys": ("cli.keys:app", "The keys of the workspace: list them, make and revoke them."),
     "sites": ("cli.sites:app", "The sites of the workspace: list them, make, change and delete them."),
     "links": ("cli.links:app", "The short links of the workspace: list them, make, change and delete them."),
+    "goals": ("cli.goals:app", "The goals of the workspace: list them, make, change and delete them."),
+    "segments": (
+        "cli.segments:app",
+        "The segments of the workspace: list them, make, change and delete them.",
+    ),
     "sql": ("cli.sql:sql", "Answer a SELECT over the events and the views, as CSV."),
     "doctor": ("cli.doctor_command:doctor", "Check this machine and the data directory."),
     "door": ("cli.roles:door", "Run a door only."),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 from urllib.parse import quote
 
 import msgspec
@@ -86,6 +86,20 @@ def ask_new_link(url: str, fields: Mapping[str, Any]) -> Ask:
     """A new link: `code`, `domain`, `title`, `tags`, `expires_at`."""
     body = {"url": url} | {name: value for name, value in fields.items() if value is not None}
     return Ask("POST", "/api/v1/links", {}, msgspec.json.encode(body), read_thing)
+
+
+Saved = Literal["goals", "segments"]
+
+
+def ask_saved(kind: Saved, params: Mapping[str, Any]) -> Ask:
+    """The goals or segments of the workspace: `limit`, `offset`."""
+    return ask_report(f"/api/v1/{kind}", params)
+
+
+def ask_save(kind: Saved, fields: Mapping[str, Any]) -> Ask:
+    """A new goal or segment, of the fields that the API takes."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    return Ask("POST", f"/api/v1/{kind}", {}, msgspec.json.encode(given), read_thing)
 
 
 def ask_export(file: Path, params: Mapping[str, Any]) -> Ask:

@@ -24,6 +24,8 @@ from footfall.client.question import (
     ask_new_link,
     ask_query,
     ask_report,
+    ask_save,
+    ask_saved,
 )
 from footfall.client.result import Result
 
@@ -125,6 +127,28 @@ class Client(Base[httpx.BaseTransport]):
         Conflict when the code is taken.
         """
         return (self._ask(ask_new_link(url, fields), query_timeout)).rows[0]
+
+    def goals(self, *, query_timeout: float | None = None, **params: Any) -> Result:
+        """The workspace's goals, newest first: `limit`, `offset`. Raises as `query`."""
+        return self._ask(ask_saved("goals", params), query_timeout)
+
+    def save_goal(self, *, query_timeout: float | None = None, **fields: Any) -> dict[str, Any]:
+        """Save a goal of an `event_type`, `page` or `scroll_depth`; with `name`, `properties`, `site_id`.
+
+        Returns it. The key needs the scope `admin`. Raises as `query`, and Conflict when the name is taken.
+        """
+        return (self._ask(ask_save("goals", fields), query_timeout)).rows[0]
+
+    def segments(self, *, query_timeout: float | None = None, **params: Any) -> Result:
+        """The workspace's segments, newest first: `limit`, `offset`. Raises as `query`."""
+        return self._ask(ask_saved("segments", params), query_timeout)
+
+    def save_segment(
+        self, name: str, filters: Sequence[Any], *, query_timeout: float | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Save filters under a name, of one site if `site_id` says so. Returns it; raises as `save_goal`."""
+        body = {"name": name, "filters": list(filters), **fields}
+        return (self._ask(ask_save("segments", body), query_timeout)).rows[0]
 
     def export(self, file: str | Path, *, query_timeout: float | None = None, **params: Any) -> int:
         """Write the events of a range to `file` (.csv, .ndjson, .parquet); returns how many rows it has.

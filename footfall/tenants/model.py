@@ -1,10 +1,10 @@
-"""Workspaces and what belongs to them: sites, links, keys, domains.
+"""Workspaces and what belongs to them: sites, links, keys, domains, goals, segments.
 
 Everything carries its workspace; a look-up by id always takes the workspace too, so that
 what belongs to another looks as if it did not exist.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -56,6 +56,37 @@ class Link(Struct, frozen=True):
     title: str = ""
     tags: tuple[str, ...] = ()
     expires_at: int = 0  # 0 = never
+    created_at: int = 0
+
+
+class Goal(Struct, frozen=True):
+    """What an event must be to reach a goal; all that is said here must hold of it.
+
+    `site_id` is "" where the goal is the whole workspace's. `event_type`: its type; "" for a page view, or
+    for an `engagement` event where `scroll_depth` is given. `page`: the pattern of its `page_path`, in which
+    `*` is all but a slash and `**` is anything; "" for any. `scroll_depth`: percent of the page that were
+    seen, at least; 0 for any. `properties`: their values.
+    """
+
+    id: str
+    workspace_id: str
+    site_id: str
+    name: str
+    event_type: str = ""
+    page: str = ""
+    scroll_depth: float = 0.0
+    properties: dict[str, str] = {}
+    created_at: int = 0
+
+
+class Segment(Struct, frozen=True):
+    """Filters of the query language under a name. `site_id` is "" where it is the whole workspace's."""
+
+    id: str
+    workspace_id: str
+    site_id: str
+    name: str
+    filters: list[Any]
     created_at: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -89,6 +90,32 @@ key_expiries = sa.Table(
     sa.Column("key_id", _ID, sa.ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
 )
+
+
+def _saved(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """Something that questions name; site_id "" is all of the workspace."""
+    return sa.Table(
+        name,
+        METADATA,
+        sa.Column("id", _ID, primary_key=True),
+        _workspace_id(),
+        sa.Column("site_id", _ID, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        *columns,
+        _created_at(),
+        sa.UniqueConstraint("workspace_id", "site_id", "name"),
+    )
+
+
+goals = _saved(
+    "goals",
+    sa.Column("event_type", sa.Text, nullable=False),
+    sa.Column("page", sa.Text, nullable=False),
+    sa.Column("scroll_depth", sa.Float, nullable=False),
+    sa.Column("properties", sa.JSON, nullable=False),
+)
+
+segments = _saved("segments", sa.Column("filters", sa.JSON, nullable=False))
 
 # How the processes hear of changes: every transaction that changes something adds one to the
 # counter and writes what it changed under the new number. The counter's row is locked until

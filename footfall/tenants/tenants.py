@@ -19,7 +19,8 @@ from footfall.tenants import keys, rows, tables, workspaces
 from footfall.tenants.fields import ListPage
 from footfall.tenants.links import links
 from footfall.tenants.links.targets import check_target, host_of, names_of, own_name, with_port
-from footfall.tenants.model import Key, Link, Site, Workspace
+from footfall.tenants.model import Goal, Key, Link, Segment, Site, Workspace
+from footfall.tenants.saved import Saved, checked_goal, checked_segment
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +36,8 @@ class Tenants:
         self.database = database
         self._door_url = settings.door_url
         self.default_domain, self.own = _own_hosts(settings)
+        self.goals = Saved(database, tables.goals, Goal, checked_goal)
+        self.segments = Saved(database, tables.segments, Segment, checked_segment)
 
     async def bootstrap(self, admin_key: str = "") -> str | None:
         """Give an empty database the workspace `default`, a site and an admin key.
@@ -101,7 +104,7 @@ class Tenants:
         return await self._write(workspaces.update_site, workspace_id, site_id, name, origins, timezone)
 
     async def delete_site(self, workspace_id: str, site_id: str) -> None:
-        """Its events stay. Raises NotFound."""
+        """Its events stay, its goals and segments go. Raises NotFound."""
         await self._write(workspaces.delete_site, workspace_id, site_id)
 
     async def create_link(

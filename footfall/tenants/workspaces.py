@@ -12,7 +12,7 @@ from footfall.model.ids import short_id
 from footfall.tenants import keys, rows
 from footfall.tenants.fields import check_origins, check_text, check_timezone
 from footfall.tenants.model import DEFAULT_WORKSPACE, Site, Workspace
-from footfall.tenants.tables import record_changes, sites, workspaces
+from footfall.tenants.tables import goals, record_changes, segments, sites, workspaces
 
 
 def bootstrap(connection: Connection, admin_key: str) -> str | None:
@@ -90,6 +90,9 @@ def update_site(
 def delete_site(connection: Connection, workspace_id: str, site_id: str) -> None:
     """Raises NotFound."""
     rows.delete(connection, sites, workspace_id, site_id)
+    for table in (goals, segments):
+        mine = (table.c.workspace_id == workspace_id, table.c.site_id == site_id)
+        connection.execute(table.delete().where(*mine))
     record_changes(connection, "site", [site_id])
 
 

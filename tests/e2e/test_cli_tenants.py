@@ -52,6 +52,10 @@ def test_a_lost_admin_key_is_made_anew_where_nothing_runs_and_beside_a_server(tm
         (("sites", "new", "x", "--timezone", "Europe/Berlm"), "timezone"),
         (("links", "new", "no-address"), "url"),
         (("links", "change", "nothing", "--title", "x"), "nothing: no link has this id or short URL"),
+        (("goals", "new", "--event-type", "x", "--property", "plan"), "must be NAME=VALUE"),
+        (("goals", "delete", "nothing"), "nothing: no goal has this id"),
+        (("segments", "new", "x", "--filter", "[oops"), "--filter: is no JSON"),
+        (("segments", "new", "x", "--filter", '["is", "browsr", ["x"]]'), "did you mean browser?"),
         (("report", "--site", "Nowhere"), "My site"),
         (("retention", "--site", "Nowhere", "--raw-days", "5"), "My site"),
     ],
@@ -88,6 +92,28 @@ def test_sites_are_made_changed_and_deleted_by_name_or_id(running):
     assert site not in run(running, "sites", "list")
     # Its events are still there to be asked for.
     run(running, "ledger", "--site", site)
+
+
+def test_goals_and_segments_are_made_changed_and_deleted_by_name_or_id(running):
+    goal = run(
+        *(running, "goals", "new", "--name", "Read", "--page", "/blog/**", "--scroll-depth", "50"),
+        *("--property", "plan=pro", "--site", "My site"),
+    ).strip()
+    assert goal.startswith("goal_")
+    run(running, "goals", "change", "Read", "--page", "/b*")
+    (row,) = [row for row in cells(run(running, "goals", "list")) if goal in row]
+    assert row[1:9] == ["Read", "engagement", "on", "/b*", "down", "to", "50%", "plan=pro"]
+    german = '["is", "country_code", ["DE"]]'
+    segment = run(running, "segments", "new", "Germans", "--filter", german).strip()
+    run(running, "segments", "change", "Germans", "--name", "Deutsche")
+    assert f"{segment} " in run(running, "segments", "list")
+    asked = {"metrics": ["events"], "dimensions": ["goal"], "filters": [["is", "segment", ["Deutsche"]]]}
+    answer = running.console.post("/v1/query", json=asked)
+    assert answer.json()["results"] == [], answer.text
+    run(running, "goals", "delete", goal)
+    run(running, "segments", "delete", "Deutsche")
+    assert goal not in run(running, "goals", "list")
+    assert segment not in run(running, "segments", "list")
 
 
 def test_links_are_made_changed_and_deleted_by_code_url_or_id(running):

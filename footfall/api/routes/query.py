@@ -17,12 +17,13 @@ from footfall.api.problems import refusals, strict_body
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
 from footfall.query.answers import QueryRunner, Row, Table
-from footfall.query.catalog.fields import KINDS, TAG
+from footfall.query.catalog.fields import GOAL, KINDS, SEGMENT, TAG
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.caveats import SAID_OF_REASONS, caveats_of, complete_through
 from footfall.query.engine import Engine
 from footfall.query.language.body import Query, ResolvedQuery, compared_period, period_of, resolve_query
 from footfall.query.language.periods import Interval
+from footfall.query.language.saved import GOAL_NAMES, NOTHING_SAVED, SavedNames
 from footfall.query.plan.parts import Source
 from footfall.query.plan.planner import Reason
 from footfall.query.reporting.partial import partial_buckets
@@ -32,6 +33,9 @@ Allowed = Callable[[Request[Any, Any, Any]], Awaitable[str]]
 
 TagsOf = Callable[[str, Collection[str] | None], Awaitable[Mapping[str, Sequence[str]]]]
 """For each of these tags of a workspace (None: for each tag) all links that carry it. Raises Invalid."""
+
+SavedOf = Callable[[str], Awaitable[SavedNames]]
+"""The saved goals and segments of a workspace, as questions name them."""
 
 SiteIds = Callable[[str, str], Sequence[str]]
 """The ids of the sites of a workspace that a name, an id or a domain, stands for."""
@@ -109,8 +113,15 @@ class Queries:
     """Answers queries. `timeout`: seconds a question may take."""
 
     def __init__(
-        self, engine: Engine, tags_of: TagsOf, through: Now, timeout: float, site_ids: SiteIds
+        self,
+        engine: Engine,
+        tags_of: TagsOf,
+        through: Now,
+        timeout: float,
+        site_ids: SiteIds,
+        saved_of: SavedOf,
     ) -> None:
+        self._saved_of = saved_of
         self._site_ids = site_ids
         self._engine = engine
         self._tags_of = tags_of
@@ -128,13 +139,14 @@ class Queries:
                 query = msgspec.structs.replace(query, site_id=sites)
             first = await self._engine.first_event(workspace_id, sites) if query.date_range == "all" else None
             period = period_of(query, now, first)
-            wanted = _tags(query)
+            saved = await self._saved_of(workspace_id) if _names_saved(query) else NOTHING_SAVED
+            wanted = _tags(query, saved)
             tags = _NO_TAGS if wanted == set() else await self._tags_of(workspace_id, wanted)
             # Both in a thread: a question may be long, and its patterns are compiled.
-            asked = await asyncio.to_thread(resolve_query, query, workspace_id, period, tags)
+            asked = await asyncio.to_thread(resolve_query, query, workspace_id, period, tags, saved)
             before = None
             if other := compared_period(query, period, now):
-                before = await asyncio.to_thread(resolve_query, query, workspace_id, other, tags)
+                before = await asyncio.to_thread(resolve_query, query, workspace_id, other, tags, saved)
             table = await QueryRunner(self._engine, asked, before, self._timeout).table()
         return Answered(asked, before, table, at, now)
 
@@ -157,8 +169,8 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
         summary="Metrics by dimensions",
         description="Any metrics by any dimensions, filtered, compared and ordered, in the grammar of "
         f"Plausible's Stats API v2.\n\n**Metrics:** {', '.join(METRICS)}.\n\n"
-        f"**Dimensions:** {', '.join(KINDS)}, `property:NAME`, `{TAG}`, and `time:hour`, `time:day`, "
-        "`time:week`, `time:month`, `time:year`, or `time` for what fits the range.",
+        f"**Dimensions:** {', '.join(KINDS)}, `property:NAME`, `{TAG}`, `{GOAL}`, and `time:hour`, "
+        "`time:day`, `time:week`, `time:month`, `time:year`, or `time` for what fits the range.",
         tags=["Query"],
         security=SECURITY,
         operation_class=operation_asking(QUESTION),
@@ -188,21 +200,36 @@ def _made(query: Query, answered: Answered) -> QueryAnswer:
     return QueryAnswer(answered.table.rows, _meta(query, answered), _resolved(query, answered.asked))
 
 
-def _tags(query: Query) -> set[str] | None:
+def _tags(query: Query, saved: SavedNames) -> set[str] | None:
     """The tags that a query is about; None for all."""
     if TAG in query.dimensions:
         return None
+    segments = [saved.segments[name] for name in _values_of(SEGMENT, query.filters) if name in saved.segments]
+    return _values_of(TAG, [query.filters, *segments])
+
+
+def _names_saved(query: Query) -> bool:
+    """Whether a query is about goals or segments."""
+    names = (*GOAL_NAMES, SEGMENT)
+    return not set(names).isdisjoint(query.dimensions) or any(
+        _values_of(name, query.filters) for name in names
+    )
+
+
+def _values_of(field: str, filters: Sequence[Any]) -> set[str]:
+    """The values that a field is compared with, in filters that were not read yet."""
     found: set[str] = set()
-    filters: list[Any] = list(query.filters)
-    while filters:  # no recursion: how deep they are nested is not known yet
-        each = filters.pop()
+    left: list[Any] = list(filters)
+    while left:  # no recursion: how deep they are nested is not known yet
+        each = left.pop()
         if not isinstance(each, list):
             continue
         inner = cast("list[Any]", each)
-        if len(inner) > 2 and inner[1] == TAG and isinstance(inner[2], list):  # operator, field, values
-            found.update(value for value in cast("list[Any]", inner[2]) if isinstance(value, str))
+        if len(inner) > 2 and inner[1] == field:  # operator, field, values
+            values = cast("list[Any]", inner[2]) if isinstance(inner[2], list) else [inner[2]]
+            found.update(value for value in values if isinstance(value, str))
         else:
-            filters.extend(inner)
+            left.extend(inner)
     return found
 
 

@@ -23,6 +23,10 @@ Kind = Literal["text", "number", "bool"]
 PROPERTY = "property:"
 TAG = "tag"
 """The dimension of links' tags: an event counts for each tag of its link."""
+GOAL = "goal"
+"""The dimension of saved goals: an event counts for each that it reaches."""
+SEGMENT = "segment"
+"""What filters name a saved segment by."""
 _PROPERTY_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 _KINDS: Mapping[str, Kind] = {"UInt16": "number", "UInt32": "number", "Bool": "bool"}
@@ -136,6 +140,8 @@ def fields_of(dimension: str) -> tuple[str, ...]:
     """The fields that a dimension is made of."""
     if dimension == TAG:
         return ("link_id",)
+    if dimension == GOAL:  # see Question.goals
+        return ()
     return SAID_OF_FIELDS[dimension].fields if dimension in SAID_OF_FIELDS else (dimension,)
 
 

@@ -231,8 +231,8 @@ _LIST = (
         "conversion_rate",
         "ratio",
         "Visitors who converted / all visitors of the same filters without the goal. The goal is what the "
-        "question filters or groups by: `event_type`, and properties. Where it names none, the goal is a "
-        "`conversion`, and each row is of its own visitors. Null without visitors.",
+        "question filters or groups by: `goal`, `event_type`, and properties. Where it names none, the goal "
+        "is a `conversion`, and each row is of its own visitors. Null without visitors.",
         "As Plausible, which shows percent, and refuses it without a goal; GA4 has a rate by session and one "
         "by user.",
         _converted,

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from footfall.errors import Invalid
-from footfall.query.catalog.fields import KINDS, PROPERTY, SAID_OF_FIELDS, TAG
+from footfall.query.catalog.fields import GOAL, KINDS, PROPERTY, SAID_OF_FIELDS, TAG
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint
 from footfall.query.language.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
@@ -22,11 +22,12 @@ from footfall.query.language.question import (
     Comparison,
     Condition,
     Question,
+    Reached,
     admits_bots,
-    always,
     is_,
 )
 from footfall.query.language.refusals import unknown
+from footfall.query.language.saved import GOAL_NAMES, NOTHING_SAVED, SavedNames, goals_told_apart
 
 MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6
@@ -128,6 +129,7 @@ class ResolvedQuery(NamedTuple):
             dimensions=kept,
             where=_without_goal(question.where) if metric in RATES else question.where,
             tags=question.tags if TAG in kept else {},
+            goals=question.goals if GOAL in kept else {},
             buckets=question.buckets if TIME in kept else (),
             order_by=(),
             limit=MAX_ROWS if kept else 1,
@@ -136,18 +138,22 @@ class ResolvedQuery(NamedTuple):
 
 
 def _is_goal(name: str) -> bool:
-    """Whether it says what a visitor has done: a type of events, and what those carry."""
-    return name == "event_type" or name.startswith(PROPERTY)
+    """Whether it says what a visitor has done: a goal, a type of events, and what those carry."""
+    return name in (GOAL, "event_type") or name.startswith(PROPERTY)
 
 
 def _without_goal(where: Condition) -> Condition:
     if isinstance(where, And):
         return And(tuple(_without_goal(part) for part in where.parts))
-    return And() if isinstance(where, Comparison) and _names_goal(where) else where
+    return And() if _names_goal(where) else where
 
 
-def _names_goal(where: Comparison) -> bool:
-    return _is_goal(where.field) and not where.operator.endswith("_not")
+def _names_goal(where: Condition) -> bool:
+    if isinstance(where, And):
+        return any(map(_names_goal, where.parts))
+    if isinstance(where, Comparison):
+        return _is_goal(where.field) and not where.operator.endswith("_not")
+    return isinstance(where, Reached)
 
 
 def resolve_query(
@@ -155,8 +161,11 @@ def resolve_query(
     workspace_id: str,
     period: Period,
     tags: Mapping[str, Sequence[str]],
+    saved: SavedNames = NOTHING_SAVED,
 ) -> ResolvedQuery:
-    """Read a query about `period`. `tags`: the links that carry each tag. Raises Invalid.
+    """Read a query about `period`. `tags`: the links that carry each tag; `saved`: goals and segments.
+
+    Raises Invalid.
 
     Call it in a thread: it may take a while, see `Filters`.
     """
@@ -168,13 +177,13 @@ def resolve_query(
         return tuple(sorted({link for tag in wanted for link in tags.get(tag, ())}))
 
     sites = [query.site_id] if isinstance(query.site_id, str) else query.site_id or []
-    conditions = [Filters(links_of, len(sites)).read(query.filters)]
+    conditions = [Filters(links_of, len(sites), saved).read(query.filters)]
     if sites:
         conditions.append(is_("site_id", *sites))
     if TAG in names:
         conditions.append(is_("link_id", *links_of(tuple(tags))))
     where = And(tuple(conditions))
-    goal = any(map(_is_goal, names)) or any(map(_names_goal, always(where)))
+    goal = any(map(_is_goal, names)) or _names_goal(where)
     made = SHARES | RATES if goal else SHARES  # of visitors, by answers.py
     if (SHARES | RATES) & set(metrics):
         wanted = tuple(dict.fromkeys((*(name for name in metrics if name not in made), "visitors")))
@@ -190,6 +199,7 @@ def resolve_query(
         buckets=_buckets(period, interval, week_start) if interval else (),
         order_by=_order(query, metrics, names, made),
         tags={tag: tuple(links) for tag, links in sorted(tags.items())} if TAG in names else {},
+        goals=goals_told_apart(where, saved) if GOAL in names else {},
         limit=query.pagination.limit,
         offset=query.pagination.offset,
     )
@@ -271,8 +281,11 @@ def _dimensions(names: Sequence[str], period: Period) -> tuple[tuple[str, ...], 
             interval = _interval(name, period)
             found.append(TIME)
             continue
+        if name in GOAL_NAMES:
+            found.append(GOAL)
+            continue
         if name != TAG and name not in SAID_OF_FIELDS:
-            find_field_with_hint(name, "dimensions", (*SAID_OF_FIELDS, TAG))
+            find_field_with_hint(name, "dimensions", (*SAID_OF_FIELDS, TAG, GOAL))
         found.append(name)
     if len(set(found)) != len(found):
         raise Invalid("dimensions: each only once", field="dimensions")
@@ -317,7 +330,7 @@ def _order(
     return (*order, *(name for name in names if name not in ordered))
 
 
-KNOWN_DIMENSIONS: tuple[str, ...] = (*KINDS, *SAID_OF_FIELDS, TAG)
+KNOWN_DIMENSIONS: tuple[str, ...] = (*KINDS, *SAID_OF_FIELDS, TAG, GOAL)
 """For the documentation; beside them time, time:INTERVAL and property:NAME."""
 
 __all__ = ["KNOWN_DIMENSIONS", "Query", "ResolvedQuery", "compared_period", "period_of", "resolve_query"]

@@ -2,7 +2,7 @@
 
 The grammar is that of Plausible's Stats API v2: `["is", "country_code", ["DE", "FR"]]`,
 `["and", [...]]`, `["or", [...]]`, `["not", filter]`, `["has_done", filter]`,
-`["has_not_done", filter]`.
+`["has_not_done", filter]`, `["sequence", [filter, ...], {"by": "visitors", "within": 3600}]`.
 """
 
 from collections.abc import Callable
@@ -10,25 +10,36 @@ from typing import Any as AnyValue
 from typing import cast, get_args
 
 from footfall.errors import Invalid
-from footfall.query.catalog.fields import KINDS, SAID_OF_FIELDS, SESSION_FIELDS, TAG, find_field
+from footfall.query.catalog.fields import KINDS, SAID_OF_FIELDS, SEGMENT, SESSION_FIELDS, TAG, find_field
 from footfall.query.language.patterns import check_pattern
 from footfall.query.language.question import (
     And,
     Comparison,
     Condition,
     HasDone,
+    InOrder,
     Not,
     Operator,
     Or,
+    Reached,
     fields_in,
     has_behaviour,
     is_,
     patterns_of,
 )
 from footfall.query.language.refusals import hint, unknown
+from footfall.query.language.saved import (
+    GOAL_NAMES,
+    NOTHING_SAVED,
+    SavedNames,
+    goals_meant,
+    known_name,
+)
 
 MAX_DEPTH = 8
 MAX_FILTERS = 50
+MAX_STEPS = 10
+"""Of one sequence."""
 MAX_VALUES = 1000
 """Of one filter."""
 MAX_VALUES_IN_ALL = 2000
@@ -41,7 +52,8 @@ _COMPARED = ("gt", "gte", "lt", "lte")
 _PATTERNS = ("matches", "matches_not")
 _TEXT_ONLY = ("contains", "contains_not", *_PATTERNS)
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
-_ALL_OPERATORS = (*_OPERATORS, "and", "or", "not", "has_done", "has_not_done")
+_ALL_OPERATORS = (*_OPERATORS, "and", "or", "not", "has_done", "has_not_done", "sequence")
+_LONGEST = 10 * 366 * 86_400  # seconds of a sequence
 
 
 class Filters:
@@ -51,8 +63,15 @@ class Filters:
     Patterns are compiled: call it in a thread.
     """
 
-    def __init__(self, links_of: Callable[[tuple[str, ...]], tuple[str, ...]], values: int = 0) -> None:
+    def __init__(
+        self,
+        links_of: Callable[[tuple[str, ...]], tuple[str, ...]],
+        values: int = 0,
+        saved: SavedNames = NOTHING_SAVED,
+    ) -> None:
         self._links_of = links_of
+        self._saved = saved
+        self._inside = ""
         self._filters = self._patterns = self._links = 0
         self._values = values
 
@@ -77,9 +96,11 @@ class Filters:
                 raise Invalid(f'{where}: write ["{operator}", filter]', field=where)
             inner = self._filter(parts[1], f"{where}[1]", depth + 1)
             return Not(inner) if operator == "not" else _behaviour(operator, inner, where)
+        if operator == "sequence":
+            return self._sequence(parts, where, depth)
         if operator not in _OPERATORS:
             raise unknown(where, operator, _ALL_OPERATORS)
-        return self._where(operator, parts, where)
+        return self._where(operator, parts, where, depth)
 
     def _joined(self, operator: str, parts: list[AnyValue], where: str, depth: int) -> Condition:
         inner = parts[1] if len(parts) == 2 else None  # the operator and a list
@@ -91,11 +112,29 @@ class Filters:
         )
         return And(read) if operator == "and" else Or(read)
 
-    def _where(self, operator: Operator, parts: list[AnyValue], where: str) -> Condition:
+    def _sequence(self, parts: list[AnyValue], where: str, depth: int) -> Condition:
+        steps = parts[1] if len(parts) in (2, 3) else None  # the operator, the steps, and perhaps how
+        if not isinstance(steps, list) or not 1 <= len(cast("list[AnyValue]", steps)) <= MAX_STEPS:
+            raise Invalid(
+                f'{where}: write ["sequence", [filter, filter, ...]], with at most {MAX_STEPS} filters',
+                field=where,
+            )
+        read = tuple(
+            _of_events("sequence", self._filter(each, f"{where}[1][{number}]", depth + 1), where)
+            for number, each in enumerate(cast("list[AnyValue]", steps))
+        )
+        by, within = _how(parts[2] if len(parts) > 2 else {}, where)
+        return InOrder(read, within, visitors=by == "visitors")
+
+    def _where(self, operator: Operator, parts: list[AnyValue], where: str, depth: int) -> Condition:
         if len(parts) not in (3, 4) or not isinstance(parts[1], str):
             raise Invalid(f'{where}: write ["{operator}", "field", [values]]', field=where)
+        if parts[1] == SEGMENT:
+            return self._segments(operator, parts, where, depth)
         values = self._counted(operator, _values(parts[2], where), where)
         exact = _case_sensitive(parts[3] if len(parts) > 3 else {}, where)
+        if parts[1] in GOAL_NAMES:
+            return self._reached(operator, values, where, case_sensitive=exact)
         if parts[1] == TAG:
             return self._tagged(operator, values, where)
         if parts[1] in SAID_OF_FIELDS:
@@ -106,6 +145,37 @@ class Filters:
         for pattern in patterns_of(condition):
             check_pattern(pattern, where)
         return condition
+
+    def _segments(self, operator: str, parts: list[AnyValue], where: str, depth: int) -> Condition:
+        """What one of these segments says: its filters count as if they were written here."""
+        names = _values(parts[2], where)
+        if operator not in ("is", "is_not") or len(parts) > 3 or self._inside:  # 3: no modifier
+            raise Invalid(
+                f"{where}: a segment is named with is and is_not, outside of other segments", field=where
+            )
+        read: list[Condition] = []
+        for name in names:
+            self._inside = known_name("segment", name, self._saved.segments, where)
+            try:
+                filters = [
+                    self._filter(each, where, depth + 1) for each in self._saved.segments[self._inside]
+                ]
+            except Invalid as error:
+                raise Invalid(f"{where}: segment {name!r}: {error}", field=where) from None
+            self._inside = ""
+            read.append(And(tuple(filters)))
+        condition = read[0] if len(read) == 1 else Or(tuple(read))
+        return condition if operator == "is" else Not(condition)
+
+    def _reached(
+        self, operator: Operator, values: list[AnyValue], where: str, *, case_sensitive: bool
+    ) -> Condition:
+        """That an event reaches one of the goals that are called, or contain, one of these."""
+        names = goals_meant(operator, values, self._saved.goals, where, case_sensitive=case_sensitive)
+        condition = Reached(names, Or(tuple(self._saved.goals[name] for name in names)))
+        if len(names) == 1:
+            condition = Reached(names, self._saved.goals[names[0]])
+        return Not(condition) if operator.endswith("_not") else condition
 
     def _counted(self, operator: Operator, values: list[AnyValue], where: str) -> list[AnyValue]:
         """The values, if they and those before are not too many."""
@@ -144,12 +214,35 @@ def find_field_with_hint(name: str, what: str, beside: tuple[str, ...] = ()) -> 
 
 
 def _behaviour(operator: str, inner: Condition, where: str) -> Condition:
+    done = HasDone(_of_events(operator, inner, where))
+    return done if operator == "has_done" else Not(done)
+
+
+def _of_events(operator: str, inner: Condition, where: str) -> Condition:
     if SESSION_FIELDS & set(fields_in(inner)) or has_behaviour(inner):
         raise Invalid(
-            f"{where}: {operator} takes filters on fields of an event, no entry or exit page, no {operator}",
+            f"{where}: {operator} takes filters on fields of an event, no entry or exit page, no "
+            "has_done, no has_not_done, no sequence",
             field=where,
         )
-    return HasDone(inner) if operator == "has_done" else Not(HasDone(inner))
+    return inner
+
+
+def _how(given: AnyValue, where: str) -> tuple[str, int]:
+    """Whose sequence it is, and the ms that it may last; 0 for any time."""
+    if isinstance(given, dict):
+        known = cast("dict[str, AnyValue]", given)
+        by, within = known.get("by", "visits"), known.get("within")
+        if set(known) <= {"by", "within"} and by in ("visits", "visitors"):
+            if within is None:
+                return by, 0
+            if _is_number(within) and 0 < within <= _LONGEST:
+                return by, max(1, round(within * 1000))
+    raise Invalid(
+        f'{where}: a sequence may say {{"by": "visits"}} or "visitors", and {{"within": seconds}}, up to '
+        f"{_LONGEST:,}",
+        field=where,
+    )
 
 
 def _values(given: AnyValue, where: str) -> list[AnyValue]:

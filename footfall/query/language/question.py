@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from footfall.model.entry import CLICK
-from footfall.query.catalog.fields import of_click, of_event, of_visit
+from footfall.query.catalog.fields import fields_of, of_click, of_event, of_visit
 from footfall.query.language.periods import Period
 
 Operator = Literal[
@@ -48,7 +48,26 @@ class HasDone(Struct, frozen=True, tag=True):
     part: "Condition"
 
 
-Condition = Comparison | And | Or | Not | HasDone
+class InOrder(Struct, frozen=True, tag=True):
+    """The event is of a visit, or of a visitor, with an event for each of `steps`, one after the other.
+
+    `within`: ms that the last is after the first, at most; 0 for any time. `visitors`: of a visitor, in any
+    visits of the range.
+    """
+
+    steps: "tuple[Condition, ...]"
+    within: int = 0
+    visitors: bool = False
+
+
+class Reached(Struct, frozen=True, tag=True):
+    """The event reaches one of the saved goals with these names: `part` holds of it."""
+
+    names: tuple[str, ...]
+    part: "Condition"
+
+
+Condition = Comparison | And | Or | Not | HasDone | InOrder | Reached
 
 
 def is_(field: str, *values: str) -> Comparison:
@@ -77,7 +96,10 @@ def fields_in(condition: Condition) -> Iterator[str]:
         case And() | Or():
             for part in condition.parts:
                 yield from fields_in(part)
-        case Not() | HasDone():
+        case InOrder():
+            for step in condition.steps:
+                yield from fields_in(step)
+        case Not() | HasDone() | Reached():
             yield from fields_in(condition.part)
 
 
@@ -92,18 +114,22 @@ def renamed(condition: Condition, name: Callable[[str], str], inside: Callable[[
             return Not(renamed(condition.part, name, inside))
         case HasDone():
             return HasDone(renamed(condition.part, inside, inside))
+        case InOrder():
+            return replace(condition, steps=tuple(renamed(each, inside, inside) for each in condition.steps))
+        case Reached():
+            return replace(condition, part=renamed(condition.part, name, inside))
 
 
 def has_behaviour(condition: Condition) -> bool:
-    """Whether it is about what else a visitor has done."""
+    """Whether it is about what else a visitor has done, or what else happened in a visit."""
     match condition:
         case Comparison():
             return False
         case And() | Or():
             return any(has_behaviour(part) for part in condition.parts)
-        case Not():
+        case Not() | Reached():
             return has_behaviour(condition.part)
-        case HasDone():
+        case HasDone() | InOrder():
             return True
 
 
@@ -111,6 +137,8 @@ def always(condition: Condition) -> Iterator[Comparison]:
     """The parts that hold of every event for which the condition does."""
     if isinstance(condition, Comparison):
         yield condition
+    elif isinstance(condition, Reached):
+        yield from always(condition.part)
     elif isinstance(condition, And):
         for part in condition.parts:
             yield from always(part)
@@ -139,8 +167,8 @@ class Question(Struct, frozen=True, kw_only=True):
 
     `bots`: False leaves them out, True counts them only, None makes no difference.
     `buckets`: for the dimension `time`, when each begins (ms). `tags`: for the dimension `tag`,
-    the links that carry each. `order_by`: names of metrics and
-    dimensions, "-" in front for descending.
+    the links that carry each. `goals`: for the dimension `goal`, by name what an event must be.
+    `order_by`: names of metrics and dimensions, "-" in front for descending.
     """
 
     workspace_id: str
@@ -151,6 +179,7 @@ class Question(Struct, frozen=True, kw_only=True):
     bots: bool | None = False
     buckets: Sequence[int] = ()
     tags: Mapping[str, tuple[str, ...]] = {}
+    goals: Mapping[str, Condition] = {}
     order_by: tuple[str, ...] = ()
     limit: int = 1
     offset: int = 0
@@ -158,6 +187,13 @@ class Question(Struct, frozen=True, kw_only=True):
 
 TIME = "time"
 """The dimension of buckets."""
+
+
+def fields_asked(question: Question) -> set[str]:
+    """Every field that a question groups by or filters on; time is none."""
+    conditions = [question.where, *question.goals.values()]
+    grouped = {field for name in question.dimensions if name != TIME for field in fields_of(name)}
+    return grouped.union(*map(fields_in, conditions))
 
 
 def about_visits(question: Question) -> Question:

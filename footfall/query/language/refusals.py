@@ -15,7 +15,6 @@ _ELSEWHERE: Mapping[str, str] = {
     "country": "country_code",
     "country_name": "country",
     "hostname": "page_url",
-    "goal": "event_type",
     "name": "event_type",
     "visits": "sessions",
     "views_per_visit": "views_per_session",

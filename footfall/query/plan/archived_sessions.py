@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from footfall.model.calendar import LONGEST_DAY, first_day_start, last_day_start, month_end, month_start
 from footfall.model.session_fields import FIELDS, PAGE_OF
-from footfall.query.catalog.fields import SESSION_FIELDS, fields_of
+from footfall.query.catalog.fields import GOAL, SESSION_FIELDS, fields_of
 from footfall.query.catalog.metrics import KNOWN_METRICS, measures_of, tells_events_apart
 from footfall.query.language.periods import Period
-from footfall.query.language.question import TIME, Comparison, Question, always, fields_in, has_behaviour
+from footfall.query.language.question import TIME, Comparison, Question, always, fields_asked, has_behaviour
 from footfall.query.plan.planner import Cover, RollupSource, deleted_sites, made_of_days
 from footfall.state.rollups.manifest import ArchivedSessions, Going, Manifest
 from footfall.state.rollups.row_counts import RowCounts
@@ -42,7 +42,7 @@ def about_visits(question: Question) -> bool:
 
 def about_pages_of_visits(question: Question) -> bool:
     """Whether all that is asked is asked of pages with which visits began or ended."""
-    return bool(SESSION_FIELDS & _fields(question))
+    return bool(SESSION_FIELDS & fields_asked(question))
 
 
 def archive_source(
@@ -56,7 +56,9 @@ def archive_source(
         return None
     if not deleted_sites(question, manifest, stored):
         return None
-    fields = _fields(question) - _KEYS
+    if GOAL in question.dimensions:  # a visit may reach several
+        return None
+    fields = fields_asked(question) - _KEYS
     if len(fields) > 1 or not fields <= set(FIELDS) or has_behaviour(question.where):
         return None
     field = next(iter(fields), "")
@@ -77,11 +79,6 @@ def archive_source(
         rollup is None,
         tuple(kept.going for kept in held if kept.going),
     )
-
-
-def _fields(question: Question) -> set[str]:
-    grouped = {field for name in question.dimensions if name != TIME for field in fields_of(name)}
-    return grouped | set(fields_in(question.where))
 
 
 def _is_kept(name: str, field: str) -> bool:

@@ -16,14 +16,12 @@ from msgspec import Struct
 
 from footfall.model.calendar import first_day_start, is_day_start, last_day_start
 from footfall.model.cubes import CUBES, HOUR_MS, KEYS, Cube
-from footfall.query.catalog.fields import fields_of
 from footfall.query.catalog.metrics import KNOWN_METRICS, measures_of
 from footfall.query.language.question import (
-    TIME,
     Comparison,
     Question,
     always,
-    fields_in,
+    fields_asked,
     has_behaviour,
     sites_asked,
 )
@@ -158,9 +156,8 @@ def _needs_events(question: Question) -> Reason | None:
 
 def _needed(question: Question) -> tuple[set[str], set[str]]:
     """The fields and the measures that a question is about."""
-    fields = {field for name in question.dimensions if name != TIME for field in fields_of(name)}
-    fields |= set(fields_in(question.where))
-    return fields, {measure for name in question.metrics for measure in measures_of(KNOWN_METRICS[name])}
+    measures = {measure for name in question.metrics for measure in measures_of(KNOWN_METRICS[name])}
+    return fields_asked(question), measures
 
 
 def _cubes(question: Question, fields: Collection[str], measures: Collection[str]) -> list[Cube]:

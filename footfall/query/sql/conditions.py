@@ -5,7 +5,17 @@ from typing import assert_never
 
 from footfall.model.folding import folded
 from footfall.query.catalog.fields import KINDS, PROPERTY
-from footfall.query.language.question import And, Comparison, Condition, HasDone, Not, Or, patterns_of
+from footfall.query.language.question import (
+    And,
+    Comparison,
+    Condition,
+    HasDone,
+    InOrder,
+    Not,
+    Or,
+    Reached,
+    patterns_of,
+)
 from footfall.store.statement import Values
 
 _COMPARED = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -16,16 +26,16 @@ _MOST_SEARCHED = 255  # texts that multiSearchAny takes
 class Conditions:
     """Writes conditions for one statement.
 
-    `field` gives a field's SQL in the source at hand, `visitors` a SELECT of the visitors with an
-    event for which a condition holds.
+    `field` gives a field's SQL in the source at hand, `who` a SELECT of the visitors (or visits) that have
+    done something.
     """
 
     def __init__(
-        self, values: Values, field: Callable[[str], str], visitors: Callable[[Condition], str]
+        self, values: Values, field: Callable[[str], str], who: Callable[[HasDone | InOrder], str]
     ) -> None:
         self._values = values
         self._field = field
-        self._visitors = visitors
+        self._who = who
 
     def sql(self, condition: Condition) -> str:
         """In parentheses where that is needed to be joined with AND."""
@@ -38,8 +48,11 @@ class Conditions:
                 return f"({' OR '.join(f'({self.sql(part)})' for part in condition.parts) or '0'})"
             case Not():
                 return f"NOT ({self.sql(condition.part)})"
-            case HasDone():
-                return f"(visitor_id != 0 AND visitor_id IN ({self._visitors(condition.part)}))"
+            case HasDone() | InOrder():
+                key = key_of(condition)
+                return f"({key} != 0 AND {key} IN ({self._who(condition)}))"
+            case Reached():
+                return self.sql(condition.part)
             case _:
                 assert_never(condition)
 
@@ -88,6 +101,11 @@ class Conditions:
             texts = f"arrayMap(x -> {folded('x')}, {add(values, 'Array(String)')})"
             return f"has({texts}, {folded(field)})"
         return f"{field} IN {add(values, 'Array(String)')}"
+
+
+def key_of(done: HasDone | InOrder) -> str:
+    """The column that says who has done it."""
+    return "session_id" if isinstance(done, InOrder) and not done.visitors else "visitor_id"
 
 
 def is_property(name: str) -> bool:

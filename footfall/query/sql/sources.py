@@ -4,13 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 from footfall.model.cubes import MEASURES, Measure, columns_of
 from footfall.model.session_fields import PAGE_OF
-from footfall.query.catalog.fields import SESSION_FIELDS, TAG, dimension_sql, fields_of, over_events
+from footfall.query.catalog.fields import GOAL, SESSION_FIELDS, TAG, dimension_sql, over_events
 from footfall.query.catalog.metrics import OF_EVENTS
-from footfall.query.language.question import TIME, Condition, Question, fields_in, sites_asked
+from footfall.query.language.question import (
+    TIME,
+    HasDone,
+    InOrder,
+    Question,
+    fields_asked,
+    sites_asked,
+)
 from footfall.query.plan.archived_sessions import ArchiveSource
 from footfall.query.plan.planner import Cover, RollupSource
-from footfall.query.sql.conditions import Conditions
+from footfall.query.sql.conditions import Conditions, key_of
 from footfall.query.sql.node import Select, UnionAll, named
+from footfall.query.sql.sequences import in_order
 from footfall.rollups.rows import is_going
 from footfall.store import position_sql
 from footfall.store.statement import Values, any_of
@@ -20,6 +28,7 @@ _AT = "(toInt64(toUnixTimestamp(at)) * 1000)"  # when the bucket of a row began,
 KEYS = ("event_type", "is_bot")
 """What metrics ask of rows beside the dimensions."""
 
+_SEVERAL = (TAG, GOAL)
 _NO_SESSIONS = f"defaultValueOfTypeName('{MEASURES['sessions'].type}')"
 
 
@@ -43,8 +52,7 @@ class Events:
         self.kept = kept
         self.bots = None if whatever_bots else question.bots
         self._fields: dict[str, str] = {}
-        used = {field for name in question.dimensions for field in fields_of(name)}
-        self._visits = sorted(SESSION_FIELDS & (used | set(fields_in(question.where))))
+        self._visits = sorted(SESSION_FIELDS & fields_asked(question))
 
     def field(self, name: str) -> str:
         """A field's SQL."""
@@ -73,7 +81,7 @@ class Events:
 
     def condition(self, field: Callable[[str], str]) -> str:
         """The question's own condition, over a source with these fields."""
-        return Conditions(self.values, field, self._visitors).sql(self.question.where)
+        return Conditions(self.values, field, self._who).sql(self.question.where)
 
     def select(
         self,
@@ -95,13 +103,19 @@ class Events:
     def group_keys(self) -> str:
         """An array with a hash of the dimensions for each group that an event belongs to."""
         question = self.question
-        if TAG not in question.dimensions:
-            return f"[cityHash64({', '.join(self.dimensions())})]"
+        several = {
+            name: _several(name, question, self.field, self.values)
+            for name in question.dimensions
+            if name in _SEVERAL
+        }
         hashed = [
-            "tag" if name == TAG else sql
+            name if name in several else sql
             for name, sql in zip(question.dimensions, self.dimensions(), strict=True)
         ]
-        return f"arrayMap(tag -> cityHash64({', '.join(hashed)}), {_tags(question, self.field, self.values)})"
+        keys = f"[cityHash64({', '.join(hashed)})]"
+        for name, values in several.items():
+            keys = f"arrayFlatten(arrayMap({name} -> {keys}, {values}))"
+        return keys
 
     def kept_visits(self, outputs: Callable[[Sequence[str]], Mapping[str, str]]) -> Select:
         """A SELECT of `outputs`, which are given the SQL of the dimensions, from what is kept of visits."""
@@ -169,10 +183,15 @@ class Events:
         # Events without such a visit stay: unknown text is "", as everywhere.
         return f"events LEFT JOIN {Select(keys | pages, visits).inner('visit')} USING (session_id, site_id)"
 
-    def _visitors(self, condition: Condition) -> str:
-        having = Conditions(self.values, self.field, self._visitors).sql(condition)
-        where = [*self.base(), "visitor_id != 0", f"({having})"]
-        return str(Select(named("visitor_id"), "events", where))
+    def _who(self, done: HasDone | InOrder) -> str:
+        """A SELECT of the visitors or visits that have done it."""
+        key, conditions = key_of(done), Conditions(self.values, self.field, self._who)
+        base = [*self.base(), f"{key} != 0"]
+        if isinstance(done, HasDone):
+            return str(Select(named(key), "events", [*base, f"({conditions.sql(done.part)})"]))
+        steps = {f"step{number}": conditions.sql(step) for number, step in enumerate(done.steps)}
+        within = self.values.add(done.within, "Int64") if done.within else ""
+        return str(in_order(key, base, steps, within))
 
 
 def merged_measure(name: str, only: str = "") -> str:
@@ -255,18 +274,27 @@ def _dimensions(
     def sql(name: str) -> str:
         if name == TIME:
             return f"roundDown({milliseconds}, {values.add(list(question.buckets), 'Array(Int64)')})"
-        if name == TAG:
-            return f"arrayJoin({_tags(question, field, values)})"
+        if name in _SEVERAL:
+            return f"arrayJoin({_several(name, question, field, values)})"
         return dimension_sql(name, field, values)
 
     return [sql(name) for name in question.dimensions]
 
 
-def _tags(question: Question, field: Callable[[str], str], values: Values) -> str:
-    """The tags of an event's link."""
-    tags = values.add(list(question.tags), "Array(String)")
-    links = values.add([list(links) for links in question.tags.values()], "Array(Array(String))")
-    return f"arrayFilter((tag, links) -> has(links, {field('link_id')}), {tags}, {links})"
+def _several(name: str, question: Question, field: Callable[[str], str], values: Values) -> str:
+    """The values of a dimension of which an event may have several: tags of its link, goals it reaches."""
+    if name == TAG:
+        tags = values.add(list(question.tags), "Array(String)")
+        links = values.add([list(links) for links in question.tags.values()], "Array(Array(String))")
+        return f"arrayFilter((tag, links) -> has(links, {field('link_id')}), {tags}, {links})"
+    names = values.add(list(question.goals), "Array(String)")
+    conditions = Conditions(values, field, _nobody)
+    reached = ", ".join(conditions.sql(goal) for goal in question.goals.values())
+    return f"arrayFilter((goal, reached) -> reached, {names}, CAST([{reached}], 'Array(UInt8)'))"
+
+
+def _nobody(_: HasDone | InOrder) -> str:
+    raise AssertionError("a goal asks nothing of what else a visitor did")
 
 
 def _begins_in(covers: Sequence[Cover], values: Values) -> str:

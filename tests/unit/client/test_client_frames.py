@@ -1,5 +1,6 @@
 """Answers as frames have times, not text; nothing about an event raises where it is tracked."""
 
+import json
 from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from zoneinfo import ZoneInfo
@@ -79,6 +80,30 @@ def test_links_are_made_and_listed():
             == "http://localhost/hi"
         )
         assert client.links(search="hi").rows == [{"id": "link_1"}]
+
+
+def test_goals_and_segments_are_saved_and_listed():
+    german = ["is", "country_code", ["DE"]]
+
+    def console(request):
+        kind = request.url.path.rpartition("/")[2]
+        if request.method == "POST":
+            assert (
+                json.loads(request.read())
+                == {
+                    "goals": {"page": "/blog/**", "scroll_depth": 50},
+                    "segments": {"name": "Germans", "filters": [german]},
+                }[kind]
+            )
+            return httpx.Response(201, json={"id": f"{kind}_1"})
+        assert dict(request.url.params) == {"limit": "5"}
+        return httpx.Response(200, json={"data": [{"id": f"{kind}_1"}], "meta": {"total": 1}})
+
+    with Client(console_url="http://console", key="k", transport=httpx.MockTransport(console)) as client:
+        assert client.save_goal(page="/blog/**", scroll_depth=50)["id"] == "goals_1"
+        assert client.save_segment("Germans", [german])["id"] == "segments_1"
+        assert client.goals(limit=5).rows == [{"id": "goals_1"}]
+        assert client.segments(limit=5).rows == [{"id": "segments_1"}]
 
 
 def test_an_export_is_in_its_place_once_it_is_whole(tmp_path):
