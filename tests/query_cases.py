@@ -183,7 +183,8 @@ def bodies(draw, truth):
     body = {"metrics": metrics, "dimensions": list(dimensions)}
     if chosen := draw(st.lists(filters(truth), max_size=2)):
         body["filters"] = chosen
-    if order := draw(st.lists(st.sampled_from([*_ordered(metrics), *dimensions]), max_size=2, unique=True)):
+    names = [*_ordered(metrics), *dimensions]
+    if order := draw(st.lists(st.sampled_from(names), max_size=2, unique=True)) if names else []:
         body["order_by"] = [[name, draw(st.sampled_from(["asc", "desc"]))] for name in order]
     body["include"] = {
         "bots": draw(st.booleans()),

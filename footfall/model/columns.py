@@ -5,15 +5,46 @@ column: one line here, one migration in `store/sql/`, and the step (or door fiel
 fills it.
 """
 
+import math
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
+from uuid import UUID
 
 Role = Literal["id", "time", "dimension", "measure", "private", "position"]
+
+
+class ColumnType(NamedTuple):
+    """What a ClickHouse type means in every answer: as JSON, in an export, in a filter.
+
+    `unknown`: the value that stands for unknown, as the store returns it, and `is_unknown` the same as SQL
+    over the column ({}); answers show null in its place. Without it every value is known. `compared_as`:
+    what a filter compares it with.
+    """
+
+    unknown: object = None
+    is_unknown: str = ""
+    compared_as: Literal["text", "number", "bool"] = "text"
+
+
+TYPES: dict[str, ColumnType] = {
+    "UUID": ColumnType(UUID(int=0), "{} = toUUID('00000000-0000-0000-0000-000000000000')"),
+    "UInt64": ColumnType(0, "{} = 0"),  # hashes, which are shown as text
+    "DateTime64(3, 'UTC')": ColumnType(datetime(1970, 1, 1, tzinfo=UTC), "toUnixTimestamp64Milli({}) = 0"),
+    "Float32": ColumnType(math.nan, "isNaN({})"),
+    "UInt16": ColumnType(compared_as="number"),
+    "UInt32": ColumnType(compared_as="number"),
+    "Bool": ColumnType(compared_as="bool"),
+    "String": ColumnType(),
+    "LowCardinality(String)": ColumnType(),
+    "JSON": ColumnType(),
+}
+"""Every type that a column may have. Text that is unknown is "", and shown as that."""
 
 
 class Column(NamedTuple):
     """One column of `events`.
 
-    `type` is the ClickHouse type without codec, but for JSON, which is kept as text in a String,
+    `type` is the ClickHouse type without codec, one of TYPES; JSON is kept as text in a String,
     "" for {}. `role` says what it may be used for: `dimension` may be grouped by and filtered on;
     `id` filtered on; `private` is never shown to a reader; `position` is the event's place in the log.
     `meaning` is what the documentation says, with the unit, and with the value that stands for unknown.
@@ -23,6 +54,19 @@ class Column(NamedTuple):
     type: str
     role: Role
     meaning: str
+
+    @property
+    def unknown(self) -> object:
+        """The value that stands for unknown; None where every value is known."""
+        return None if self.name in _ALWAYS_KNOWN else TYPES[self.type].unknown
+
+    @property
+    def is_unknown(self) -> str:
+        """SQL for whether it is unknown; "" where it never is."""
+        return "" if self.name in _ALWAYS_KNOWN else TYPES[self.type].is_unknown.format(self.name)
+
+
+_ALWAYS_KNOWN = ("event_id", "occurred_at", "received_at", "sample_weight")
 
 
 COLUMNS: tuple[Column, ...] = (

@@ -12,7 +12,7 @@ from typing import Literal
 
 from footfall.enrich.countries import UNKNOWN, country_names
 from footfall.errors import Invalid
-from footfall.model.columns import COLUMNS, SHOWN_AS
+from footfall.model.columns import COLUMNS, SHOWN_AS, TYPES
 from footfall.model.cubes import PROPERTY_FIELDS, property_text
 from footfall.model.entry import ENTRY_OF
 from footfall.model.session_fields import PAGE_OF
@@ -29,7 +29,6 @@ SEGMENT = "segment"
 """What filters name a saved segment by."""
 _PROPERTY_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
-_KINDS: Mapping[str, Kind] = {"UInt16": "number", "UInt32": "number", "Bool": "bool"}
 OF_THE_VISIT: tuple[str, ...] = (
     "referrer_host", "channel", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
     "referer_host",
@@ -41,7 +40,7 @@ VISIT = "entry_"
 
 KINDS: Mapping[str, Kind] = {
     **{
-        column.name: _KINDS.get(column.type, "text")
+        column.name: TYPES[column.type].compared_as
         for column in COLUMNS
         if column.role == "dimension" and column.name != "user_agent"
     },

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from msgspec import Meta as Words
 from footfall.enrich.countries import country_names
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
-from footfall.model.columns import COLUMNS
+from footfall.model.columns import COLUMNS, Column
 from footfall.query.engine import QueryResult
 from footfall.query.language.params import ListParams
 from footfall.query.language.question import Question
@@ -25,11 +25,10 @@ from footfall.query.sql.first_clicks import ClickKey, click_key
 
 
 class Shown(NamedTuple):
-    """How a column is shown: its type in the answer, its value in a zone, what stands for unknown."""
+    """How a column is shown: its type in the answer, and its value in a zone."""
 
     type: Any
     value: Callable[[Any, ZoneInfo], Any]
-    unknown: object = None
 
 
 def _as_is(value: Any, _zone: ZoneInfo) -> Any:
@@ -50,7 +49,7 @@ def _hex(value: int, _zone: ZoneInfo) -> str:
 
 
 def _float(value: float, _zone: ZoneInfo) -> float | None:
-    # Seven digits are what 32 bits hold: 52.52, not 52.52000045776367.
+    # Seven digits are what 32 bits hold: 52.52, not 52.52000045776367. What is unknown equals nothing.
     return None if math.isnan(value) else float(f"{value:.7g}")
 
 
@@ -59,30 +58,29 @@ def _object(value: str, _zone: ZoneInfo) -> dict[str, Any]:
 
 
 _SHOWN: dict[str, Shown] = {
-    "UUID": Shown(str | None, _uuid, UUID(int=0)),
-    "UInt64": Shown(str | None, _hex, 0),
+    "UUID": Shown(str, _uuid),
+    "UInt64": Shown(str, _hex),
     "UInt16": Shown(int, _as_is),
     "UInt32": Shown(int, _as_is),
-    "Float32": Shown(float | None, _float),
+    "Float32": Shown(float, _float),
     "Bool": Shown(bool, _as_is),
     "String": Shown(str, _as_is),
     "LowCardinality(String)": Shown(str, _as_is),
-    "DateTime64(3, 'UTC')": Shown(str | None, _time, datetime(1970, 1, 1, tzinfo=UTC)),
+    "DateTime64(3, 'UTC')": Shown(str, _time),
     "JSON": Shown(dict[str, Any], _object),
 }
-# What every event has, though it looks like the value for unknown.
-_ALWAYS_KNOWN = {
-    "event_id": Shown(str, _uuid),
-    "occurred_at": Shown(str, _time),
-    "received_at": Shown(str, _time),
-    "sample_weight": Shown(float, _float),
-}
 
-_COLUMNS: dict[str, Shown] = {
-    column.name: _ALWAYS_KNOWN.get(column.name) or _SHOWN[column.type]
-    for column in COLUMNS
-    if column.role not in ("private", "position")
+
+def _type(column: Column) -> Any:
+    shown = _SHOWN[column.type].type
+    return shown if column.unknown is None else shown | None
+
+
+_COLUMNS: dict[str, Column] = {
+    column.name: column for column in COLUMNS if column.role not in ("private", "position")
 }
+_VALUES = [_SHOWN[column.type].value for column in _COLUMNS.values()]
+_UNKNOWN = [column.unknown for column in _COLUMNS.values()]
 
 _POSITION = ("seq", "shard")
 _OCCURRED, _TYPE, _VISITOR, _LINK = map(
@@ -104,7 +102,7 @@ _BESIDE: tuple[tuple[str, Any], ...] = (
 
 Event = msgspec.defstruct(
     "Event",
-    [*((name, shown.type) for name, shown in _COLUMNS.items()), *_BESIDE],
+    [*((column.name, _type(column)) for column in _COLUMNS.values()), *_BESIDE],
     namespace={
         "__doc__": "An event with the columns of the envelope that are not private. Unknown text is "
         '"", all else that is unknown is null; ids of visitors and sessions are 16 hexadecimal digits.'
@@ -116,8 +114,8 @@ Event = msgspec.defstruct(
 def _event(row: Sequence[Any], zone: ZoneInfo, workspace_id: str, *, unique: bool) -> Any:
     values = dict(zip(_COLUMNS, row, strict=True))
     shown = [
-        None if values[name] == column.unknown else column.value(values[name], zone)
-        for name, column in _COLUMNS.items()
+        None if value == unknown else shown(value, zone)
+        for value, unknown, shown in zip(row, _UNKNOWN, _VALUES, strict=True)
     ]
     code = values["country_code"]
     return Event(

@@ -25,20 +25,18 @@ _LINE: Any = pa.string()
 _TEXT: Any = pa.dictionary(pa.int32(), pa.string())
 _TIME: Any = pa.timestamp("ms", "UTC")
 
-# What is unknown is null, as in the reports; unknown text is "".
-_ALWAYS_KNOWN = ("event_id", "occurred_at", "received_at", "sample_weight")
-_SHOWN: Mapping[str, tuple[str, str, Any]] = {  # type: (if it may be unknown, always, type in Arrow)
-    "UUID": ("if({0} = toUUID('00000000-0000-0000-0000-000000000000'), NULL, {1})", "toString({0})", _LINE),
-    "UInt64": ("if({0} = 0, NULL, {1})", "leftPad(lower(hex({0})), 16, '0')", _LINE),
-    "Float32": ("if(isNaN({0}), NULL, {1})", "{0}", pa.float32()),
-    "DateTime64(3, 'UTC')": ("if(toUnixTimestamp64Milli({0}) = 0, NULL, {1})", "{0}", _TIME),
-    "JSON": ("{1}", "if({0} = '', '{{}}', {0})", _LINE),
-    "UInt16": ("{1}", "{0}", pa.uint16()),
-    "UInt32": ("{1}", "{0}", pa.uint32()),
-    "Bool": ("{1}", "{0}", pa.bool_()),
-    "String": ("{1}", "{0}", _LINE),
-    "LowCardinality(String)": ("{1}", "{0}", _TEXT),
-}  # fmt: skip
+_SHOWN: Mapping[str, tuple[str, Any]] = {  # type: (SQL over the column, type in Arrow)
+    "UUID": ("toString({})", _LINE),
+    "UInt64": ("leftPad(lower(hex({})), 16, '0')", _LINE),
+    "Float32": ("{}", pa.float32()),
+    "DateTime64(3, 'UTC')": ("{}", _TIME),
+    "JSON": ("if({0} = '', '{{}}', {0})", _LINE),
+    "UInt16": ("{}", pa.uint16()),
+    "UInt32": ("{}", pa.uint32()),
+    "Bool": ("{}", pa.bool_()),
+    "String": ("{}", _LINE),
+    "LowCardinality(String)": ("{}", _TEXT),
+}
 
 JSON = b"json"
 """Key in the metadata of a field of text that is JSON."""
@@ -110,8 +108,8 @@ SCHEMA: Any = pa.schema(
     [
         pa.field(
             column.name,
-            _SHOWN[column.type][2],
-            nullable="NULL" in _SHOWN[column.type][0] and column.name not in _ALWAYS_KNOWN,
+            _SHOWN[column.type][1],
+            nullable=bool(column.is_unknown),
             metadata={JSON if column.type == "JSON" else TOKEN: b""}
             if column.type in ("JSON", "UUID", "UInt64")
             else None,
@@ -134,9 +132,8 @@ def with_names(found: pa.Table) -> tuple[pa.Table, Place | None]:
 
 
 def _sql(column: Column) -> str:
-    unknown, known, _ = _SHOWN[column.type]
-    sql = known.format(SHOWN_AS.get(column.name, column.name))
-    return sql if column.name in _ALWAYS_KNOWN else unknown.format(column.name, sql)
+    sql = _SHOWN[column.type][0].format(SHOWN_AS.get(column.name, column.name))
+    return f"if({column.is_unknown}, NULL, {sql})" if column.is_unknown else sql
 
 
 def _select(
