@@ -24,6 +24,7 @@ from footfall.tenants.tables import open_metadata
 from footfall.tenants.tenants import Tenants
 
 if TYPE_CHECKING:
+    from footfall.collect.door import Door
     from footfall.rollups.maintenance import RollupMaintainer
     from footfall.state.losses import Reserve
     from footfall.state.salts import Salts
@@ -36,6 +37,9 @@ _SALTS_LOOK = 1.0
 _RETAIN_EVERY = 60.0
 _LOSSES_EVERY = 300.0
 _LONGEST_RETAIN = 600.0
+_TOPIC_EVERY = 0.05
+_TOPIC_ROUNDS = 20
+_TOPIC_GRACE = 3.0
 _LONGEST_NIGHT = 12 * 3600.0
 
 
@@ -155,6 +159,44 @@ async def with_losses(settings: Settings) -> AsyncGenerator["Reserve | None"]:
             finally:
                 if reserve:
                     reserve.close()
+
+
+@asynccontextmanager
+async def with_topic_clicks(settings: Settings, door: "Door") -> AsyncGenerator[None]:
+    """What other services write to `clicks_topic` comes in too, as soon as its brokers answer.
+
+    Raises Misconfigured.
+    """
+    if not settings.read_clicks:
+        yield
+        return
+    from footfall.collect.topic_clicks import TopicClicks
+    from footfall.state.dead_letters.letters import MAX_BYTES, MAX_LETTERS, DeadLetters
+    from footfall.topics.inbox import Inbox
+
+    async with with_state(settings) as state:
+        letters = DeadLetters(state)
+
+        async def full() -> bool:
+            size = await letters.size()
+            return size.letters > MAX_LETTERS // 2 or size.bytes > MAX_BYTES // 2
+
+        inbox = Inbox(settings)
+        topic = TopicClicks(door, inbox, full)
+
+        async def work() -> None:
+            for _ in range(_TOPIC_ROUNDS):
+                if not await topic.work():
+                    return
+            loop.wake()
+
+        try:
+            with suppress(Retryable):  # a door takes what it can; that loop says what is wrong
+                await inbox.find()
+            async with every("clicks_topic", _TOPIC_EVERY, work, grace=_TOPIC_GRACE) as loop:
+                yield
+        finally:
+            await inbox.close()
 
 
 @asynccontextmanager

@@ -161,6 +161,7 @@ async def run_door(settings: Settings) -> None:
             ready=lambda: components.state_of(eventlog, alerts),
             wait_for_log=settings.redirect_mode == "durable",
         )
+        await stack.enter_async_context(components.with_topic_clicks(settings, door))
         await stack.enter_async_context(watched())
         started()
         # What is loaded stays: the collector need not look at it again and again while requests wait.

@@ -16,6 +16,11 @@ CLICKS_PENDING = Counter("footfall_clicks_pending", "Redirects sent before their
 CLICKS_WAITING = Gauge("footfall_clicks_waiting", "Clicks in memory that the log has not taken yet.")
 CLICKS_UNLOGGED = Counter("footfall_clicks_unlogged", "Clicks that were really lost.")
 
+TOPIC_MALFORMED = Counter(
+    "footfall_topic_malformed",
+    "Messages of clicks_topic that are no events: dead letters say where they are.",
+)
+
 # The HTTP of the door and the console
 HTTP_CONNECTIONS = Gauge("footfall_http_connections", "Connections that are open.")
 HTTP_HELD_BYTES = Gauge("footfall_http_held_bytes", "Bytes of requests that are not answered yet.")

@@ -188,9 +188,7 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="With log = postgres, its database: postgresql://user:password@host/name.",
     )
-    kafka_brokers: str = Field(
-        default="", description="With log = kafka, the first brokers to ask: host:9092,host:9092."
-    )
+    kafka_brokers: str = Field(default="", description="The first Kafka brokers to ask: host:9092,host:9092.")
     kafka_topic: str = Field(
         default="footfall.events", description="The topic of the log; it is made if it is not there."
     )
@@ -200,6 +198,14 @@ class Settings(BaseSettings):
     kafka_options: SecretStr = Field(
         default=SecretStr(""),
         description="More of librdkafka's properties, as a JSON object: TLS, SASL, and any other.",
+    )
+    read_clicks: bool = Field(
+        default=False,
+        description="The door also takes the JSON clicks that other services write to clicks_topic.",
+    )
+    clicks_topic: str = Field(
+        default="clicks.events",
+        description="The Kafka topic of those clicks; who may write there is trusted.",
     )
     log_segment: Annotated[int, _size(1 << 16)] = Field(
         default=256 << 20, description="A segment is closed at this size."

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError
 
 from footfall.cli.terminal import failed
 from footfall.errors import FootfallError, Invalid, Misconfigured
+from footfall.runtime import logs
 from footfall.version import own_version
 
 app = App(
@@ -79,4 +80,6 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """The entry point `footfall`."""
     os.umask(0o077)  # whatever is written is its owner's: events, keys, exports
+    # Never to standard output, which is the answer. Roles set their own level once they know it.
+    logs.configure("info" if sys.argv[1:2] and sys.argv[1] in ROLES else "warning")
     sys.exit(run(sys.argv[1:]))

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from footfall import installation
 from footfall.enrich.geo import GeoReader
 from footfall.enrich.pipeline import check_lists
-from footfall.errors import FootfallError, Misconfigured
+from footfall.errors import FootfallError, Misconfigured, Retryable
 from footfall.eventlog import ELSEWHERE, open_log
 from footfall.eventlog.port import WORKER
 from footfall.runtime import data_directory, open_files
@@ -71,6 +71,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _clock(settings.data)
     if settings.log in ELSEWHERE:
         yield _log(settings)
+    if settings.read_clicks:
+        yield _clicks_topic(settings)
 
 
 def exit_status(checks: Sequence[Check]) -> int:
@@ -249,3 +251,21 @@ def _built() -> date | None:
         return date.fromisoformat(sources["built"])
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _clicks_topic(settings: Settings) -> Check:
+    """Whether the topic of other services' clicks is there."""
+    from footfall.topics.inbox import Inbox  # noqa: PLC0415 -- the library of Kafka, which few need
+
+    async def find() -> None:
+        inbox = Inbox(settings)
+        try:
+            await inbox.find()
+        finally:
+            await inbox.close()
+
+    try:
+        asyncio.run(find())
+    except (Misconfigured, Retryable) as error:
+        return Check("clicks", "fail", str(error))
+    return Check("clicks", "ok", f"the topic {settings.clicks_topic} is there")

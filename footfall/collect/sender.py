@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from footfall.collect.asgi import Scope, header
 from footfall.collect.body.incoming import Incoming
 from footfall.collect.body.read import DecodedEvents
-from footfall.collect.client import read_caller, without_library
+from footfall.collect.client import Caller, read_caller, without_library
 from footfall.collect.door import Door
 from footfall.collect.reasons import NoKey, WrongOrigin
 from footfall.collect.validate import RefusedEvent, Sender
@@ -50,6 +50,23 @@ async def find_sender(
         links=await _links(door, workspace, events),
         own_links=await _own_links(door, workspace, events),
         source=batch.source,
+        is_page_of=door.directory.is_page_of,
+    )
+
+
+async def service_sender(
+    door: Door, workspace: Workspace, key: Key, events: Sequence[Incoming], received_at: int
+) -> Sender:
+    """Who sends events of a workspace that came in no request: only they say whose visit it is."""
+    return Sender(
+        workspace=workspace,
+        key=key,
+        site_id="",
+        caller=Caller("", "", "", "", "", ""),
+        received_at=received_at,
+        sites=await _sites(door, workspace, {event.site_id for event in events if event.site_id}),
+        links=await _links(door, workspace, events),
+        own_links=await _own_links(door, workspace, events),
         is_page_of=door.directory.is_page_of,
     )
 

@@ -73,3 +73,6 @@ UNDECODABLE = "undecodable"
 NEWER_FORMAT = "newer_format"
 OF_WHOLE_RECORDS = (DAMAGED, UNDECODABLE, NEWER_FORMAT)
 """Reasons of letters that stand for a record: its bytes are lost, are no record, or not for this version."""
+
+MALFORMED = "malformed"
+"""Reason of letters of messages of a topic that are no events: they say where those are, and no more."""

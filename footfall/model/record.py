@@ -23,7 +23,7 @@ SEQ_PER_RECORD = 4096
 # Sources of records that anybody may cause, without a key.
 WITHOUT_KEY = ("beacon", "redirect", "pixel")
 
-_OUR_SOURCES = frozenset({"api", *WITHOUT_KEY, "import"})
+_OUR_SOURCES = frozenset({"api", *WITHOUT_KEY, "import", "topic"})
 
 
 def is_our_source(word: str) -> bool:
@@ -101,6 +101,20 @@ class RawEvent(Struct, array_like=True, gc=False):
     own_referrer: bool = False
 
 
+def malformed_message(at: int, place: str, problem: str) -> RawEvent:
+    """What stands in a record for a message of a topic that is no event: it has no id, and becomes a letter.
+
+    `place` says where the message is, so that nothing of it is kept (it may hold an address); `problem`
+    names the field, and no value of it.
+    """
+    return RawEvent(b"", "", at, page_url=place, referrer=problem)
+
+
+def malformed_in(event: RawEvent) -> str | None:
+    """Where the message is and what is wrong, if the event stands for a malformed one."""
+    return None if event.event_id else f"{event.page_url}: {event.referrer}"
+
+
 class Tally(Struct, array_like=True, frozen=True):
     """What a request (or second) had refused: it lives and dies with the events of its record."""
 
@@ -115,7 +129,7 @@ class Record(Struct, array_like=True):
     version: int
     received_at: int
     workspace_id: str
-    source: str  # api, beacon, redirect, pixel, import:<format>
+    source: str  # api, beacon, redirect, pixel, import:<format>, topic:<name>
     events: list[RawEvent]
     visits: list[SenderContext]
     tallies: list[Tally] = []

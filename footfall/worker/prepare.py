@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from footfall import metrics
 from footfall.enrich.pipeline import Pipeline, steps_of
 from footfall.model.columns import NAMES
-from footfall.model.record import WITHOUT_KEY, RawEvent, Record, event_positions
+from footfall.model.reasons import MALFORMED
+from footfall.model.record import WITHOUT_KEY, RawEvent, Record, event_positions, malformed_in
 from footfall.state.batches import BatchPlan, Closing
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.ledger import hour_of
@@ -63,8 +64,11 @@ class Prepared(NamedTuple):
 
     @property
     def dead(self) -> int:
-        """How many of its events become dead letters, those in records that cannot be read included."""
-        of_events = sum(not letter.whole for letter in self.closing.dead_letters)
+        """How many of its events become dead letters, those in records that cannot be read included.
+
+        Malformed messages are left out: it is their senders who are wrong, and not what stores them.
+        """
+        of_events = sum(not (each.whole or each.reason == MALFORMED) for each in self.closing.dead_letters)
         return of_events + self.weight.unreadable
 
     @property
@@ -230,7 +234,7 @@ def _unpack(records: Sequence[Placed]) -> tuple[Columns, list[RawEvent], dict[Po
         for number, (shard, offset, record) in enumerate(whole):
             wrong = _contradictions(record)
             seq = event_positions(offset, len(record.events))
-            dead |= {(shard, seq[index]): ("unprocessable", error) for index, error in wrong.items()}
+            dead |= {(shard, seq[index]): why for index, why in wrong.items()}
             good = [index for index in range(len(record.events)) if index not in wrong]
             seqs += [seq[index] for index in good]
             whole[number] = (shard, offset, replace(record, events=[record.events[index] for index in good]))
@@ -238,9 +242,9 @@ def _unpack(records: Sequence[Placed]) -> tuple[Columns, list[RawEvent], dict[Po
     return rows, [event for _, _, record in whole for event in record.events], dead
 
 
-def _contradictions(record: Record) -> dict[int, str]:
-    """The kind of error of each event, by its index, that contradicts its record."""
-    wrong: dict[int, str] = {}
+def _contradictions(record: Record) -> dict[int, Why]:
+    """Why each event, by its index, cannot be a row: it stands for none, or contradicts its record."""
+    wrong: dict[int, Why] = {}
     with suppress(*_CONTRADICTION):
         _columns([(0, 0, record)])
         return wrong
@@ -248,7 +252,8 @@ def _contradictions(record: Record) -> dict[int, str]:
         try:
             _columns([(0, 0, replace(record, events=[event]))])
         except _CONTRADICTION as error:
-            wrong[index] = type(error).__name__
+            malformed = malformed_in(event)
+            wrong[index] = (MALFORMED, malformed) if malformed else ("unprocessable", type(error).__name__)
     return wrong
 
 

@@ -28,6 +28,23 @@ def test_a_role_goes_by_its_earlier_name_too(tmp_path, earlier):
     assert "--data" in help_of
 
 
+def test_what_is_logged_is_no_part_of_an_answer(tmp_path):
+    command = (
+        "import atexit, sys, structlog; atexit.register(lambda: structlog.get_logger().warning('told')); "
+        "sys.argv = ['footfall', '--version']; from footfall.cli.app import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "told" in done.stderr
+    assert "told" not in done.stdout
+
+
 def test_the_version_is_told(tmp_path):
     done = footfall("--version", cwd=tmp_path)
     assert done.returncode == 0

@@ -7,6 +7,7 @@ also yields the message that names the wrong field.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -123,9 +124,14 @@ def _convert(data: bytes | memoryview) -> Incoming:
         raise Invalid(f"the event is not valid JSON: {error}") from None
     if not isinstance(plain, dict):
         raise Invalid("an event must be a JSON object")
-    if len(plain) > _MOST_FIELDS:  # pyright: ignore[reportUnknownArgumentType] -- a JSON object
+    return event_of(plain)  # pyright: ignore[reportUnknownArgumentType] -- JSON objects have str keys
+
+
+def event_of(plain: Mapping[str, Any]) -> Incoming:
+    """An event of its decoded JSON, in any accepted spelling. Raises Invalid, naming the field."""
+    if len(plain) > _MOST_FIELDS:
         raise TooLarge(f"the event has more than {_MOST_FIELDS} fields")
-    event = respell(plain, FIELDS)  # pyright: ignore[reportUnknownArgumentType] -- JSON objects have str keys
+    event = respell(plain, FIELDS)
     kind = event.get("event_type")
     if kind is None or kind == "":
         raise MissingEventType(

@@ -2,9 +2,9 @@
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 
-from footfall.eventlog.kafka.client import SECONDS, error_of
 from footfall.eventlog.kafka.reader import consumer_of
-from footfall.eventlog.kafka.topic import Topic, result
+from footfall.eventlog.kafka.topic import Topic
+from footfall.kafka import SECONDS, error_of, result
 
 _FOREVER = 1 << 40  # seconds
 

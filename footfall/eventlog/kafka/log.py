@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, TypeVar, TypeVarTuple, Unpack
 
 from footfall.errors import Invalid, Misconfigured
-from footfall.eventlog.kafka.client import not_now, place_of
 from footfall.eventlog.kafka.groups import Groups
 from footfall.eventlog.kafka.producer import Appender
 from footfall.eventlog.kafka.reader import PartitionReader
 from footfall.eventlog.kafka.topic import Topic
 from footfall.eventlog.port import Backlog, Entry, GoneRecords, StoredRecord
+from footfall.kafka import not_now, place_of
 from footfall.settings import Settings
 
 _LOOK_EVERY = 5.0  # seconds between looks at the topic, which may get partitions
@@ -28,7 +28,7 @@ async def open_log(settings: Settings, *, shard: Literal["claim", "none"]) -> "K
 
     Raises Misconfigured also without usable settings, Retryable when the brokers do not answer.
     """
-    place = place_of(settings)
+    place = place_of(settings, settings.kafka_topic, "log = kafka")
     if settings.overflow == "drop_oldest":
         raise Misconfigured("overflow = drop_oldest is of the log in the data directory; this one refuses")
     topic = Topic(place)

@@ -13,8 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from footfall.errors import Invalid, LogFull
 from footfall.eventlog.block import MAX_RECORD
-from footfall.eventlog.kafka.client import LOGGER, Place, error_of
 from footfall.eventlog.port import Entry
+from footfall.kafka import LOGGER, Place, error_of
 from footfall.metrics import LOG_BYTES, LOG_COMMIT_SECONDS, LOG_RECORDS
 from footfall.runtime.background import thread
 

@@ -8,8 +8,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from footfall.eventlog.block import MAX_RECORD
-from footfall.eventlog.kafka.client import LOGGER, SECONDS, Place, no_answer
 from footfall.eventlog.port import StoredRecord
+from footfall.kafka import LOGGER, SECONDS, Place, no_answer
 
 _CHUNK = 500  # messages taken from the library at once
 _OPTIONS: dict[str, Any] = {
@@ -94,7 +94,9 @@ class PartitionReader:
         while self._next is not None and self._next < high:
             first = self._consumer.poll(0.05)
             # `consume` waits for as many as it is asked for.
-            messages: Sequence[Message] = [first, *self._consumer.consume(_CHUNK, timeout=0)] if first else []
+            messages: Sequence[Message] = (
+                [first, *self._consumer.consume(_CHUNK, timeout=0)] if first is not None else []
+            )
             for message in messages:
                 if (error := message.error()) is not None:
                     self._next = None  # begin anew

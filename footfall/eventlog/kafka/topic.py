@@ -1,17 +1,16 @@
 """The topic: made or found at the start, and the ids of its partitions as shards."""
 
 import time
-from concurrent.futures import Future
 from hashlib import blake2b
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from footfall.errors import Misconfigured
 from footfall.eventlog.block import MAX_RECORD
-from footfall.eventlog.kafka.client import LOGGER, SECONDS, Place, error_of, no_answer
+from footfall.kafka import LOGGER, SECONDS, Place, describe, error_of, result
 
 _BROKERS_DEFAULT = -1
 # Records are deleted by `retain`, when they are stored: no age alone may do that.
@@ -34,14 +33,8 @@ class Topic:
 
     def find(self) -> None:
         """Learn the partitions. A topic that was deleted and made again has other shards."""
-        asked = self.admin.describe_topics(TopicCollection([self.place.topic]), request_timeout=SECONDS)
-        described = result(asked[self.place.topic])
-        uuid = described.topic_id
-        name = b"".join(
-            part.to_bytes(8, "big", signed=True)
-            for part in (uuid.get_most_significant_bits(), uuid.get_least_significant_bits())
-        )
-        self.shards = {shard_of(name, partition.id): partition.id for partition in described.partitions}
+        name, partitions = describe(self.admin, self.place.topic)
+        self.shards = {shard_of(name, partition): partition for partition in partitions}
 
     def make(self, partitions: int) -> None:
         """Make the topic, if it is not there, and learn its partitions. Raises Misconfigured."""
@@ -82,11 +75,3 @@ def shard_of(topic_id: bytes, partition: int) -> int:
     digest = blake2b(topic_id, digest_size=8, person=b"footfall shard")
     digest.update(partition.to_bytes(4, "big"))
     return int.from_bytes(digest.digest(), "big") or 1
-
-
-def result(future: "Future[Any]") -> Any:
-    """What the brokers answer. Raises KafkaException, also when they do not."""
-    try:
-        return future.result(2 * SECONDS)
-    except TimeoutError as error:
-        raise no_answer() from error

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from footfall.errors import Invalid
-from footfall.model.reasons import OF_WHOLE_RECORDS
+from footfall.model.reasons import MALFORMED, OF_WHOLE_RECORDS
 from footfall.model.record import Record, decode, encode
 from footfall.state.ledger import hour_of, is_backfilled
 
@@ -74,7 +74,9 @@ def event_letter(
     """The letter of one event of a record that could be read."""
     event = msgspec.structs.replace(record.events[index], visit=0)
     visits = record.visits[record.events[index].visit :][:1]
-    payload = encode(msgspec.structs.replace(record, events=[event], visits=visits, tallies=[]))
+    payload = b""
+    if reason != MALFORMED:
+        payload = encode(msgspec.structs.replace(record, events=[event], visits=visits, tallies=[]))
     return DeadLetter(
         shard=shard,
         seq=seq,

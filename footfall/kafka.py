@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Generator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from footfall.errors import Misconfigured, Retryable
 from footfall.settings import Settings
@@ -32,10 +33,10 @@ class Place(NamedTuple):
         return f"footfall.{self.topic}.{consumer}"
 
 
-def place_of(settings: Settings) -> Place:
-    """What the settings name. Raises Misconfigured."""
+def place_of(settings: Settings, topic: str, needed_by: str) -> Place:
+    """A topic of the brokers that the settings name, for what is `needed_by`. Raises Misconfigured."""
     if not settings.kafka_brokers:
-        raise Misconfigured("log = kafka needs kafka_brokers: host:9092,host:9092")
+        raise Misconfigured(f"{needed_by} needs kafka_brokers: host:9092,host:9092")
     try:
         more = msgspec.json.decode(settings.kafka_options.get_secret_value() or "{}", type=dict[str, str])
     except msgspec.MsgspecError as error:
@@ -47,16 +48,35 @@ def place_of(settings: Settings) -> Place:
         "client.id": "footfall",
         "socket.keepalive.enable": True,
     }
-    return Place(settings.kafka_topic, own | more)
+    return Place(topic, own | more)
 
 
 @contextmanager
-def not_now() -> Generator[None]:
+def not_now(what: str = "the log") -> Generator[None]:
     """What the brokers do not answer is "not now"."""
     try:
         yield
     except KafkaException as error:
-        raise Retryable(f"the log does not answer now: {said(error)}") from error
+        raise Retryable(f"{what} does not answer now: {said(error)}") from error
+
+
+def describe(admin: Any, topic: str) -> tuple[bytes, list[int]]:
+    """The id that a topic was born with, and its partitions. Raises KafkaException."""
+    found = result(admin.describe_topics(TopicCollection([topic]), request_timeout=SECONDS)[topic])
+    uuid = found.topic_id
+    name = b"".join(
+        part.to_bytes(8, "big", signed=True)
+        for part in (uuid.get_most_significant_bits(), uuid.get_least_significant_bits())
+    )
+    return name, [partition.id for partition in found.partitions]
+
+
+def result(future: "Future[Any]") -> Any:
+    """What the brokers answer. Raises KafkaException, also when they do not."""
+    try:
+        return future.result(2 * SECONDS)
+    except TimeoutError as error:
+        raise no_answer() from error
 
 
 def said(error: KafkaException) -> str:
