@@ -162,11 +162,8 @@ async def run_door(settings: Settings) -> None:
             wait_for_log=settings.redirect_mode == "durable",
         )
         await stack.enter_async_context(components.with_topic_clicks(settings, door))
-        await stack.enter_async_context(watched())
+        await _watch(stack)
         started()
-        # What is loaded stays: the collector need not look at it again and again while requests wait.
-        gc.collect()
-        gc.freeze()
         await serve_http(
             create_app(door),
             settings.host,
@@ -175,6 +172,14 @@ async def run_door(settings: Settings) -> None:
             limits=limits_of(settings),
             grace=_DOOR_GRACE,
         )
+
+
+async def _watch(stack: AsyncExitStack) -> None:
+    """Watch the loop from here on: the start is over, so what is loaded is no hold of anybody's."""
+    # It stays: the collector need not look at it again and again while requests wait.
+    gc.collect()
+    gc.freeze()
+    await stack.enter_async_context(watched())
 
 
 async def run_worker(settings: Settings, *, with_console: bool) -> None:
@@ -193,14 +198,16 @@ async def run_worker(settings: Settings, *, with_console: bool) -> None:
         store = await stack.enter_async_context(components.with_current_store(settings))
         worker = await stack.enter_async_context(components.with_worker(settings, eventlog, store))
         rollups = await stack.enter_async_context(components.with_rollups(settings, store, worker))
-        await stack.enter_async_context(watched())
-        started()
         if not with_console:
+            await _watch(stack)
+            started()
             await worker.run(stop)
             return
         app = await stack.enter_async_context(
             components.with_console(settings, store, eventlog, worker, rollups, stop=stop)
         )
+        await _watch(stack)
+        started()
         serving = serve_http(
             app, settings.console_address, settings.console_port, stop, limits=limits_of(settings)
         )
@@ -222,7 +229,7 @@ async def run_console(settings: Settings) -> None:
         app = await stack.enter_async_context(
             components.with_console(settings, store, eventlog, None, None, stop=stop)
         )
-        await stack.enter_async_context(watched())
+        await _watch(stack)
         started()
         await serve_http(
             app, settings.console_address, settings.console_port, stop, limits=limits_of(settings)

@@ -67,7 +67,7 @@ def as_written(text: str) -> str:
     return quote(text, safe=_SAFE)
 
 
-@lru_cache(10_000)  # asked at every redirect
+@lru_cache(2000)  # asked at every redirect; targets may be 8 KiB long
 def names_of(location: str) -> tuple[str, ...]:
     """The names under which a checked target's host is compared with hosts of ours.
 
