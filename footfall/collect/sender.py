@@ -185,7 +185,7 @@ async def public_site(door: Door, site_name: str, page: str, *, required: bool) 
 
 async def _site_at(door: Door, host: str) -> Site | None:
     """The one site at that host. Raises RefusedEvent where several workspaces say that it is theirs."""
-    found = door.directory.sites_at(host)
+    found = door.directory.claimants(host)
     if len({each.workspace_id for each in found}) > 1:
         raise RefusedEvent(
             Reason.UNKNOWN_SITE,

@@ -29,7 +29,7 @@ def read_target(url: bytes) -> tuple[str, bytes, bytes, bytes]:
             parts = httptools.parse_url(url)
         except httptools.HttpParserInvalidURLError:
             raise WrongHead from None
-        if not parts.host or parts.schema not in (b"http", b"https"):
+        if not parts.host or parts.userinfo or parts.schema.lower() not in (b"http", b"https"):
             raise WrongHead
         host = parts.host + (b":%d" % parts.port if parts.port else b"")
         url = (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")

@@ -8,7 +8,7 @@ When the database does not answer, what is cached stays good.
 import asyncio
 import hmac
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,7 +25,15 @@ from footfall.tenants.keys import hash_of, with_expiry
 from footfall.tenants.links import links
 from footfall.tenants.links.targets import check_target, names_of
 from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Link, Site, Workspace
-from footfall.tenants.site_hosts import Place, SiteHosts, is_page_of, read_hosts, sites_at
+from footfall.tenants.site_hosts import (
+    Place,
+    SiteHosts,
+    claimants,
+    is_page_of,
+    owners_of,
+    read_hosts,
+    sites_at,
+)
 from footfall.tenants.tables import changes, current_version, domains
 from footfall.tenants.tenants import Tenants
 
@@ -72,6 +80,7 @@ class Directory:
         self._version = 0  # the last change that was applied here
         self._domains: dict[str, str] = {}
         self._hosts: SiteHosts = {}
+        self._owners: Mapping[str, str] = {}  # of the sites in there
         self._is_of = lru_cache(_HOSTS)(self._look_whose)
         self._following = Loop("directory", POLL_SECONDS, self._apply_changes)
         self._applying = asyncio.Lock()
@@ -89,6 +98,7 @@ class Directory:
         """Load the domains and begin to follow changes. Raises Retryable."""
         news = await self._database.read(lambda connection: _read_news(connection, -1))
         self._version, self._domains, self._hosts = news.version, news.domains or {}, news.hosts or {}
+        self._owners = owners_of(self._hosts)
         self._following.start()
 
     async def stop(self) -> None:
@@ -132,9 +142,13 @@ class Directory:
         """Those sites that exist, by id, with one look-up. Raises Retryable."""
         return await self._sites.get_all(name for name in site_ids if len(name) <= _LONGEST_NAME)
 
-    def sites_at(self, host: str, workspace_id: str = "") -> Sequence[Place]:
-        """The sites that list this host (or a URL's) as an origin, or are named so; oldest first. No I/O."""
+    def sites_at(self, host: str, workspace_id: str) -> Sequence[Place]:
+        """A workspace's sites that list this host (or a URL's) or are named so, oldest first. No I/O."""
         return sites_at(self._hosts, host, workspace_id)
+
+    def claimants(self, host: str) -> Sequence[Place]:
+        """The sites, of whatever workspace, that a host (or a URL's) may mean. No I/O."""
+        return claimants(self._hosts, host)
 
     def site_ids(self, name: str, workspace_id: str) -> Sequence[str]:
         """The sites of a workspace that a question means by `name`: an id, or a domain. No I/O."""
@@ -149,7 +163,8 @@ class Directory:
         return self._is_of(url.partition("://")[2].partition("/")[0][:300], site_id)
 
     def _look_whose(self, host: str, site_id: str) -> bool:
-        return is_page_of(self._hosts, host, site_id)
+        owner = self._owners.get(site_id)
+        return owner is not None and is_page_of(self._hosts, host, site_id, owner)
 
     async def key(self, token: str) -> Key | None:
         """The key whose secret is `token`, unless it has expired. Raises Retryable.
@@ -228,7 +243,7 @@ class Directory:
         if news.domains is not None:
             self._domains = news.domains
         if news.hosts is not None:
-            self._hosts = news.hosts
+            self._hosts, self._owners = news.hosts, owners_of(news.hosts)
             self._is_of.cache_clear()
         if news.everything:
             for cache in (self._links, self._places, self._sites, self._keys, self._workspaces):

@@ -17,10 +17,11 @@ from footfall.tenants.tables import sites
 
 
 class Place(NamedTuple):
-    """A site, and whose it is."""
+    """A site, whose it is, and the how-manieth of all it was."""
 
     workspace_id: str
     site_id: str
+    number: int
 
 
 SiteHosts = Mapping[str, Sequence[Place]]
@@ -31,29 +32,60 @@ def read_hosts(connection: Connection) -> SiteHosts:
     """Those of all sites."""
     found: dict[str, list[Place]] = {}
     columns = (sites.c.id, sites.c.workspace_id, sites.c.name, sites.c.origins)
-    for row in connection.execute(sa.select(*columns).order_by(sites.c.created_at, sites.c.id)):
+    rows = connection.execute(sa.select(*columns).order_by(sites.c.created_at, sites.c.id))
+    for number, row in enumerate(rows):
         named = _host(row.name)
         origins: list[str] = row.origins
         hosts = [*origins, named] if "." in named else origins
         for host in dict.fromkeys(hosts):
-            found.setdefault(host, []).append(Place(row.workspace_id, row.id))
+            found.setdefault(host, []).append(Place(row.workspace_id, row.id, number))
     return found
 
 
-def sites_at(hosts: SiteHosts, text: str, workspace_id: str = "") -> Sequence[Place]:
-    """The sites of a host (or of a URL's host), oldest first; of one workspace, if it is said."""
-    host = _host(text)
-    above = host.split(".")
-    for name in (host, *(f"*.{'.'.join(above[cut:])}" for cut in range(1, len(above)))):
-        found = [each for each in hosts.get(name, ()) if workspace_id in ("", each.workspace_id)]
+def sites_at(hosts: SiteHosts, text: str, workspace_id: str) -> Sequence[Place]:
+    """The sites of a host (or of a URL's host) in a workspace, oldest first."""
+    for name in _names(text):
+        found = [each for each in hosts.get(name, ()) if each.workspace_id == workspace_id]
         if found:
             return found
     return ()
 
 
-def is_page_of(hosts: SiteHosts, url: str, site_id: str) -> bool:
-    """Whether a page is one of the site's: on a host that it lists, or below one, and none of another's."""
-    if found := sites_at(hosts, url):
+def claimants(hosts: SiteHosts, text: str) -> Sequence[Place]:
+    """The sites that a host may mean, of whatever workspace: those that list it most exactly come first.
+
+    Older ones that list all below a domain it belongs to are among them: who lists `www.example.com` later
+    takes nothing from `*.example.com`. (`*.com` claims nothing that others list.)
+    """
+    found: list[Place] = []
+    for name in _names(text):
+        places = hosts.get(name, ())
+        if not found:
+            found.extend(places)
+        elif name.count(".") > 1:
+            oldest = found[0].number
+            found.extend(each for each in places if each.number < oldest)
+    return found
+
+
+def _names(text: str) -> Sequence[str]:
+    """How sites may list the host that a text names, the most exact first."""
+    host = _host(text)
+    above = host.split(".")
+    return (host, *(f"*.{'.'.join(above[cut:])}" for cut in range(1, len(above))))
+
+
+def owners_of(hosts: SiteHosts) -> Mapping[str, str]:
+    """The workspace of each site that lists a host."""
+    return {place.site_id: place.workspace_id for places in hosts.values() for place in places}
+
+
+def is_page_of(hosts: SiteHosts, url: str, site_id: str, workspace_id: str) -> bool:
+    """Whether a page is one of the site's: on a host that it lists, or below one, and none of another's.
+
+    What other workspaces list says nothing: anybody may list any host.
+    """
+    if found := sites_at(hosts, url, workspace_id):
         return any(each.site_id == site_id for each in found)
     labels = _host(url).split(".")
     above = [".".join(labels[cut:]) for cut in range(1, len(labels) - 1)]

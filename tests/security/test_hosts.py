@@ -77,3 +77,12 @@ def test_the_host_of_a_whole_url_counts(links):
     request = b"GET http://alias.example/same HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n"
 
     assert b"https://example.com/alias" in ask(links.port, request)
+
+
+@pytest.mark.parametrize(
+    "target", [b"http://localhost@alias.example/same", b"http://alias.example:80@localhost/same"]
+)
+def test_a_whole_url_names_no_user(links, target):
+    request = b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n"
+
+    assert statuses(ask(links.port, request)) == [400]
