@@ -42,6 +42,7 @@ METRICS = [
     "scroll_depth",
 ]  # fmt: skip
 TIMES = ["time:hour", "time:day", "time:week", "time:month", "time:year"]
+CLOCKS = ["time:weekday", "time:hour_of_day"]
 DIMENSIONS = [*TEXT, *PROPERTIES, *FREE, *NUMBERS, "is_bot", *VISITS, "country"]
 DIMENSIONS += ["referer_host", "event_referer_host", "tag"]
 TAGS = ["spring", "it's a tag", "ünï"]
@@ -176,7 +177,7 @@ def _ordered(metrics):
 @st.composite
 def bodies(draw, truth):
     metrics = draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=7, unique=True))
-    dimensions = draw(st.lists(st.sampled_from(DIMENSIONS), max_size=3, unique=True))
+    dimensions = draw(st.lists(st.sampled_from([*DIMENSIONS, *CLOCKS, *CLOCKS]), max_size=3, unique=True))
     if draw(st.booleans()):
         dimensions = [*dimensions[:2], draw(st.sampled_from(TIMES))]
         dimensions = draw(st.permutations(dimensions))
@@ -231,20 +232,24 @@ class Case:
     def expected(self, when):
         """What the answer about a range must have: by group; with time alone also the empty buckets."""
         found = self.truth.answer(self.body, when)
-        if self.body["dimensions"] == [self.time]:
+        dimensions = self.body["dimensions"]
+        if dimensions == [self.time] or (len(dimensions) == 1 and dimensions[0] in CLOCKS):
             everybody = self.truth.everybody(self.body, when)
+            buckets = self.buckets(when) if self.time else when.buckets(dimensions[0].removeprefix("time:"))
             found = {
-                (bucket,): found.get((bucket,), self.empty(when, (bucket,), everybody))
-                for bucket in self.buckets(when)
+                (bucket,): found.get((bucket,), self.empty(when, (bucket,), everybody)) for bucket in buckets
             }
         return found
+
+    def by_time(self):
+        return any(name in [*TIMES, *CLOCKS] for name in self.body["dimensions"])
 
     def empty(self, when, key, everybody):
         """What is answered of a group without events; `key`: of one in a list of buckets, else ()."""
         metrics = [nothing(name, everybody) for name in self.body["metrics"]]
         if named_goal(self.body):
             for place, name in enumerate(self.body["metrics"]):
-                if name in RATES and (key or (name == "conversion_rate" and not self.time)):
+                if name in RATES and (key or (name == "conversion_rate" and not self.by_time())):
                     of = self.truth._divided_by(self.body, when, name, key)
                     metrics[place] = 0.0 if of else None
         return metrics

@@ -61,6 +61,10 @@ class Range:
         moment = self.local(at)
         if interval == "hour":
             return (moment.date(), moment.hour, moment.utcoffset())
+        if interval == "weekday":
+            return moment.isoweekday()
+        if interval == "hour_of_day":
+            return moment.hour
         if interval == "week":
             return moment.date() - timedelta(days=(moment.weekday() - WEEKDAYS.index(week_start)) % 7)
         return moment.timetuple()[: {"day": 3, "month": 2, "year": 1}[interval]]

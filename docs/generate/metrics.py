@@ -48,7 +48,7 @@ def _about(metric: Metric) -> str:
 
 def _dimensions() -> Iterable[str]:
     envelope = [column.name for column in COLUMNS if column.name in KINDS]
-    yield "All of these can be grouped by; all but those of the last two lines can be filtered on.\n"
+    yield "All of these can be grouped by; all but those of the last three lines can be filtered on.\n"
     yield f"- Of the event: {_names(name for name in envelope)}."
     yield f"- Of its properties: {_names(PROPERTY_FIELDS)}, and any other as `property:NAME`."
     yield f"- Of its visit: {_names(sorted(SESSION_FIELDS))}."
@@ -64,7 +64,11 @@ def _dimensions() -> Iterable[str]:
         f"only: `{SEGMENT}`."
     )
     yield f"- Said of these: {_names(SAID_OF_FIELDS)}."
-    yield f"- Time: {_names(f'time:{interval}' for interval in INTERVALS)}; `time` picks one by the range.\n"
+    yield f"- Time: {_names(f'time:{interval}' for interval in INTERVALS)}; `time` picks one by the range."
+    yield (
+        "- Clocks: `time:weekday`, 1 (Monday) to 7 (Sunday), and `time:hour_of_day`, 0 to 23, as clocks of"
+        " `timezone` showed it.\n"
+    )
 
 
 def _rollups() -> Iterable[str]:

@@ -12,7 +12,7 @@ from footfall.query.catalog.metrics import METRICS
 from footfall.query.engine import Engine, QueryResult
 from footfall.query.language.body import RATES, SHARES, ResolvedQuery
 from footfall.query.language.periods import Period
-from footfall.query.language.question import TIME, And, Comparison, Question
+from footfall.query.language.question import TIME, TIMES, WEEKDAY, And, Comparison, Question
 
 _COMPARED_ROWS = 10_000
 
@@ -82,15 +82,15 @@ class QueryRunner:
     async def table(self) -> Table:
         """The whole answer. Raises Invalid, StoreDown."""
         question = self._asked.question
-        filled = question.dimensions == (TIME,)
+        filled = len(question.dimensions) == 1 and question.dimensions[0] in TIMES
         if filled:
-            question = msgspec.structs.replace(question, limit=len(question.buckets), offset=0)
+            question = msgspec.structs.replace(question, limit=len(_every(question)), offset=0)
         found, overall = await asyncio.gather(
             self._engine.find(question, self._timeout), self._overall(self._asked)
         )
         # What is done with each row is done in a thread: there may be ten thousand.
         rows = await asyncio.to_thread(self._rows, question, found, overall, filled=filled)
-        total = len(question.buckets) if filled else found.total
+        total = len(_every(question)) if filled else found.total
         all_found = [found, *overall.found]
         uniques = _uniques(question, found, overall)
         if self._before and rows:
@@ -106,7 +106,7 @@ class QueryRunner:
         if not filled:
             return rows
         there = {row.dimensions[0] for row in rows}
-        empty = [self._empty_row([at], overall) for at in question.buckets if at not in there]
+        empty = [self._empty_row([at], overall) for at in _every(question) if at not in there]
         rows = _in_order(question, self._asked.metrics, rows + empty)
         first = self._asked.question.offset
         return rows[first : first + self._asked.question.limit]
@@ -187,6 +187,12 @@ class QueryRunner:
         return compared
 
 
+def _every(question: Question) -> Sequence[int]:
+    """All values of the only dimension, which is one of TIMES."""
+    name = question.dimensions[0]
+    return question.buckets if name == TIME else question.period.shown_by_clocks(days=name == WEEKDAY)
+
+
 def _among(name: str, rows: Sequence[Row], place: int) -> Comparison | None:
     """Only the values of a dimension that the page shows, where it can be filtered on."""
     shown = {row.dimensions[place] for row in rows}
@@ -213,7 +219,7 @@ def _in_order(question: Question, metrics: Sequence[str], rows: list[Row]) -> li
     for name in reversed(question.order_by):
         bare = name.removeprefix("-")
         values: list[Any] = [row.dimensions[0] for row in rows]
-        if bare != TIME:  # for `visitors` there may be their share only, which has the same order
+        if bare not in TIMES:  # for `visitors` there may be their share only, which has the same order
             share = next((each for each in ("percentage", "conversion_rate") if each in metrics), metrics[0])
             place = metrics.index(bare if bare in metrics else share)
             values = [_sortable(row.metrics[place]) for row in rows]

@@ -176,3 +176,14 @@ async def test_the_last_event_of_each(ask, truth):
         """
     ).fetchall()
     assert {key[0]: row[0][:19] for key, row in found.items()} == dict(expected)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"])
+async def test_days_of_the_week_and_hours_of_the_day(ask, truth, zone):
+    local = f"timezone('{zone}', moment::TIMESTAMPTZ)"
+    by = {"time:weekday": f"isodow({local})", "time:hour_of_day": f"hour({local})"}
+    figures = ["events", "clicks", "visitors"]
+    for names in (["time:weekday"], ["time:hour_of_day"], ["time:weekday", "time:hour_of_day"]):
+        found = await ask(*figures, by=names, timezone=zone)
+        there = {key: values for key, values in found.items() if any(values)}
+        assert_same(there, duck.figures(truth, figures, ", ".join(by[each] for each in names)), figures)

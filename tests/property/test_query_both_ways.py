@@ -202,8 +202,9 @@ def bodies(draw, cube):
         body["site_id"] = draw(st.sampled_from(sorted(ZONES)))
         body["timezone"] = ZONES[body["site_id"]] if draw(st.booleans()) else zone
     if draw(st.booleans()):
-        times = ["time:day", "time:week", "time:month"] + (["time:hour"] if cube.grain == "hour" else [])
-        body["dimensions"] = [*body["dimensions"][:2], draw(st.sampled_from(times))]
+        times = [["time:day"], ["time:week"], ["time:month"], ["time:weekday"]]
+        times += [["time:hour"], ["time:weekday", "time:hour_of_day"]] if cube.grain == "hour" else []
+        body["dimensions"] = [*body["dimensions"][:2], *draw(st.sampled_from(times))]
         must = cube.grain == "hour" or body["timezone"] == ZONES.get(body.get("site_id", ""))
         # Their hours begin within an hour of the rollups of Berlin.
         must = must and not (cube.grain == "hour" and body["timezone"] in ODD_ZONES)

@@ -28,7 +28,7 @@ from tests import query_cases
 from tests.contract.installation import one_store
 from tests.contract.sliced import DAY, SITES, new_world
 from tests.property import test_query_both_ways as both_ways
-from tests.query_cases import TIMES, instant
+from tests.query_cases import CLOCKS, TIMES, instant
 from tests.query_events import make_visits
 from tests.query_truth import RATES, Range, Truth, nothing
 
@@ -207,8 +207,9 @@ class Checked:
         self.whole += not said.lacking
         time = next((name for name in body["dimensions"] if name in TIMES), None)
         expected = truth.answer(body, when)
-        if time and body["dimensions"] == [time]:
-            keys = [(bucket,) for bucket in when.buckets(time[5:], body.get("week_start", "monday"))]
+        if len(body["dimensions"]) == 1 and body["dimensions"][0] in [*TIMES, *CLOCKS]:
+            interval = body["dimensions"][0].removeprefix("time:")
+            keys = [(bucket,) for bucket in when.buckets(interval, body.get("week_start", "monday"))]
             expected = {key: expected.get(key) or truth.empty(body, when, key) for key in keys}
         found = {key_of(row, body, time, when): row for row in answer.rows}
         assert len(found) == len(answer.rows)

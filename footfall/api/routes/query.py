@@ -170,7 +170,8 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
         description="Any metrics by any dimensions, filtered, compared and ordered, in the grammar of "
         f"Plausible's Stats API v2.\n\n**Metrics:** {', '.join(METRICS)}.\n\n"
         f"**Dimensions:** {', '.join(KINDS)}, `property:NAME`, `{TAG}`, `{GOAL}`, and `time:hour`, "
-        "`time:day`, `time:week`, `time:month`, `time:year`, or `time` for what fits the range.",
+        "`time:day`, `time:week`, `time:month`, `time:year`, or `time` for what fits the range; "
+        "`time:weekday`, `time:hour_of_day`.",
         tags=["Query"],
         security=SECURITY,
         operation_class=operation_asking(QUESTION),

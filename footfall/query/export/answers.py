@@ -15,6 +15,7 @@ from footfall.query.export.formats import For, Format
 from footfall.query.export.rows import money_columns
 from footfall.query.language.body import MAX_ROWS, Pagination, Query
 from footfall.query.language.params import FOR_EXCEL
+from footfall.query.language.question import CLOCKS
 
 MAX_EXPORT_ROWS = 100_000
 
@@ -69,7 +70,7 @@ def as_arrow(asked: Query, table: Table, *, excel: bool = False) -> pa.Table:
     fields: list[Any] = []
     columns: list[Any] = []
     for place, name in enumerate(asked.dimensions):
-        kind = _DIMENSIONS.get(KINDS.get(name, "text"), pa.string())
+        kind = _DIMENSIONS.get("number" if name in CLOCKS else KINDS.get(name, "text"), pa.string())
         fields.append(pa.field(name, kind))
         columns.append(pa.array([row.dimensions[place] for row in rows], kind))
 

@@ -17,7 +17,10 @@ from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, fin
 from footfall.query.language.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
 from footfall.query.language.presets import PRESETS, is_range, preset
 from footfall.query.language.question import (
+    CLOCKS,
     TIME,
+    TIMES,
+    WEEKDAY,
     And,
     Comparison,
     Condition,
@@ -122,7 +125,7 @@ class ResolvedQuery(NamedTuple):
         elif metric == "group_conversion_rate":
             kept = tuple(name for name in question.dimensions if not _is_goal(name))
         else:
-            kept = tuple(name for name in question.dimensions if name == TIME) if metric in RATES else ()
+            kept = tuple(name for name in question.dimensions if name in TIMES) if metric in RATES else ()
         return replace(
             question,
             metrics=("visitors",),
@@ -197,6 +200,7 @@ def resolve_query(
         where=where,
         bots=None if query.include.bots or admits_bots(where) else False,
         buckets=_buckets(period, interval, week_start) if interval else (),
+        clocks={name: period.clock(days=name == WEEKDAY) for name in CLOCKS if name in names},
         order_by=_order(query, metrics, names, made),
         tags={tag: tuple(links) for tag, links in sorted(tags.items())} if TAG in names else {},
         goals=goals_told_apart(where, saved) if GOAL in names else {},
@@ -275,6 +279,9 @@ def _dimensions(names: Sequence[str], period: Period) -> tuple[tuple[str, ...], 
     found: list[str] = []
     interval: Interval | None = None
     for name in names:
+        if name in CLOCKS:
+            found.append(name)
+            continue
         if name == TIME or name.startswith("time:"):
             if interval:
                 raise Invalid("dimensions: time only once", field="dimensions")
@@ -297,7 +304,7 @@ def _interval(name: str, period: Period) -> Interval:
     if wanted in INTERVALS:
         return wanted
     if name != TIME:
-        raise unknown("dimensions", name, (TIME, *(f"time:{interval}" for interval in INTERVALS)))
+        raise unknown("dimensions", name, (TIME, *(f"time:{interval}" for interval in INTERVALS), *CLOCKS))
     days = (period.end - period.start) / 86_400_000
     for most, automatic in _AUTOMATIC:
         if days <= most:
@@ -319,18 +326,19 @@ def _order(
             raise unknown(
                 "order_by", name, (*metrics, *query.dimensions), ": the metrics and dimensions asked for"
             )
-        if ours in made and (ours != "percentage" and (ours != "conversion_rate" or TIME in names)):
+        when = next((each for each in names if each in TIMES), None)
+        if ours in made and (ours != "percentage" and (ours != "conversion_rate" or when)):
             raise Invalid(f"order_by: {ours} is no order of all rows; order by visitors", field="order_by")
         ours = "visitors" if ours in made else ours
         order.append(f"-{ours}" if direction == "desc" else ours)
     if not order:
         first = "visitors" if metrics[0] in made else metrics[0]
-        order.append(TIME if TIME in names else f"-{first}")
+        order.append(next((name for name in names if name in TIMES), f"-{first}"))
     ordered = {name.removeprefix("-") for name in order}
     return (*order, *(name for name in names if name not in ordered))
 
 
 KNOWN_DIMENSIONS: tuple[str, ...] = (*KINDS, *SAID_OF_FIELDS, TAG, GOAL)
-"""For the documentation; beside them time, time:INTERVAL and property:NAME."""
+"""For the documentation; beside them time, time:INTERVAL, CLOCKS and property:NAME."""
 
 __all__ = ["KNOWN_DIMENSIONS", "Query", "ResolvedQuery", "compared_period", "period_of", "resolve_query"]

@@ -30,6 +30,7 @@ DEFAULT_DAYS = 30
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 
 _HOUR = 3_600_000
+_DAY = 24 * _HOUR
 _SHORTEST: dict[Interval, int] = {
     "hour": _HOUR,
     "day": 23 * _HOUR,
@@ -73,6 +74,29 @@ class Period(Struct, frozen=True):
         while len(starts) > 1 and starts[1] <= self.start:
             del starts[0]
         return starts
+
+    def clock(self, *, days: bool) -> list[tuple[int, int]]:
+        """From when on (ms, the first is the start) the zone's clocks are by how much (ms) ahead of UTC.
+
+        `days`: for telling days apart. What strikes after a day began is that day's, also where clocks are
+        put back from just after midnight to the day before.
+        """
+        zone = ZoneInfo(self.timezone)
+        found = [(self.start, _ahead(self.start, zone))]
+        for at in range(self.start, self.end, _DAY):
+            last = min(at + _DAY, self.end - 1)
+            if (change := _change_between(at, last, zone)) is not None:
+                found.append((_day_after(change, zone) if days else change, _ahead(change, zone)))
+        return found
+
+    def shown_by_clocks(self, *, days: bool) -> list[int]:
+        """The days of the week (1 is Monday), or else the hours of the day, that the period has any of."""
+        if self.end - self.start > (8 if days else 2) * _DAY:  # more than any change of the clock skips
+            return list(range(1, 8) if days else range(24))
+        zone = ZoneInfo(self.timezone)
+        if days:
+            return sorted({local(at, zone).isoweekday() for at in self.buckets("day")})
+        return sorted({local(max(at, self.start), zone).hour for at in _hours(self, zone)})
 
     def before(self) -> "Period":
         """As long a period that ends where this one begins: as many days, if it is whole days."""
@@ -230,6 +254,20 @@ def _hours(period: Period, zone: ZoneInfo) -> list[int]:
         if following >= period.end:
             return starts
         starts.append(following)
+
+
+def _ahead(at: int, zone: ZoneInfo) -> int:
+    offset = local(at, zone).utcoffset() or timedelta()
+    return offset // timedelta(milliseconds=1)
+
+
+def _day_after(change: int, zone: ZoneInfo) -> int:
+    """A change of the clock; where it is put back to the day before, when that is over for good."""
+    before, after = local(change - 1, zone), local(change, zone)
+    if after.date() >= before.date():
+        return change
+    following = after.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return instant(following.replace(fold=1))
 
 
 def _into_hour(at: int, zone: ZoneInfo) -> int:

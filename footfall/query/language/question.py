@@ -166,7 +166,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """Metrics by dimensions, over the events of one workspace in a period.
 
     `bots`: False leaves them out, True counts them only, None makes no difference.
-    `buckets`: for the dimension `time`, when each begins (ms). `tags`: for the dimension `tag`,
+    `buckets`: for the dimension `time`, when each begins (ms). `clocks`: for each dimension of CLOCKS that is
+    asked for, from when on (ms) its clock is by how much (ms) ahead of UTC. `tags`: for the dimension `tag`,
     the links that carry each. `goals`: for the dimension `goal`, by name what an event must be.
     `order_by`: names of metrics and dimensions, "-" in front for descending.
     """
@@ -178,6 +179,7 @@ class Question(Struct, frozen=True, kw_only=True):
     where: Condition = And()
     bots: bool | None = False
     buckets: Sequence[int] = ()
+    clocks: Mapping[str, Sequence[tuple[int, int]]] = {}
     tags: Mapping[str, tuple[str, ...]] = {}
     goals: Mapping[str, Condition] = {}
     order_by: tuple[str, ...] = ()
@@ -187,12 +189,17 @@ class Question(Struct, frozen=True, kw_only=True):
 
 TIME = "time"
 """The dimension of buckets."""
+WEEKDAY, HOUR_OF_DAY = "time:weekday", "time:hour_of_day"
+CLOCKS = (WEEKDAY, HOUR_OF_DAY)
+"""The dimensions of what calendars and clocks show: 1 (Monday) to 7, and 0 to 23."""
+TIMES = (TIME, *CLOCKS)
+"""All dimensions that say when."""
 
 
 def fields_asked(question: Question) -> set[str]:
     """Every field that a question groups by or filters on; time is none."""
     conditions = [question.where, *question.goals.values()]
-    grouped = {field for name in question.dimensions if name != TIME for field in fields_of(name)}
+    grouped = {field for name in question.dimensions if name not in TIMES for field in fields_of(name)}
     return grouped.union(*map(fields_in, conditions))
 
 

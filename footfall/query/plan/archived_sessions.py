@@ -9,7 +9,7 @@ from footfall.model.session_fields import FIELDS, PAGE_OF
 from footfall.query.catalog.fields import GOAL, SESSION_FIELDS, fields_of
 from footfall.query.catalog.metrics import KNOWN_METRICS, measures_of, tells_events_apart
 from footfall.query.language.periods import Period
-from footfall.query.language.question import TIME, Comparison, Question, always, fields_asked, has_behaviour
+from footfall.query.language.question import TIMES, Comparison, Question, always, fields_asked, has_behaviour
 from footfall.query.plan.planner import Cover, RollupSource, deleted_sites, made_of_days
 from footfall.state.rollups.manifest import ArchivedSessions, Going, Manifest
 from footfall.state.rollups.row_counts import RowCounts
@@ -94,7 +94,7 @@ def _touches(kept: ArchivedSessions, period: Period) -> bool:
 
 def _once(question: Question, field: str) -> bool:
     """Whether no visit counts twice because it has several values of the field."""
-    if any(field in fields_of(name) for name in question.dimensions if name != TIME):
+    if any(field in fields_of(name) for name in question.dimensions if name not in TIMES):
         return True
     return any(_is_one(where, field) for where in always(question.where))
 

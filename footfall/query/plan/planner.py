@@ -17,7 +17,10 @@ from msgspec import Struct
 from footfall.model.calendar import first_day_start, is_day_start, last_day_start
 from footfall.model.cubes import CUBES, HOUR_MS, KEYS, Cube
 from footfall.query.catalog.metrics import KNOWN_METRICS, measures_of
+from footfall.query.language.periods import Period
 from footfall.query.language.question import (
+    HOUR_OF_DAY,
+    WEEKDAY,
     Comparison,
     Question,
     always,
@@ -211,6 +214,9 @@ def _whole_steps(question: Question, start: int, end: int, step: int) -> tuple[i
     start, end = -(-start // step) * step, end // step * step
     if start >= end or any(at % step for at in question.buckets if start < at < end):
         return None
+    for clock in question.clocks.values():
+        if any(ahead % step or (start < at < end and at % step) for at, ahead in clock):
+            return None
     return start, end
 
 
@@ -221,7 +227,16 @@ def _whole_days(question: Question, start: int, end: int, timezone: str) -> tupl
 
 
 def made_of_days(question: Question, start: int, end: int, zone: ZoneInfo) -> bool:
-    """Whether no bucket of the question cuts a day of the zone between `start` and `end` (ms)."""
+    """Whether no bucket of the question cuts a day of the zone between `start` and `end` (ms).
+
+    An hour of the day does, and a weekday where the days of the zone are not those of the question.
+    """
+    if HOUR_OF_DAY in question.clocks:
+        return False
+    period = question.period
+    theirs = Period(period.start, period.end, zone.key).clock(days=True) if question.clocks else ()
+    if theirs != question.clocks.get(WEEKDAY, ()):
+        return False
     return all(is_day_start(at, zone) for at in question.buckets if start < at < end)
 
 

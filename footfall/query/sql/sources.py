@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from footfall.model.cubes import MEASURES, Measure, columns_of
+from footfall.model.cubes import HOUR_MS, MEASURES, Measure, columns_of
 from footfall.model.session_fields import PAGE_OF
 from footfall.query.catalog.fields import GOAL, SESSION_FIELDS, TAG, dimension_sql, over_events
 from footfall.query.catalog.metrics import OF_EVENTS
 from footfall.query.language.question import (
+    CLOCKS,
     TIME,
+    WEEKDAY,
     HasDone,
     InOrder,
     Question,
@@ -29,6 +31,9 @@ KEYS = ("event_type", "is_bot")
 """What metrics ask of rows beside the dimensions."""
 
 _SEVERAL = (TAG, GOAL)
+_DAY = 24 * HOUR_MS
+# 1970 began on a Thursday. Counted from a Monday before it, no time is negative in any zone.
+_SINCE_MONDAY = (7 + 3) * _DAY
 _NO_SESSIONS = f"defaultValueOfTypeName('{MEASURES['sessions'].type}')"
 
 
@@ -274,11 +279,24 @@ def _dimensions(
     def sql(name: str) -> str:
         if name == TIME:
             return f"roundDown({milliseconds}, {values.add(list(question.buckets), 'Array(Int64)')})"
+        if name in CLOCKS:
+            return _clock(name, question.clocks[name], milliseconds, values)
         if name in _SEVERAL:
             return f"arrayJoin({_several(name, question, field, values)})"
         return dimension_sql(name, field, values)
 
     return [sql(name) for name in question.dimensions]
+
+
+def _clock(name: str, clock: Sequence[tuple[int, int]], milliseconds: str, values: Values) -> str:
+    """What a clock shows that is put forward or back now and then."""
+    starts = values.add([start for start, _ in clock], "Array(Int64)")
+    ahead = values.add([ahead + _SINCE_MONDAY for _, ahead in clock], "Array(Int64)")
+    number = f"indexOf({starts}, roundDown({milliseconds}, {starts}))" if len(clock) > 1 else "1"
+    shown = f"({milliseconds} + {ahead}[{number}])"
+    if name == WEEKDAY:
+        return f"toUInt8(intDiv({shown}, {_DAY}) % 7 + 1)"
+    return f"toUInt8(intDiv({shown} % {_DAY}, {HOUR_MS}))"
 
 
 def _several(name: str, question: Question, field: Callable[[str], str], values: Values) -> str:

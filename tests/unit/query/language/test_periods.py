@@ -26,6 +26,9 @@ ZONES = [
 ]
 
 
+HOUR = 3_600_000
+
+
 def ms(text):
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
@@ -263,3 +266,36 @@ def test_months_before_are_the_same_days(dates, months, expected):
 )
 def test_a_range_may_begin_on_the_weekday_of_another(dates, before, expected):
     assert of_dates(*before).on_weekday_of(of_dates(*dates)) == of_dates(*expected)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("days", [True, False])
+def test_clocks_are_ahead_as_the_zone_says(zone, days):
+    """A day is that of `time:day`; an hour is what the clock shows."""
+    where = ZoneInfo(zone)
+    for year in (2010, 2011, 2026):
+        period = Period(ms(f"{year}-01-01T00:00+00:00"), ms(f"{year + 1}-01-01T00:00+00:00") + 1, zone)
+        clock, starts = period.clock(days=days), period.buckets("day")
+        assert clock[0][0] == period.start
+        for change, _ in clock[1:]:
+            for at in range(max(change - 2 * HOUR, period.start), change + 2 * HOUR, 300_000):
+                ahead = [ahead for start, ahead in clock if start <= at][-1]
+                shown = datetime.fromtimestamp((at + ahead) / 1000, UTC)
+                if days:
+                    begun = [start for start in starts if start <= at][-1]
+                    day = datetime.fromtimestamp(begun / 1000, where).date()
+                    assert shown.isoweekday() == day.isoweekday(), (zone, at)
+                else:
+                    assert shown.hour == datetime.fromtimestamp(at / 1000, where).hour
+
+
+def test_clocks_show_what_the_period_has():
+    for start, end, weekdays, hours in [
+        ("2026-11-27", "2026-11-29", [5, 6, 7], [*range(24)]),
+        ("2026-11-01", "2026-11-30", [*range(1, 8)], [*range(24)]),
+        ("2026-11-27T22:10", "2026-11-28T01:00", [5, 6], [0, 22, 23]),
+        ("2026-03-29", "2026-03-29", [7], [0, 1, *range(3, 24)]),  # the clock skips 2 to 3
+    ]:
+        period = resolve(start, end, "Europe/Berlin", NOW)
+        assert period.shown_by_clocks(days=True) == weekdays
+        assert period.shown_by_clocks(days=False) == hours
