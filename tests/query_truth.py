@@ -416,7 +416,8 @@ def metric(name, events, whatever_bots, scope, everybody):
             told = [[e for e in each if e["event_type"] != "engagement"] for each in sessions]
             return ratio(sum(len(each) == 1 for each in told), len(sessions))
         case "session_duration":
-            spans = [each[-1]["occurred_at"] - each[0]["occurred_at"] for each in sessions]
+            told = [[e["occurred_at"] for e in each if e["event_type"] != "engagement"] for each in sessions]
+            spans = [max(each, default=0) - min(each, default=0) for each in told]
             return ratio(sum(spans) / 1000, len(sessions))
         case "conversion_rate" | "group_conversion_rate":
             buyers = [event for event in events if event["event_type"] == "conversion"]

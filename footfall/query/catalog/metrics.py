@@ -214,8 +214,8 @@ _LIST = (
     Metric(
         "session_duration",
         "seconds",
-        "Mean time between the first and the last event of a visit within the range; a visit with one "
-        "event lasts 0 s; null without visits.",
+        "Mean time between the first and the last event of a visit within the range, `engagement` aside; a "
+        "visit with one event lasts 0 s; null without visits.",
         "As Plausible's visit_duration and Umami's average visit time; GA4 shows engaged time.",
         None,
         over_sessions=_per_visit("seconds"),
