@@ -40,6 +40,7 @@ _LONGEST_RETAIN = 600.0
 _TOPIC_EVERY = 0.05
 _TOPIC_ROUNDS = 20
 _TOPIC_GRACE = 3.0
+_OUTGOING_EVERY = 0.5
 _LONGEST_NIGHT = 12 * 3600.0
 
 
@@ -197,6 +198,31 @@ async def with_topic_clicks(settings: Settings, door: "Door") -> AsyncGenerator[
                 yield
         finally:
             await inbox.close()
+
+
+@asynccontextmanager
+async def with_outgoing(settings: Settings, store: "Store") -> AsyncGenerator[None]:
+    """Stored events go to `events_topic`, if that is set. Raises Misconfigured."""
+    if not settings.events_topic:
+        yield
+        return
+    from footfall.state.outgoing import Outgoing
+    from footfall.topics.outbox import Outbox
+    from footfall.worker.outgoing import Publisher
+
+    async with with_state(settings) as state:
+        outbox = Outbox(settings)
+        publisher = Publisher(store, Outgoing(state), outbox)
+
+        async def work() -> None:
+            if await publisher.work():
+                loop.wake()
+
+        try:
+            async with every("events_topic", _OUTGOING_EVERY, work) as loop:
+                yield
+        finally:
+            await outbox.close()
 
 
 @asynccontextmanager

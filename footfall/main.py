@@ -198,6 +198,7 @@ async def run_worker(settings: Settings, *, with_console: bool) -> None:
         store = await stack.enter_async_context(components.with_current_store(settings))
         worker = await stack.enter_async_context(components.with_worker(settings, eventlog, store))
         rollups = await stack.enter_async_context(components.with_rollups(settings, store, worker))
+        await stack.enter_async_context(components.with_outgoing(settings, store))
         if not with_console:
             await _watch(stack)
             started()

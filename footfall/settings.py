@@ -207,6 +207,10 @@ class Settings(BaseSettings):
         default="clicks.events",
         description="The Kafka topic of those clicks; who may write there is trusted.",
     )
+    events_topic: str = Field(
+        default="",
+        description="A Kafka topic to which stored events go as JSON, at least once; none by default.",
+    )
     log_segment: Annotated[int, _size(1 << 16)] = Field(
         default=256 << 20, description="A segment is closed at this size."
     )

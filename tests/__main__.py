@@ -44,7 +44,7 @@ def _memory() -> Path | None:
 
 
 def _pytest(*arguments: str, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pytest", *arguments]
+    command = [sys.executable, "-m", "pytest", "--durations=40", *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
 
 

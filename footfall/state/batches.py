@@ -13,13 +13,14 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
-from footfall.state import hours_logged, ids_known, lease, ledger, lost, stored_row
+from footfall.state import hours_logged, ids_known, lease, ledger, lost, outgoing, stored_row
 from footfall.state.dead_letters import rows as letter_rows
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.hours_logged import HourLogged
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, closed_positions
 from footfall.state.lost import Lost
+from footfall.state.outgoing import OutgoingRange
 from footfall.state.stored_row import StoredRow
 from footfall.state.tables import plans, positions
 
@@ -71,12 +72,14 @@ class Closing(Struct, frozen=True):
 class Batches:
     """The worker's exact memory of what is stored, in the state database.
 
-    `fence`: the worker's lease. Without one nothing stops a second worker but the plans.
+    `fence`: the worker's lease. Without one nothing stops a second worker but the plans. `goes_out`: what is
+    closed is noted as outgoing.
     """
 
-    def __init__(self, database: Database, fence: Fence | None = None) -> None:
+    def __init__(self, database: Database, fence: Fence | None = None, *, goes_out: bool = False) -> None:
         self._database = database
         self._fence = fence
+        self._goes_out = goes_out
 
     async def positions(self) -> dict[int, int]:
         """For each shard the offset of its last record that is closed, for ever done with."""
@@ -147,6 +150,11 @@ class Batches:
             letter_rows.add(connection, closing.dead_letters)
             ids_known.note(connection, closing.ids_known)
             hours_logged.note(connection, closing.hours)
+            if self._goes_out:
+                outgoing.note(
+                    connection,
+                    [OutgoingRange(part.shard, part.first_seq, part.last_seq) for part in plan.ranges],
+                )
             if closing.newest:
                 stored_row.remember(connection, closing.newest)
 

@@ -101,6 +101,16 @@ hours_logged = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# What is stored and is not in `events_topic` yet. See outgoing.py.
+outgoing = sa.Table(
+    "outgoing",
+    METADATA,
+    sa.Column("shard", sa.String(16), primary_key=True),
+    sa.Column("first", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 dead_letters = sa.Table(
     "dead_letters",
     METADATA,

@@ -49,6 +49,8 @@ class Inbox:
 
     def __init__(self, settings: Settings) -> None:
         """Join the group, as soon as the brokers answer. Raises Misconfigured without usable settings."""
+        if settings.log == "kafka" and settings.clicks_topic == settings.kafka_topic:
+            raise Misconfigured("clicks_topic is the topic of the log: name another one")
         self._place = place_of(settings, settings.clicks_topic, "read_clicks")
         self._topic_id = b""
         group = {"group.id": self._place.group("door")}

@@ -38,6 +38,9 @@ async def open_worker(
         # The worker may wait for the store, or pause, for longer than the lease lasts. Whether it may go on
         # it asks itself. A renewal under way must not come after the release: it gets the time it needs.
         async with every("lease", LEASE_SECONDS / 3, renew, grace=LEASE_SECONDS):
-            yield Worker(log, store, Batches(state, fence), DeadLetters(state, fence), lease, fence, settings)
+            out = bool(settings.events_topic)
+            batches = Batches(state, fence, goes_out=out)
+            letters = DeadLetters(state, fence, goes_out=out)
+            yield Worker(log, store, batches, letters, lease, fence, settings)
     finally:
         await lease.release(fence)

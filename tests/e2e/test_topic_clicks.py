@@ -7,7 +7,7 @@ import signal
 from contextlib import contextmanager
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 
 from tests.e2e.serving import footfall, serving, until
 from tests.servers.kafka import kafka
@@ -207,6 +207,53 @@ def total(server):
         params={"start_date": "2026-03-01", "end_date": "2026-03-01", "include_bots": "true"},
     )
     return answer.json()["data"]["clicks"]
+
+
+def read(broker, topic, least):
+    """The messages of a topic, as soon as there are so many."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.brokers,
+            "group.id": f"{topic}.tests",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.subscribe([topic])
+    found = []
+    try:
+        until(lambda: found.extend(consumer.consume(1000, timeout=0.2)) or len(found) >= least, 60)
+    finally:
+        consumer.close()
+    return [(message.key(), json.loads(message.value())) for message in found]
+
+
+def test_stored_events_go_out_as_services_write_them_whoever_is_killed(tmp_path, broker, topic):
+    out = broker.topic()
+    broker.make(out, 2)
+    settings = settings_of(broker, topic) | {"FOOTFALL_EVENTS_TOPIC": out}
+    with serving(tmp_path / "data", **settings) as server:
+        write(broker, topic, ENRICHED, FILLED | {"properties": {"plan": "pro", "n": 1}})
+        first = dict(read(broker, out, 2))
+        broker.end()
+        server.send(50)
+        until(lambda: server.count() == 50)
+        signal.pidfd_send_signal(os.pidfd_open(server.children()["worker"]), signal.SIGKILL)
+        broker.start()
+        found = read(broker, out, 52)
+    assert len({event["event_id"] for _, event in found}) == 52
+    filled, enriched = first[b"lnk_81"], first[b"lnk_82"]
+    changed = ("ip_address", "timestamp", "bot_name", "is_unique", "latitude", "longitude", "user_agent")
+    same = FILLED.keys() - changed
+    assert {name: filled[name] for name in same} == {name: FILLED[name] for name in same}
+    assert filled["timestamp"] == "2026-03-01T10:00:00.000Z"
+    assert filled["properties"] == {"plan": "pro", "n": 1}
+    assert (enriched["country"], enriched["device_type"], enriched["os"]) == (
+        "United Kingdom",
+        "mobile",
+        "iOS",
+    )
+    assert ADDRESS not in str(found)
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ from footfall.database import Database
 from footfall.errors import Conflict, NotFound
 from footfall.model.reasons import OF_WHOLE_RECORDS
 from footfall.model.record import SEQ_PER_RECORD, Record
-from footfall.state import ids_known, lease
+from footfall.state import ids_known, lease, outgoing
 from footfall.state.dead_letters import rows as letter_rows
 from footfall.state.dead_letters.letter import DeadLetter, format_position
 from footfall.state.dead_letters.rows import Settled, Size
 from footfall.state.lease import Fence
+from footfall.state.outgoing import OutgoingRange
 from footfall.state.tables import dead_letters as table
 from footfall.state.tables import discarded_letters, retried_letters
 
@@ -51,7 +52,8 @@ class Unstored(NamedTuple):
 class DeadLetters:
     """The letters of all workspaces. What belongs to another workspace does not exist for one.
 
-    `fence`: the worker's, for what is the worker's. All methods raise Retryable when the database
+    `fence`: the worker's, for what is the worker's. `goes_out`: what is stored at last is noted as
+    outgoing. All methods raise Retryable when the database
     is busy or its disk fails.
     """
 
@@ -61,8 +63,11 @@ class DeadLetters:
         fence: Fence | None = None,
         max_letters: int = MAX_LETTERS,
         max_bytes: int = MAX_BYTES,
+        *,
+        goes_out: bool = False,
     ) -> None:
         self._database = database
+        self._goes_out = goes_out
         self._fence = fence
         self._limits = Size(max_letters, max_bytes)
 
@@ -210,7 +215,9 @@ class DeadLetters:
 
         def write(connection: Connection) -> None:
             lease.check(connection, self._fence)
-            letter_rows.settle(connection, every, _now())
+            stored = letter_rows.settle(connection, every, _now())
+            if self._goes_out:
+                outgoing.note(connection, [OutgoingRange(shard, seq, seq) for shard, seq in stored])
             ids_known.note(connection, known or {})
 
         await self._database.run(write)

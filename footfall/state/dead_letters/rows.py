@@ -68,10 +68,11 @@ def add(connection: Connection, letters: Sequence[DeadLetter]) -> None:
         ledger.add(connection, [_count(each, "dead_lettered", each.events) for each in letters])
 
 
-def settle(connection: Connection, results: Sequence[Settled], now: int) -> None:
+def settle(connection: Connection, results: Sequence[Settled], now: int) -> list[tuple[int, int]]:
     """What was `stored` or is a `duplicate` is no dead letter any more. `now` in ms.
 
-    Positions of what was stored are remembered: their ids may be asked for long after their records.
+    Returns shard and seq of what is stored now. These are remembered: their ids may be asked for long after
+    their records.
     """
     gone: list[DeadLetter] = []
     stored: list[tuple[int, int]] = []
@@ -93,6 +94,7 @@ def settle(connection: Connection, results: Sequence[Settled], now: int) -> None
     builds.note_late(connection, stored)
     _note_retried(connection, stored, now)
     ledger.add(connection, moved)
+    return stored
 
 
 def unfold(connection: Connection, records: Sequence[tuple[DeadLetter, Record]]) -> None:
