@@ -83,3 +83,22 @@ def entries(duck):
         GROUP BY ALL
         """
     ).fetchall()
+
+
+def exits(duck, where="true"):
+    """Pages with the visits that ended on each / its views."""
+    return duck.sql(
+        f"""
+        WITH humans AS (SELECT * FROM events WHERE NOT is_bot AND ({where})),
+        ended AS (
+            SELECT page, count(*) AS visits FROM (
+                SELECT last(page_path ORDER BY ms, seq) AS page FROM humans
+                WHERE event_type = 'page_view' AND session_id <> 0 GROUP BY session_id, site_id
+            ) GROUP BY page
+        ),
+        viewed AS (
+            SELECT page_path AS page, count(*) AS views FROM humans WHERE event_type = 'page_view' GROUP BY 1
+        )
+        SELECT page, coalesce(visits, 0) / views FROM viewed LEFT JOIN ended USING (page)
+        """
+    ).fetchall()

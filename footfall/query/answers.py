@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from footfall.query.catalog.fields import KINDS, PROPERTY
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.engine import Engine, QueryResult
-from footfall.query.language.body import RATES, SHARES, ResolvedQuery
+from footfall.query.exits import find_exits
+from footfall.query.language.body import EXIT_RATE, RATES, SHARES, ResolvedQuery
 from footfall.query.language.periods import Period
 from footfall.query.language.question import TIME, TIMES, WEEKDAY, And, Comparison, Question
 
@@ -52,11 +53,13 @@ class Table(Struct, frozen=True):
 class Overall(NamedTuple):
     """What was found of visitors for shares and rates.
 
+    `exits`: the exit rate of rows by their dimensions, where it was asked for.
     `visitors`: for each, the places of the dimensions that tell them apart, and how many there are by these.
     """
 
     found: Sequence[QueryResult]
     visitors: Mapping[str, tuple[Sequence[int], Mapping[tuple[Any, ...], int]]]
+    exits: Mapping[tuple[Any, ...], float] = {}
 
     def of(self, metric: str, dimensions: Sequence[Any]) -> int:
         """The visitors that a metric of the row with these dimensions is divided by; 0 where it is not."""
@@ -85,9 +88,7 @@ class QueryRunner:
         filled = len(question.dimensions) == 1 and question.dimensions[0] in TIMES
         if filled:
             question = msgspec.structs.replace(question, limit=len(_every(question)), offset=0)
-        found, overall = await asyncio.gather(
-            self._engine.find(question, self._timeout), self._overall(self._asked)
-        )
+        found, overall = await self._find(self._asked, question)
         # What is done with each row is done in a thread: there may be ten thousand.
         rows = await asyncio.to_thread(self._rows, question, found, overall, filled=filled)
         total = len(_every(question)) if filled else found.total
@@ -117,6 +118,18 @@ class QueryRunner:
         shown = [_shown(row, question.dimensions, period, self._asked.metrics) for row in rows]
         return shown, [period.iso(at) for at in question.buckets]
 
+    async def _find(self, asked: ResolvedQuery, question: Question) -> tuple[QueryResult, Overall]:
+        """What is found of the question, and what its shares and rates are of."""
+        found, overall = await asyncio.gather(
+            self._engine.find(question, self._timeout), self._overall(asked)
+        )
+        if EXIT_RATE in asked.metrics and found.rows:
+            exits = await find_exits(
+                question, found.rows, lambda each: self._engine.find(each, self._timeout)
+            )
+            overall = overall._replace(found=[*overall.found, *exits.found], exits=exits.rates)
+        return found, overall
+
     async def _overall(self, asked: ResolvedQuery) -> Overall:
         """The visitors that shares and rates are of."""
         names = [name for name in asked.metrics if name in SHARES or (asked.goal and name in RATES)]
@@ -138,6 +151,7 @@ class QueryRunner:
         for name in overall.visitors:
             everybody = overall.of(name, row[:width])
             values[name] = values["visitors"] / everybody if everybody else None
+        values[EXIT_RATE] = overall.exits.get(tuple(row[:width]))
         return Row([values[name] for name in self._asked.metrics], list(row[:width]))
 
     async def _compared(
@@ -153,7 +167,7 @@ class QueryRunner:
             offset=0,
             order_by=(),
         )
-        found, overall = await asyncio.gather(self._engine.find(then, self._timeout), self._overall(before))
+        found, overall = await self._find(before, then)
         compared = await asyncio.to_thread(self._beside, then, found, overall, question, rows)
         return [found, *overall.found], _uniques(then, found, overall), compared
 

@@ -187,3 +187,20 @@ async def test_days_of_the_week_and_hours_of_the_day(ask, truth, zone):
         found = await ask(*figures, by=names, timezone=zone)
         there = {key: values for key, values in found.items() if any(values)}
         assert_same(there, duck.figures(truth, figures, ", ".join(by[each] for each in names)), figures)
+
+
+@pytest.mark.parametrize("where", [[], [["is", "country_code", ["US"]]]])
+async def test_how_often_a_page_is_left(ask, truth, where):
+    expected = dict(duck.exits(truth, "country_code = 'US'" if where else "true"))
+    site = [["is_not", "page_path", [""]]]
+    by_page = await ask("exit_rate", "pageviews", by=["page_path"], filters=[*where, *site])
+    assert {page for (page,), (_, views) in by_page.items() if views} == expected.keys()
+    for (page,), (rate, views) in by_page.items():
+        assert rate == (pytest.approx(expected[page]) if views else None), page
+    by_exit = await ask("sessions", "exit_rate", by=["exit_page"], filters=where)
+    for (page,), (_, rate) in by_exit.items():
+        assert rate == (pytest.approx(expected[page]) if page else None), page
+    first = await ask("exit_rate", by=["exit_page"], filters=where, pagination={"limit": 2})
+    assert all(by_exit[key][1] == rate for key, [rate] in first.items())
+    [[rate, sessions, views]] = (await ask("exit_rate", "sessions", "pageviews", filters=site)).values()
+    assert rate == pytest.approx(sessions / views)

@@ -212,6 +212,14 @@ _LIST = (
         over_sessions=_per_visit("bounces"),
     ),
     Metric(
+        "exit_rate",
+        "ratio",
+        "Visits that ended on the page / views of it, by `exit_page` or `page_path`; without either, visits "
+        "/ page views. Null without views. A question with it names no goal, and not both of these pages.",
+        "As Plausible, which shows percent and has it by exit page only; GA4 divides by sessions.",
+        None,
+    ),
+    Metric(
         "session_duration",
         "seconds",
         "Mean time between the first and the last event of a visit within the range, `engagement` aside; a "

@@ -4,6 +4,7 @@ The grammar is that of Plausible's Stats API v2, with the names of `fields` and 
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple, get_args
 
@@ -27,6 +28,7 @@ from footfall.query.language.question import (
     Question,
     Reached,
     admits_bots,
+    fields_in,
     is_,
 )
 from footfall.query.language.refusals import unknown
@@ -41,8 +43,12 @@ _DIRECTIONS = ("asc", "desc")
 INTERVALS: tuple[Interval, ...] = get_args(Interval)
 SHARES = frozenset({"percentage", "share"})
 """Metrics that are the visitors of a row over those of other rows."""
+EXIT_RATE = "exit_rate"
+"""Of visits and views, by exits.py."""
 RATES = frozenset({"conversion_rate", "group_conversion_rate"})
 """The same over visitors without the goal, where a question names one."""
+_MADE_OF: Mapping[str, AbstractSet[str]] = {"visitors": SHARES | RATES, "sessions": {EXIT_RATE}}
+"""What metrics made of several answers are counted beside, and ordered by."""
 _AUTOMATIC: tuple[tuple[int, Interval], ...] = (
     (2, "hour"),
     (92, "day"),
@@ -187,11 +193,11 @@ def resolve_query(
         conditions.append(is_("link_id", *links_of(tuple(tags))))
     where = And(tuple(conditions))
     goal = any(map(_is_goal, names)) or _names_goal(where)
-    made = SHARES | RATES if goal else SHARES  # of visitors, by answers.py
-    if (SHARES | RATES) & set(metrics):
-        wanted = tuple(dict.fromkeys((*(name for name in metrics if name not in made), "visitors")))
-    else:
-        wanted = metrics
+    made = (SHARES | RATES if goal else SHARES) | {EXIT_RATE}  # by answers.py
+    if EXIT_RATE in metrics:
+        _check_exits({*names, *fields_in(where)}, goal=goal)
+    of = [base for base, names_made in _MADE_OF.items() if names_made & set(metrics)]
+    wanted = tuple(dict.fromkeys((*(name for name in metrics if name not in made), *of)))
     question = Question(
         workspace_id=workspace_id,
         period=period,
@@ -208,6 +214,15 @@ def resolve_query(
         offset=query.pagination.offset,
     )
     return ResolvedQuery(question, interval, week_start, metrics, tuple(query.dimensions), goal=goal)
+
+
+def _check_exits(fields: AbstractSet[str], *, goal: bool) -> None:
+    if goal or {"exit_page", "page_path"} <= fields:
+        raise Invalid(
+            f"metrics: {EXIT_RATE} is of whole visits and all views of a page: ask for it without a goal "
+            "(event_type, goal, properties), and by exit_page or page_path, not both",
+            field="metrics",
+        )
 
 
 def period_of(query: Query, now: datetime, first_event: int | None = None) -> Period:
@@ -312,6 +327,10 @@ def _interval(name: str, period: Period) -> Interval:
     return "year"
 
 
+def _base(metric: str) -> str:
+    return next(base for base, made in _MADE_OF.items() if metric in made)
+
+
 def _order(
     query: Query, metrics: tuple[str, ...], names: tuple[str, ...], made: frozenset[str]
 ) -> tuple[str, ...]:
@@ -328,11 +347,13 @@ def _order(
             )
         when = next((each for each in names if each in TIMES), None)
         if ours in made and (ours != "percentage" and (ours != "conversion_rate" or when)):
-            raise Invalid(f"order_by: {ours} is no order of all rows; order by visitors", field="order_by")
-        ours = "visitors" if ours in made else ours
+            raise Invalid(
+                f"order_by: {ours} is no order of all rows; order by {_base(ours)}", field="order_by"
+            )
+        ours = _base(ours) if ours in made else ours
         order.append(f"-{ours}" if direction == "desc" else ours)
     if not order:
-        first = "visitors" if metrics[0] in made else metrics[0]
+        first = _base(metrics[0]) if metrics[0] in made else metrics[0]
         order.append(next((name for name in names if name in TIMES), f"-{first}"))
     ordered = {name.removeprefix("-") for name in order}
     return (*order, *(name for name in names if name not in ordered))

@@ -50,6 +50,9 @@ QUESTIONS = {
                       "filters": [["is_not", "entry_page", [""]]]},
     "by exit page": {"metrics": ["visitors", "sessions", "bounce_rate"],
                      "dimensions": ["exit_page", "site_id"], "filters": [["contains", "exit_page", ["a"]]]},
+    "exit rates": {"metrics": ["exit_rate", "sessions"], "dimensions": ["exit_page"]},
+    "exit rates by page": {"metrics": ["exit_rate", "pageviews"], "dimensions": ["page_path"]},
+    "the exit rate": {"metrics": ["exit_rate"]},
     "of two entry pages": {"metrics": ["sessions", "bounce_rate"],
                            "filters": [["is", "entry_page", ["/", "/pricing"]]]},
 }  # fmt: skip
