@@ -111,9 +111,19 @@ def _bodies() -> dict[str, Any]:
     body = {"anyOf": [envelope, {"type": "array", "items": event}, event]}
     return {
         "application/json": {"schema": body, "example": _EXAMPLE},
-        "text/plain": {"schema": {"type": "string", "description": "The same, as sendBeacon sends text."}},
-        "application/x-ndjson": {"schema": {"type": "string", "description": "One event a line."}},
+        "text/plain": {
+            "schema": {"type": "string", "description": "The same, as sendBeacon sends text."},
+            "example": _text(_EXAMPLE),
+        },
+        "application/x-ndjson": {
+            "schema": {"type": "string", "description": "One event a line."},
+            "example": "\n".join(map(_text, _EXAMPLE["events"])),
+        },
     }
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _parameter(name: str, about: str) -> dict[str, Any]:

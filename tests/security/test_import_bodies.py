@@ -50,6 +50,7 @@ async def test_no_body_of_an_import_holds_the_loop(tmp_path):
         # Whatever else is asked is short.
         (413, "/api/v1/rollups/rebuild", b" " * (1 << 20)),
         (413, "/api/v1/sql", b" " * (1 << 20)),
+        (400, "/api/v1/segments", b'{"name": "x", "filters": [%b]}' % times(b"[]", 200_000)),
     ]
     async with main.own_console(load(data=tmp_path), token) as app:
         transport = httpx.ASGITransport(app)
@@ -61,3 +62,4 @@ async def test_no_body_of_an_import_holds_the_loop(tmp_path):
         answers, longest = await asked(app, headers, requests)
     assert longest < HELD, f"{longest * 1000:.0f} ms"
     assert [each.status_code for each in answers] == [status for status, _, _ in wanted]
+    assert "too many lists" in answers[-1].json()["detail"]

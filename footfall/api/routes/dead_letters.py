@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Router, delete, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import Meta, Struct
 
 from footfall.api.guard import allowed, key_of, parameters
@@ -21,6 +21,7 @@ from footfall.tenants.directory import Directory
 from footfall.tenants.fields import MAX_PAGE
 
 Asked = Request[Any, Any, Any]
+InPath = Annotated[str, PathParameter(description="Its `position`, as the list shows it.")]
 
 _MAX_BODY = 4096
 _SHOWN = 4096
@@ -119,6 +120,7 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
 
     @get(
         summary="Dead letters",
+        description="Events that could not be stored, newest first: why, and how often they were tried.",
         operation_id="dead_letters",
         guards=[may_manage, parameters("limit", "offset", "reason")],
         responses=refusals(_REFUSALS),
@@ -137,11 +139,12 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
     @get(
         "/{position:str}",
         summary="One dead letter",
+        description="With the event as it came.",
         operation_id="dead_letter",
         guards=[may_manage, parameters()],
         responses=refusals(_ONE),
     )
-    async def one(request: Asked, position: FromPath[str]) -> WholeLetter:
+    async def one(request: Asked, position: InPath) -> WholeLetter:
         letter = await letters.show(key_of(request).workspace_id, *parse_position(position))
         return WholeLetter(**msgspec.structs.asdict(_view(letter)), event=_event(letter))
 
@@ -154,7 +157,7 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
         guards=[may_manage, parameters()],
         responses=refusals(_ONE | {409: "Nothing is left of the record to try."}),
     )
-    async def retry(request: Asked, position: FromPath[str]) -> LetterView:
+    async def retry(request: Asked, position: InPath) -> LetterView:
         return _view(await letters.retry(key_of(request).workspace_id, *parse_position(position)))
 
     @post(
@@ -178,7 +181,7 @@ def _handlers(letters: DeadLetters, directory: Directory) -> list[HTTPRouteHandl
         guards=[may_manage, parameters()],
         responses=refusals(_ONE | {409: "The worker is trying it again just now."}),
     )
-    async def discard(request: Asked, position: FromPath[str]) -> None:
+    async def discard(request: Asked, position: InPath) -> None:
         await letters.discard(key_of(request).workspace_id, *parse_position(position))
 
     @post(

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from footfall.api.download import Download, file_name, warnings_header
 from footfall.api.openapi import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
-from footfall.api.routes.query import MAX_BODY, Allowed, Queries, read_question
+from footfall.api.routes.query import MAX_BODY, Allowed, Queries
 from footfall.query.caveats import caveats_of
 from footfall.query.engine import Engine, QueryResult
 from footfall.query.export.answers import MAX_EXPORT_ROWS, QueryExport, as_arrow, check_whole, question_of
@@ -121,7 +121,6 @@ def export_routes(
         description=f"A question as `POST /v1/query` takes it; at most {MAX_EXPORT_ROWS} rows.",
         middleware=middleware,
         request_max_body_size=MAX_BODY,
-        before_request=read_question,
         **_DOCUMENTED,
     )
     async def answer(request: Request[Any, Any, Any], data: JSONBody[QueryExport]) -> Response[None]:

@@ -22,7 +22,13 @@ def health_routes(
 ) -> Sequence[HTTPRouteHandler]:
     """The routes, which many monitors ask with HEAD. `ready` raises StoreDown or Retryable when it is not."""
 
-    @get("/health/live", tags=["Health"], operation_id="health_live", summary="Whether the process runs")
+    @get(
+        "/health/live",
+        tags=["Health"],
+        operation_id="health_live",
+        summary="Whether the process runs",
+        description="It asks nothing of anything else, and needs no key.",
+    )
     async def live() -> Health:
         return Health("ok")
 
@@ -31,6 +37,7 @@ def health_routes(
         tags=["Health"],
         operation_id="health_ready",
         summary="Whether it can answer questions",
+        description="`ok` or `degraded`; 503 when it cannot. Why is told to keys of the first workspace.",
     )
     async def is_ready(request: Request[Any, Any, Any]) -> dict[str, object]:
         return await told_to(request.scope, directory, ready)

@@ -13,8 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from footfall import metrics
 from footfall.api.openapi import QUESTION, SECURITY, operation_asking
-from footfall.api.problems import refusals, strict_body
-from footfall.errors import Invalid
+from footfall.api.problems import refusals
 from footfall.model.calendar import instant
 from footfall.query.answers import QueryRunner, Row, Table
 from footfall.query.catalog.fields import GOAL, KINDS, SEGMENT, TAG
@@ -46,8 +45,6 @@ Now = Callable[[], Awaitable[int | None]]
 
 MAX_BODY = 512 << 10
 """Bytes of a question."""
-
-_MAX_LISTS = 10_000  # and objects, of a question: each costs a microsecond to read, without a pause
 
 _NO_TAGS: Mapping[str, Sequence[str]] = {}
 
@@ -151,14 +148,6 @@ class Queries:
         return Answered(asked, before, table, at, now)
 
 
-async def read_question(request: Request[Any, Any, Any]) -> None:
-    """For `before_request`: refuses a body that is no question, or too long a one. Raises Invalid."""
-    body = await request.body()
-    if body.count(b"[") + body.count(b"{") > _MAX_LISTS:
-        raise Invalid(f"the body has too many lists and objects; at most {_MAX_LISTS:,} are allowed")
-    await strict_body(request)
-
-
 def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middleware]) -> Router:
     """The route."""
 
@@ -177,7 +166,6 @@ def query_routes(queries: Queries, allowed: Allowed, middleware: Sequence[Middle
         operation_class=operation_asking(QUESTION),
         middleware=middleware,
         request_max_body_size=MAX_BODY,
-        before_request=read_question,
         responses=refusals(
             {
                 400: "The question names something unknown, or takes too long; `field` says what.",

@@ -58,8 +58,11 @@ class RetentionAnswer(Struct, frozen=True):
 class SiteRetention(Struct, frozen=True, forbid_unknown_fields=True):
     """For how many days raw events of a site are kept: 0 for ever, null as in the settings."""
 
-    site_id: str
-    raw_days: Annotated[int, Meta(ge=0, le=36_500)] | None
+    site_id: Annotated[str, Meta(description="The site's id.")]
+    raw_days: Annotated[
+        Annotated[int, Meta(ge=0, le=36_500)] | None,
+        Meta(description="0: for ever; null: as in the settings."),
+    ]
 
 
 class Rebuild(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Router, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict, replace
 
@@ -25,6 +25,7 @@ from footfall.tenants.model import Goal, Segment
 from footfall.tenants.tenants import Tenants
 
 Asked = Request[Any, Any, Any]
+InPath = Annotated[str, PathParameter(description="Its `id`, as the list shows it.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="How many at most.")]
 Offset = Annotated[int, QueryParameter(ge=0, le=10**9, description="How many to pass over.")]
 
@@ -174,7 +175,13 @@ def _goals(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
 
     known = parameters("limit", "offset")
 
-    @get(summary="Goals", operation_id="goals", guards=[may_read, known], responses=refusals(_REFUSALS))
+    @get(
+        summary="Goals",
+        description="Of the workspace, newest first.",
+        operation_id="goals",
+        guards=[may_read, known],
+        responses=refusals(_REFUSALS),
+    )
     async def every(request: Asked, limit: Limit = 100, offset: Offset = 0) -> Listed[GoalView]:
         page = await tenants.goals.page(key_of(request).workspace_id, limit, offset)
         return listed([_goal(goal) for goal in page.items], page.total, limit, offset)
@@ -188,7 +195,7 @@ def _goals(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         guards=[may_write, parameters()],
         responses=refusals(_CHANGED),
     )
-    async def change(request: Asked, goal_id: FromPath[str], data: JSONBody[GoalChange]) -> GoalView:
+    async def change(request: Asked, goal_id: InPath, data: JSONBody[GoalChange]) -> GoalView:
         mine, new = key_of(request).workspace_id, _columns(_given(data))
         if old := await tenants.goals.one(mine, goal_id):
             await asyncio.to_thread(check_goal, replace(old, **new))
@@ -202,7 +209,7 @@ def _goals(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
-    async def remove(request: Asked, goal_id: FromPath[str]) -> None:
+    async def remove(request: Asked, goal_id: InPath) -> None:
         await tenants.goals.delete(key_of(request).workspace_id, goal_id)
 
     return [create, every, change, remove]
@@ -240,7 +247,13 @@ def _segments(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
 
     known = parameters("limit", "offset")
 
-    @get(summary="Segments", operation_id="segments", guards=[may_read, known], responses=refusals(_REFUSALS))
+    @get(
+        summary="Segments",
+        description="Of the workspace, newest first.",
+        operation_id="segments",
+        guards=[may_read, known],
+        responses=refusals(_REFUSALS),
+    )
     async def every(request: Asked, limit: Limit = 100, offset: Offset = 0) -> Listed[SegmentView]:
         page = await tenants.segments.page(key_of(request).workspace_id, limit, offset)
         return listed([_segment(segment) for segment in page.items], page.total, limit, offset)
@@ -254,7 +267,7 @@ def _segments(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         guards=[may_write, parameters()],
         responses=refusals(_CHANGED),
     )
-    async def change(request: Asked, segment_id: FromPath[str], data: JSONBody[SegmentChange]) -> SegmentView:
+    async def change(request: Asked, segment_id: InPath, data: JSONBody[SegmentChange]) -> SegmentView:
         mine = key_of(request).workspace_id
         if data.filters is not UNSET:
             await check(mine, data.filters)
@@ -263,11 +276,12 @@ def _segments(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
     @delete(
         "/{segment_id:str}",
         summary="Delete a segment",
+        description="Questions that name it are refused from then on.",
         operation_id="delete_segment",
         guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
-    async def remove(request: Asked, segment_id: FromPath[str]) -> None:
+    async def remove(request: Asked, segment_id: InPath) -> None:
         await tenants.segments.delete(key_of(request).workspace_id, segment_id)
 
     return [create, every, change, remove]

@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypeVar
 
 from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from footfall.api.guard import allowed, key_of, parameters
@@ -34,6 +34,7 @@ from footfall.tenants.tenants import Tenants
 
 T = TypeVar("T")
 Asked = Request[Any, Any, Any]
+InPath = Annotated[str, PathParameter(description="Its `id`, as the list shows it.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="How many at most.")]
 Offset = Annotated[int, QueryParameter(ge=0, le=10**9, description="How many to pass over.")]
 
@@ -89,7 +90,13 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
 
     known = parameters("limit", "offset", "domain", "search")
 
-    @get(summary="Links", operation_id="links", guards=[may_read, known], responses=refusals(_REFUSALS))
+    @get(
+        summary="Links",
+        description="Of the workspace, newest first.",
+        operation_id="links",
+        guards=[may_read, known],
+        responses=refusals(_REFUSALS),
+    )
     async def every(
         request: Asked,
         domain: Annotated[str | None, QueryParameter(description="Only on this domain.")] = None,
@@ -104,11 +111,12 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
     @get(
         "/{link_id:str}",
         summary="One link",
+        description="As it was made or last changed.",
         operation_id="link",
         guards=[may_read, parameters()],
         responses=refusals(_ONE),
     )
-    async def one(request: Asked, link_id: FromPath[str]) -> LinkView:
+    async def one(request: Asked, link_id: InPath) -> LinkView:
         return link_view(tenants, _found(await tenants.link(key_of(request).workspace_id, link_id), "link"))
 
     @patch(
@@ -120,7 +128,7 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
-    async def change(request: Asked, link_id: FromPath[str], data: JSONBody[LinkChange]) -> LinkView:
+    async def change(request: Asked, link_id: InPath, data: JSONBody[LinkChange]) -> LinkView:
         link = await tenants.update_link(
             key_of(request).workspace_id,
             link_id,
@@ -139,7 +147,7 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
-    async def remove(request: Asked, link_id: FromPath[str]) -> None:
+    async def remove(request: Asked, link_id: InPath) -> None:
         await tenants.delete_link(key_of(request).workspace_id, link_id)
 
     return [create, every, one, change, remove]
@@ -164,7 +172,13 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
 
     known = parameters("limit", "offset")
 
-    @get(summary="Sites", operation_id="sites", guards=[may_read, known], responses=refusals(_REFUSALS))
+    @get(
+        summary="Sites",
+        description="Of the workspace, newest first.",
+        operation_id="sites",
+        guards=[may_read, known],
+        responses=refusals(_REFUSALS),
+    )
     async def every(request: Asked, limit: Limit = 100, offset: Offset = 0) -> Listed[SiteView]:
         page = await tenants.sites(key_of(request).workspace_id, limit, offset)
         return listed([site_view(site) for site in page.items], page.total, limit, offset)
@@ -172,11 +186,12 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
     @get(
         "/{site_id:str}",
         summary="One site",
+        description="Its `id` is what pages send.",
         operation_id="site",
         guards=[may_read, parameters()],
         responses=refusals(_ONE),
     )
-    async def one(request: Asked, site_id: FromPath[str]) -> SiteView:
+    async def one(request: Asked, site_id: InPath) -> SiteView:
         return site_view(_found(await tenants.site(key_of(request).workspace_id, site_id), "site"))
 
     @patch(
@@ -188,7 +203,7 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
-    async def change(request: Asked, site_id: FromPath[str], data: JSONBody[SiteChange]) -> SiteView:
+    async def change(request: Asked, site_id: InPath, data: JSONBody[SiteChange]) -> SiteView:
         site = await tenants.update_site(
             key_of(request).workspace_id,
             site_id,
@@ -206,7 +221,7 @@ def _sites(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
         guards=[may_write, parameters()],
         responses=refusals(_ONE),
     )
-    async def remove(request: Asked, site_id: FromPath[str]) -> None:
+    async def remove(request: Asked, site_id: InPath) -> None:
         await tenants.delete_site(key_of(request).workspace_id, site_id)
 
     return [create, every, one, change, remove]
@@ -234,7 +249,13 @@ def _keys(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
 
     known = parameters("limit", "offset")
 
-    @get(summary="Keys", operation_id="keys", guards=[may_manage, known], responses=refusals(_REFUSALS))
+    @get(
+        summary="Keys",
+        description="Without their secrets, newest first.",
+        operation_id="keys",
+        guards=[may_manage, known],
+        responses=refusals(_REFUSALS),
+    )
     async def every(request: Asked, limit: Limit = 100, offset: Offset = 0) -> Listed[KeyView]:
         page = await tenants.keys(key_of(request).workspace_id, limit, offset)
         return listed([key_view(key) for key in page.items], page.total, limit, offset)
@@ -242,11 +263,12 @@ def _keys(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
     @delete(
         "/{key_id:str}",
         summary="Revoke a key",
+        description="It is refused within a second, also in the middle of a request.",
         operation_id="delete_key",
         guards=[may_manage, parameters()],
         responses=refusals(_ONE | {409: "It is the last key with the scope admin that does not expire."}),
     )
-    async def remove(request: Asked, key_id: FromPath[str]) -> None:
+    async def remove(request: Asked, key_id: InPath) -> None:
         await tenants.delete_key(key_of(request).workspace_id, key_id)
 
     return [create, every, remove]

@@ -80,7 +80,10 @@ class Include(Struct, frozen=True, forbid_unknown_fields=True):
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One question."""
 
-    metrics: Annotated[list[str], Meta(min_length=1, max_length=MAX_METRICS)]
+    metrics: Annotated[
+        list[str],
+        Meta(min_length=1, max_length=MAX_METRICS, description="What is counted, in this order in each row."),
+    ]
     date_range: Annotated[
         str | list[str],
         Meta(
@@ -95,11 +98,16 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         | None,
         Meta(description="Only events of this site, or of these: ids, or domains."),
     ] = None
-    dimensions: Annotated[list[str], Meta(max_length=MAX_DIMENSIONS)] = []
+    dimensions: Annotated[
+        list[str],
+        Meta(max_length=MAX_DIMENSIONS, description="What it is counted by; one row in all, if empty."),
+    ] = []
     filters: Annotated[
         list[Any], Meta(description='For example [["is", "country_code", ["DE"]]]; all must hold.')
     ] = []
-    timezone: Annotated[str, Meta(max_length=64)] = "UTC"
+    timezone: Annotated[
+        str, Meta(max_length=64, description="IANA zone, as in Europe/Berlin: where days begin.")
+    ] = "UTC"
     week_start: Annotated[str, Meta(description=f"One of {', '.join(get_args(Weekday))}.")] = "monday"
     order_by: Annotated[
         list[tuple[str, str]],

@@ -88,15 +88,21 @@ class NoStore:
 
 
 @pytest.fixture(scope="module")
-async def console_paths(tmp_path_factory):
-    """Every path of the console, with its method."""
+async def openapi(tmp_path_factory):
+    """The console's OpenAPI document."""
     settings = Settings(data=tmp_path_factory.mktemp("data"))
     async with AsyncExitStack() as stack:
         log = await stack.enter_async_context(with_eventlog(settings, "claim"))
         console = await stack.enter_async_context(with_console(settings, NoStore(), log, None, None))
         transport = httpx.ASGITransport(console)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8001") as client:
-            paths = (await client.get("/openapi.json")).json()["paths"]
+            return (await client.get("/openapi.json")).json()
+
+
+@pytest.fixture(scope="module")
+def console_paths(openapi):
+    """Every path of the console, with its method."""
+    paths = openapi["paths"]
     own = {
         path: methods for path, methods in paths.items() if "servers" not in methods
     }  # those are the door's
@@ -107,6 +113,29 @@ def named_paths(text):
     """Every path in backticks with its method, without its parameters."""
     found = re.findall(rf"`({METHODS}) (/[^`?\s]*)[^`\n]*`", prose(text))
     return {f"{method} {re.sub('{[a-z_]+}', '{}', path)}" for method, path in found}
+
+
+@pytest.mark.anyio
+async def test_every_operation_says_what_it_does_and_what_to_send(openapi):
+    for path, methods in openapi["paths"].items():
+        for method in methods.keys() - {"servers"}:
+            operation = methods[method]
+            assert operation["summary"], path
+            assert operation["description"].endswith((".", "`")), (method, path)
+            for parameter in operation.get("parameters", ()):
+                assert "$ref" in parameter or parameter["description"], (path, parameter)
+            # Without an example the page fills in "string", and Execute makes a thing of that name.
+            for kind, content in operation.get("requestBody", {"content": {}})["content"].items():
+                assert content["example"], (path, kind)
+
+
+@pytest.mark.anyio
+async def test_every_field_of_what_is_sent_says_what_it_means(openapi):
+    schemas = openapi["components"]["schemas"]
+    for name, schema in schemas.items():
+        if name.startswith(("New", "ChunkOf", "Query")) and not name.endswith(("Answer", "Meta")):
+            for field, said in schema["properties"].items():
+                assert "$ref" in said or "description" in said, (name, field)
 
 
 @pytest.mark.anyio
