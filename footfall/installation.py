@@ -71,7 +71,9 @@ def prepare(settings: Settings, *, new: bool = False) -> None:
     with _turn(settings.data):
         found = _found(settings, whole=True)
         listing = judge(_listed(settings), found, settings.data, new=new)
-        _tell_the_log(settings, found)
+        foreign = _foreign(found, listing)
+        _tell_the_log(settings, {part: each for part, each in found.items() if part not in foreign})
+        _put_aside(settings.data, foreign)
         stamp = stamps.next_stamp(listing.id, listing.start + 1)
         try:
             _write(settings, msgspec.structs.replace(listing, start=stamp.start))
@@ -119,12 +121,15 @@ def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[P
     data, aside = settings.data, f"{part}.old-{int(time.time())}"
     there = is_there(data / part)
     _move(data, part, aside)
+    others = _put_aside(data, _foreign(found, listing))
     try:
         yield data / aside if there else None
     except BaseException:
-        for name in _files(part):
-            _remove(data / name)
-        _move(data, aside, part)
+        for each in (part, *others):
+            for name in _files(each):
+                _remove(data / name)
+        for old, name in {part: aside, **others}.items():
+            _move(data, name, old)
         raise
     if newest:
         with _turn(data):
@@ -156,6 +161,21 @@ def _move(data: Path, old: str, new: str) -> None:
     for source, target in zip(_files(old), _files(new), strict=True):
         with suppress(FileNotFoundError):
             (data / source).rename(data / target)
+
+
+def _foreign(found: Mapping[str, FoundPart], listing: PartListing) -> list[str]:
+    """What begins anew because it is of another installation: its keys, or its positions, are not ours."""
+    borne = {part: found[part].stamp for part in _RENEWABLE if part in found}
+    return [part for part, stamp in borne.items() if stamp and stamp.id != listing.id]
+
+
+def _put_aside(data: Path, parts: Sequence[str]) -> dict[str, str]:
+    """Under which names they lie now."""
+    names = {part: f"{part}.old-{int(time.time())}" for part in parts}
+    for part, name in names.items():
+        _move(data, part, name)
+        log.warning("what is of another installation was put aside", part=part, file=str(data / name))
+    return names
 
 
 def _remove(path: Path) -> None:

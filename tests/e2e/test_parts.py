@@ -201,11 +201,42 @@ def test_positions_that_are_closed_are_not_used_again_in_a_log_that_was_set_back
     assert found.data == b"acknowledged"
 
 
-def test_a_part_of_another_installation_stops_the_start(data, tmp_path):
-    with serving(tmp_path / "other"):
-        pass
-    shutil.copy2(tmp_path / "other" / "meta.db", data / "meta.db")
-    unfit(data, data / "meta.db", "another installation")
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """The data directory of another installation, of which events are stored."""
+    data = tmp_path_factory.mktemp("other") / "data"
+    with serving(data) as server:
+        server.send(3)
+        until(lambda: server.count() == 3)
+    return data
+
+
+@pytest.mark.parametrize("part", ["meta.db", "log"])
+def test_a_part_of_another_installation_stops_the_start_and_is_put_aside_on_request(data, other, part):
+    remove(data / part)
+    (shutil.copy2 if part == "meta.db" else copy)(other / part, data / part)
+    unfit(data, data / part, "another installation", "`footfall serve --new`")
+    server = Server(data, "--new")
+    try:
+        server.wait()
+        assert server.count() == 20
+        server.send(1)
+        until(lambda: server.count() == 21)
+    finally:
+        server.stop()
+    (aside,) = data.glob(f"{part}.old-*")
+    assert aside.is_dir() == (part == "log")
+
+
+def test_a_log_of_another_installation_beside_lost_books_gives_them_nothing(data, other):
+    remove(data / "state.db")
+    remove(data / "log")
+    copy(other / "log", data / "log")
+    done = footfall("rebuild-state", "--new", "--data", data, cwd=data.parent)
+    assert done.returncode == 0, done.stderr
+    assert "not in the store" not in done.stdout
+    with serving(data) as server:
+        assert server.count() == 20
 
 
 def test_the_list_of_parts_may_be_lost_and_nothing_else(data):
