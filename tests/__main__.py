@@ -1,14 +1,16 @@
-"""Every test, as two runs of pytest at once: `python -m tests`. With arguments: one run, with these.
+"""Every test, as three runs of pytest at once: `python -m tests`. With arguments: one run, with these.
 
-One run starts installations and kills them, on the disk. The other mostly waits for fsync, about
-which it asks nothing that memory does not answer as well: where there is room its files are in
-memory, and they are gone afterwards. What the first says is shown when both are through.
+Two runs start installations and kill them, on the disk; they wait more than they work. The third mostly
+waits for fsync, about which it asks nothing that memory does not answer as well: where there is room its
+files are in memory, and they are gone afterwards. What the first two say is shown when all are through.
 """
 
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -20,22 +22,31 @@ MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 
 
 def main() -> int:
-    """The exit status: 0 when both runs went well."""
+    """The exit status: 0 when all runs went well."""
     if len(sys.argv) > 1:
         return _pytest(*sys.argv[1:]).wait()
     others = [f"--ignore={path}" for path in INSTALLATIONS]
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory(dir=_memory()) as files:
-        beside = _pytest(*INSTALLATIONS, output=output)
+    with ExitStack() as stack:
+        files = stack.enter_context(tempfile.TemporaryDirectory(dir=_memory()))
+        beside = [stack.enter_context(_beside(path)) for path in INSTALLATIONS]
+        say(f"Beside these tests run those of {' and '.join(INSTALLATIONS)}; what they say follows.")
+        here = _pytest("tests", *others, f"--basetemp={files}/tests").wait()
+        statuses = [here, *(run.wait() for run in beside)]
+    return 1 if any(statuses) else 0
+
+
+@contextmanager
+def _beside(path: str) -> Generator[subprocess.Popen[bytes]]:
+    """A run of the tests there, at most as long as the block; what it says is shown at the end."""
+    with tempfile.TemporaryFile() as output:
+        run = _pytest(path, output=output)
         try:
-            say(f"Beside these tests run those of {' and '.join(INSTALLATIONS)}; what they say follows.")
-            here = _pytest("tests", *others, f"--basetemp={files}/tests").wait()
-            went_well = here == beside.wait() == 0
+            yield run
         finally:
-            beside.terminate()
-            beside.wait()
+            run.terminate()
+            run.wait()
             output.seek(0)
             say(output.read().decode(errors="replace"))
-    return 0 if went_well else 1
 
 
 def _memory() -> Path | None:
