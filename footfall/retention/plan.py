@@ -16,7 +16,7 @@ from footfall.state.closings import Closings
 from footfall.state.retention import Item, RetentionState
 from footfall.state.rollups.builds import Builds
 from footfall.state.rollups.manifest import Building
-from footfall.store import position_sql
+from footfall.store import position_sql, server_sql
 from footfall.store.port import Store
 from footfall.store.statement import Statement, Values
 from footfall.units import DAY, FOREVER
@@ -26,10 +26,6 @@ _DAY = 86_400_000
 # What is received is closed within seconds, and by the marks of the next day's first look.
 _SLACK = 2 * _DAY
 
-_PARTITIONS = """
-SELECT toUInt32(partition_id) AS month FROM system.parts
-WHERE database = currentDatabase() AND table = 'events' AND active AND rows > 0 GROUP BY month ORDER BY month
-"""
 _OF_MONTH = (
     "_partition_id = {partition:String} AND ({workspace:String} = '' OR workspace_id = {workspace:String})"
 )
@@ -123,7 +119,9 @@ class RetentionPlan:
         held = (await self._builds.sliced())[1]
         closings = await self._retained.closings(now)
         shards = await self._retained.shards()
-        found = [month for (month,) in await self._store.query(_PARTITIONS, lane="house")]
+        found = [
+            int(month) for month, _ in await self._store.query(*server_sql.partitions("events"), lane="house")
+        ]
         months: list[Month] = []
         for month in found if due_at is None else _may_be_due(found, ages, due_at):
             where: dict[str, Any] = {"partition": str(month), "workspace": workspace_id}

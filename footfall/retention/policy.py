@@ -33,6 +33,7 @@ from footfall.state.ranges import iso
 from footfall.state.retention import Deleted, Item, RetentionState
 from footfall.state.rollups.builds import Builds
 from footfall.state.rollups.manifest import ArchivedSessions, Going, Zone
+from footfall.store import server_sql
 from footfall.store.port import Store
 from footfall.store.statement import Statement
 from footfall.units import FOREVER, spell_time
@@ -219,7 +220,7 @@ class Retention:
                 continue
             if await self._is_too_young(kept.going, now):
                 if await self._retained.take_back(kept.build):
-                    await self._do(session_archive.drop(kept.build))
+                    await self._do(server_sql.drop_partition("visits", kept.build))
                     log.warning("retention.taken_back", month=kept.month, sites=len(kept.going.sites))
                 else:  # a part of it may be deleted already: what is left stays as it is
                     stuck |= _items(kept.going)
@@ -263,9 +264,10 @@ class Retention:
         Returns as `_delete_prepared`.
         """
         known = await self._retained.visits()
-        there = {build for (build,) in await self._store.query(*session_archive.builds(), lane="house")}
+        found = await self._store.query(*server_sql.partitions("visits"), lane="house")
+        there = {int(build) for build, _ in found}
         for build in sorted(there - {kept.build for kept in known}):
-            await self._do(session_archive.drop(build))
+            await self._do(server_sql.drop_partition("visits", build))
         return await self._delete_prepared(now)
 
     async def _old_rollups(self, now: int) -> list[Item]:

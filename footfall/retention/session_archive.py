@@ -14,12 +14,13 @@ from footfall.model.session_fields import FACTS, FIELDS, PAGE_OF
 from footfall.rollups import statements
 from footfall.rollups.rows import Span, going_events
 from footfall.state.rollups.manifest import Going, Zone
+from footfall.store import server_sql
 from footfall.store.statement import Statement
 
 BYTES = 2048
 """Of memory that an event may take while its visit is counted, with what is copied of it."""
 
-_EVENTS, _VISITS = "visit_events", "visit_facts"  # in memory
+_EVENTS, _VISITS = "visit_events", "visit_facts"  # stages
 _KEYS = "workspace_id, site_id, is_bot, session_id"
 _COLUMNS = ", ".join(
     (
@@ -65,11 +66,7 @@ def mark(going: Going) -> Statement:
 def delete(going: Going) -> Statement:
     """Delete them. Not DROP PARTITION: what comes in meanwhile stays, until a slice has it."""
     rows = going_events(going)
-    return Statement(
-        f"ALTER TABLE events DELETE IN PARTITION ID {{partition:String}} WHERE {rows.sql}"
-        " SETTINGS mutations_sync = 1",
-        {**rows.parameters, "partition": str(going.month)},
-    )
+    return server_sql.delete_events(going.month, rows.sql, rows.parameters)
 
 
 def keep(
@@ -85,13 +82,14 @@ def keep(
     at, values = statements.buckets(there, dict.fromkeys(there, span))
     for sites, share, shares in _portions(counts, at_once):
         yield from _unstage()
-        yield Statement(
-            f"CREATE TABLE {_EVENTS} ENGINE = Memory AS SELECT {_COLUMNS} FROM events WHERE {rows.sql}"
+        yield server_sql.stage(
+            _EVENTS,
+            f"SELECT {_COLUMNS} FROM events WHERE {rows.sql}"
             " AND session_id != 0 AND site_id IN {portion:Array(String)}"
             " AND session_id % {shares:UInt64} = {share:UInt64}",
             {**rows.parameters, "portion": sites, "share": share, "shares": shares},
         )
-        yield Statement(f"CREATE TABLE {_VISITS} ENGINE = Memory AS {_FACTS.format(day=at['day'])}", values)
+        yield server_sql.stage(_VISITS, _FACTS.format(day=at["day"]), values)
         yield from (_rows(build, field) for field in FIELDS)
     yield from _unstage()
 
@@ -123,23 +121,9 @@ def _portions(counts: Mapping[str, int], at_once: int) -> Iterator[tuple[list[st
 
 
 def _unstage() -> Iterator[Statement]:
-    return (Statement(f"DROP TABLE IF EXISTS {table} SYNC", {}) for table in (_VISITS, _EVENTS))
+    return (server_sql.unstage(table) for table in (_VISITS, _EVENTS))
 
 
 def rows_of(build: int) -> Statement:
     """How many rows the store has of a build."""
     return Statement("SELECT count() FROM visits WHERE build = {build:UInt64}", {"build": build})
-
-
-def builds() -> Statement:
-    """All builds that the store has anything of."""
-    return Statement(
-        "SELECT DISTINCT toUInt64(partition_id) FROM system.parts"
-        " WHERE database = currentDatabase() AND table = 'visits' AND active AND rows > 0",
-        {},
-    )
-
-
-def drop(build: int) -> Statement:
-    """Drop a build."""
-    return Statement(f"ALTER TABLE visits DROP PARTITION {build:d}", {})

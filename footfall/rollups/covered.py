@@ -7,12 +7,8 @@ from footfall.model.calendar import LONGEST_DAY, month_end, month_start
 from footfall.rollups.rows import rows_of
 from footfall.state.retention import Item
 from footfall.state.rollups.builds import Building, Builds, Manifest
+from footfall.store import server_sql
 from footfall.store.port import Store
-
-_ROWS = """
-SELECT partition_id, sum(rows) FROM system.parts
-WHERE database = currentDatabase() AND table = 'rollups' AND active GROUP BY partition_id
-"""
 
 # The cube `total` has every event once, by hours in UTC, so that a month of it is a month of events. Of a
 # site of which some were deleted already the rollups say more than is left. An event
@@ -51,7 +47,7 @@ class Lacking(NamedTuple):
 
 async def lacking(store: Store, manifest: Manifest) -> list[Lacking]:
     """Published builds that the store has not, or not all of. Raises StoreDown."""
-    there = dict(await store.query(_ROWS, lane="house"))
+    there = dict(await store.query(*server_sql.partitions("rollups"), lane="house"))
     found = [
         Lacking(each.month, each.build, each.first, each.last, each.rows, rows)
         for each in manifest.entries

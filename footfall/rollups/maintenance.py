@@ -28,6 +28,7 @@ from footfall.state.batches import Batches
 from footfall.state.lease import Fence
 from footfall.state.rollups.builds import Builds, RollupPartition, ShardRange
 from footfall.state.rollups.manifest import takeable
+from footfall.store import server_sql
 from footfall.store.port import HOUSE_SECONDS, Store
 from footfall.store.statement import Statement
 
@@ -205,11 +206,8 @@ class RollupMaintainer:
             await self._builds.abandon(building)
         await self._do(statements.unstage())
         books = await self._builds.partitions()
-        statement = statements.partitions()
-        there = {
-            RollupPartition(month, build)
-            for month, build in await self._store.query(statement.sql, statement.parameters, lane="house")
-        }
+        found = await self._store.query(*server_sql.partitions("rollups"), lane="house")
+        there = {RollupPartition.of_id(each) for each, _ in found}
         unknown = sorted(there - books.published - books.retired.keys())
         self._leftovers = len(await self._drop(unknown)) < len(unknown)
         await self._look_for_missing()
@@ -236,7 +234,7 @@ class RollupMaintainer:
         dropped: list[RollupPartition] = []
         for partition in partitions:
             try:
-                await self._do(statements.drop(*partition))
+                await self._do(server_sql.drop_partition("rollups", *partition))
             except StoreDown as error:
                 log.warning("rollups.not_dropped", partition=partition, problem=str(error))
             else:

@@ -1,6 +1,6 @@
 """The statements that make rollups of events, and one build of several.
 
-What a slice needs of its events is copied to a table in memory first: the log's positions are
+What a slice needs of its events is copied to a stage first: the log's positions are
 looked for once, not once for each cube, and the same for the zones of sites.
 """
 # ruff: noqa: S608 -- the statements are put together from the lists of model.rollups; values are parameters
@@ -27,6 +27,7 @@ from footfall.model.cubes import (
 )
 from footfall.rollups.rows import Span, rows_of
 from footfall.state.rollups.manifest import Building, Zone
+from footfall.store import server_sql
 from footfall.store.statement import Statement
 
 STAGE = "rollup_stage"
@@ -45,15 +46,13 @@ def stage(rows: Statement, zones: Mapping[str, Zone], spans: Mapping[str, Span])
     at, values = buckets(zones, spans)
     columns = {"hour": at["hour"], "day": at["day"]} | {key: key for key in KEYS} | _staged()
     outputs = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
-    return Statement(
-        f"CREATE TABLE {STAGE} ENGINE = Memory AS SELECT {outputs} FROM events WHERE {rows.sql}",
-        {**rows.parameters, **values},
-    )
+    text = f"SELECT {outputs} FROM events WHERE {rows.sql}"
+    return server_sql.stage(STAGE, text, {**rows.parameters, **values})
 
 
 def unstage() -> Statement:
     """Drop the stage, if it is there."""
-    return Statement(f"DROP TABLE IF EXISTS {STAGE} SYNC", {})
+    return server_sql.unstage(STAGE)
 
 
 def aggregates(rows: int, build: int, month: int = 0) -> Iterator[Statement]:
@@ -106,11 +105,6 @@ def runs(buckets: Sequence[tuple[int, int]], most: int) -> Iterator[tuple[int, i
         held += size
     if run:
         yield run[0], run[-1], held
-
-
-def drop(month: int, build: int) -> Statement:
-    """Drop a partition."""
-    return Statement(f"ALTER TABLE rollups DROP PARTITION ({month:d}, {build:d})", {})
 
 
 def buckets(zones: Mapping[str, Zone], spans: Mapping[str, Span]) -> tuple[dict[str, str], dict[str, Any]]:
@@ -220,14 +214,4 @@ def partitions_of(build: int) -> Statement:
         " toInt64(toUnixTimestamp(max(at))) * 1000 FROM rollups WHERE build = {build:UInt64}"
         " GROUP BY month ORDER BY month",
         {"build": build},
-    )
-
-
-def partitions() -> Statement:
-    """All partitions that the store has: month and build."""
-    return Statement(
-        "SELECT DISTINCT toUInt32(splitByChar('-', partition_id)[1]),"
-        " toUInt64(splitByChar('-', partition_id)[2])"
-        " FROM system.parts WHERE database = currentDatabase() AND table = 'rollups' AND active AND rows > 0",
-        {},
     )

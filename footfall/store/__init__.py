@@ -1,13 +1,14 @@
 """The store of events: ClickHouse, embedded or on a server. `open_store` is the only door in."""
 
-from collections.abc import Awaitable, Callable
+from importlib import import_module
 
 from footfall.settings import Settings
-from footfall.store.chdb.store import open_chdb
 from footfall.store.port import Store
 
-BACKENDS: dict[str, Callable[[Settings], Awaitable[Store]]] = {
-    "chdb": open_chdb,
+# A backend is a module with `async def open_store(settings) -> Store`; it is imported when it is
+# used, so that nobody needs the client library of another one.
+BACKENDS: dict[str, str] = {
+    "chdb": "footfall.store.chdb.store",
 }
 
 
@@ -17,4 +18,5 @@ async def open_store(settings: Settings) -> Store:
     Raises Misconfigured when it cannot be opened here, for example because another process
     has the data directory.
     """
-    return await BACKENDS[settings.store](settings)
+    opened: Store = await import_module(BACKENDS[settings.store]).open_store(settings)
+    return opened

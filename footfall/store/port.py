@@ -38,9 +38,8 @@ class Store(Protocol):
     async def build(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run one statement that makes or deletes; values are `{name:Type}` parameters.
 
-        INSERT INTO another table than `events` ... SELECT, ALTER TABLE ... DROP PARTITION or DELETE, or
-        CREATE and DROP of a table in memory. One at a time; inserts and questions go on beside it. When it
-        returns, its work is durable. Raises StoreDown when that is not certain. Never leaves an
+        INSERT INTO another table than `events` ... SELECT, or what `store.server_sql` writes.
+        One at a time; inserts and questions go on beside it. When it returns, its work is durable. Raises StoreDown when that is not certain. Never leaves an
         attempt running behind it: cancelling ends the statement, and waits for its end.
         """
         ...

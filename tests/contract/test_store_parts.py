@@ -15,7 +15,7 @@ from footfall.errors import Retryable, StoreDown
 from footfall.metrics import DAMAGED
 from footfall.runtime import damage
 from footfall.settings import Settings
-from footfall.store.chdb.store import open_chdb
+from footfall.store.chdb.store import open_store
 from tests.contract.test_store import NOON, count, opened, rows
 
 pytestmark = pytest.mark.anyio
@@ -184,7 +184,7 @@ async def test_what_was_there_before_is_not_looked_at_again(tmp_path):
     settings = Settings(data=tmp_path)
     async with opened(settings) as store:
         await store.insert(rows(10), "before")
-    store = await open_chdb(settings)
+    store = await open_store(settings)
     try:
         looked = []
         store._handles.parts._check = lambda _, part: looked.append(part) or True

@@ -137,6 +137,12 @@ class RollupPartition(NamedTuple):
     month: int
     build: int
 
+    @classmethod
+    def of_id(cls, text: str) -> "RollupPartition":
+        """The partition with this id in the store."""
+        month, build = text.split("-")
+        return cls(int(month), int(build))
+
 
 class RollupPartitions(NamedTuple):
     """All partitions that must be in the store, and what is open. `retired` with when (ms)."""

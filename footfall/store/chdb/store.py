@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class ChdbStore:
-    """`Store` over chDB, see the port. Made by `open_chdb`; used from one event loop."""
+    """`Store` over chDB, see the port. Made by `open_store`; used from one event loop."""
 
     def __init__(self, handles: Handles, lock: IO[str], query_timeout: float, kept: KeptRows) -> None:
         self._handles = handles
@@ -230,7 +230,7 @@ class ChdbStore:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
 
-async def open_chdb(settings: Settings) -> ChdbStore:
+async def open_store(settings: Settings) -> ChdbStore:
     """Open (or make) the store in DATA/store.
 
     Raises Misconfigured when another process has it, or the engine cannot open it.

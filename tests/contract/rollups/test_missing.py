@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from footfall.metrics import RETENTION_HELD, ROLLUPS_MISSING
-from footfall.rollups.statements import drop
 from footfall.state.retention import RetentionState
 from footfall.store.chdb.kept_rows import KeptMonth
+from footfall.store.server_sql import drop_partition
 from tests.contract.rollups.test_retention import APRIL, MAY, left, retention
 from tests.contract.rollups.test_visits import Asking
 from tests.contract.sliced import DAY, SITES, START
@@ -29,7 +29,7 @@ async def lose(world, month):
     """As a disk would: the partitions of a month are gone."""
     for entry in (await world.builds.manifest()).entries:
         if entry.month == month:
-            await world.store.build(drop(entry.month, entry.build).sql)
+            await world.store.build(drop_partition("rollups", entry.month, entry.build).sql)
 
 
 async def halve(world, month):
@@ -190,7 +190,7 @@ async def test_missing_rollups_are_not_merged_into_one_that_is_whole(site):
         await site.take(site.made(10, START, APRIL))
         await site.rollups.slice_all()
     entries = [entry for entry in (await site.builds.manifest()).entries if entry.month == 202603]
-    await site.store.build(drop(202603, entries[0].build).sql)
+    await site.store.build(drop_partition("rollups", 202603, entries[0].build).sql)
     site.restarted()
     site.clock.at = (MAY + 31 * DAY) / 1000
     await site.rollups.tick()  # a new day: closed months are merged

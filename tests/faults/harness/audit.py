@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from footfall.database import Database
 from footfall.eventlog import open_log
-from footfall.rollups import statements
 from footfall.rollups.rows import going_events, rows_of
 from footfall.settings import Settings
 from footfall.state.ledger import HOUR
 from footfall.state.rollups.builds import Builds, RollupPartition
+from footfall.store import server_sql
 from footfall.store.port import Store
 from footfall.store.statement import Statement
 from footfall.verify.findings import Finding
@@ -58,9 +58,8 @@ class Audit:
     async def partitions(self) -> list[str]:
         """Whether the store has the partitions of the manifest and no others, and no build is open."""
         books = await Builds(self.state).partitions()
-        statement = statements.partitions()
-        rows = await self.store.query(statement.sql, statement.parameters)
-        there = {RollupPartition(month, build) for month, build in rows}
+        rows = await self.store.query(*server_sql.partitions("rollups"))
+        there = {RollupPartition.of_id(each) for each, _ in rows}
         known = books.published | books.retired.keys()
         named = {
             "builds left open": {(each.kind, each.build) for each in books.building},
