@@ -12,12 +12,12 @@ from footfall.query.answers import QueryRunner
 from footfall.query.caveats import caveats_of
 from footfall.query.engine import Engine
 from footfall.query.language.body import Query, period_of, resolve_query
-from footfall.retention import session_archive
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add
 from footfall.state.retention import RetentionState
 from footfall.state.rollups.row_counts import RollupState
+from footfall.store import server_sql
 from footfall.units import FOREVER
 from tests.contract.sliced import DAY, END, SITES, START, ZONES
 from tests.query_events import make_visits
@@ -226,7 +226,7 @@ async def test_what_an_attempt_left_that_failed_before_counts_for_nothing_and_go
             assert all(same(figures, rows[key]) for key, figures in before[name][0].items())
     await world.two_nights(asking.retention())
     compare(before, await asking.answers())
-    there = {build for (build,) in await world.store.query(*session_archive.builds())}
+    there = {int(build) for build, _ in await world.store.query(*server_sql.partitions("visits"))}
     assert there == {kept.build for kept in await RetentionState(world.database).visits()}
 
 
@@ -268,7 +268,7 @@ async def test_they_go_with_the_rollups(world):
     await world.two_nights(job)
     assert await RetentionState(world.database).visits() == []
     await job.apply()
-    assert list(await world.store.query(*session_archive.builds())) == []
+    assert list(await world.store.query(*server_sql.partitions("visits"))) == []
 
 
 def events(dates, *dimensions, **more):
