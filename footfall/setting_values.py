@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationInfo
 
-from footfall.units import DAY, FOREVER, parse_size, parse_time, spell_size, spell_time
+from footfall.model.times import DAY
+from footfall.units import FOREVER, parse_size, parse_time, spell_size, spell_time
 
 CENTURY = 36_500 * DAY
 """The longest time that can be set, in seconds."""

@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from footfall.errors import Misconfigured
+from footfall.model.times import DAY
 from footfall.setting_errors import PREFIX, explain, unknown_variables, unreadable
 from footfall.setting_values import (
     CENTURY,
@@ -34,7 +35,7 @@ from footfall.setting_values import (
     read_retention,
     read_url,
 )
-from footfall.units import DAY, FOREVER, spell_size, spell_time
+from footfall.units import FOREVER, spell_size, spell_time
 
 _FILE = Path("footfall.toml")
 

@@ -8,10 +8,11 @@ import math
 import re
 from collections.abc import Mapping
 
+from footfall.model.times import DAY, Seconds
+
 FOREVER = math.inf
 """A time without an end, written "forever"."""
 
-DAY = 86400.0
 _TIMES = {
     "ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY, "y": 365 * DAY,
 }  # fmt: skip
@@ -51,7 +52,7 @@ def _parse(text: str, units: Mapping[str, float], examples: str) -> float:
     return float(number) * units[unit]
 
 
-def spell_time(seconds: float) -> str:
+def spell_time(seconds: Seconds) -> str:
     """The time in the largest unit in which it is a whole number, as `parse_time` takes it."""
     if seconds == FOREVER:
         return "forever"

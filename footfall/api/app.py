@@ -27,6 +27,7 @@ from footfall.api.routes.health import health_routes
 from footfall.api.routes.query import Queries, SavedOf, TagsOf, query_routes
 from footfall.errors import NotFound
 from footfall.http.answer_headers import NO_CONTENT, NO_REFERRER, NOSNIFF
+from footfall.model.times import to_millis
 from footfall.query.catalog.networks import Networks
 from footfall.query.engine import Engine, RollupCatalog
 from footfall.query.language.params import P, parse, wants_all
@@ -95,7 +96,7 @@ def create_app(
 
     async def through() -> int | None:
         at = await complete_through() if complete_through else None
-        return at and int(at.timestamp() * 1000)
+        return at and to_millis(at.timestamp())
 
     def site_ids(names: str, workspace_id: str) -> str:
         """Of a parameter: domains among the names become ids."""

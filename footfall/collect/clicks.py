@@ -7,7 +7,6 @@ is `click_unlogged`, and it is booked as lost.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple, Self
@@ -21,6 +20,7 @@ from footfall.eventlog.port import EventLog
 from footfall.metrics import CLICKS_UNLOGGED, CLICKS_WAITING, EVENTS_ACCEPTED
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, SenderContext
+from footfall.model.times import now_ms
 from footfall.runtime.background import Loop
 
 log = structlog.get_logger(__name__)
@@ -228,7 +228,7 @@ class ClickBuffer:
     async def _write_part(self, group: ClickGroup) -> None:
         """Append one record. What is safe is not appended again; what is too large for one becomes two."""
         part = group.left[0]
-        received_at = int(time.time() * 1000)
+        received_at = now_ms()
         record = Record(FORMAT_VERSION, received_at, part.workspace_id, "redirect", part.events, part.visits)
         count = len(part.events)
         try:

@@ -29,6 +29,7 @@ from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED
 from footfall.model.kinds import KINDS
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, Tally
+from footfall.model.times import Millis, now_ms
 from footfall.runtime.fair import Asker
 from footfall.tenants.auth import authenticate
 from footfall.tenants.model import Key, Site
@@ -43,7 +44,7 @@ _FEW = 50  # events of which nobody needs a turn between them
 class _Request(Struct):
     """What is known of a request so far: who sends it, and how many events."""
 
-    received_at: int
+    received_at: Millis
     key: Key | None = None
     site: Site | None = None  # that of the query, without a key
     count: int = 1
@@ -68,7 +69,7 @@ async def post_events(door: Door, scope: Scope, receive: Receive, send: Send) ->
 
     Raises Invalid, TooLarge, Denied, TooMany or LogFull for the request as a whole, already tallied.
     """
-    request = _Request(int(time.time() * 1000))
+    request = _Request(now_ms())
     try:
         key = request.key = (
             await authenticate(scope["headers"], door.directory) if header(scope, b"authorization") else None

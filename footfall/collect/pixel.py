@@ -6,7 +6,6 @@ whatever happens, so that no page shows a broken one; `Footfall-Logged` and the 
 of the event.
 """
 
-import time
 from urllib.parse import parse_qs
 
 import structlog
@@ -24,6 +23,7 @@ from footfall.collect.validate import Acceptor, Sender
 from footfall.errors import Denied, Invalid, LogFull, Retryable
 from footfall.metrics import EVENTS_ACCEPTED
 from footfall.model.record import FORMAT_VERSION, Record
+from footfall.model.times import now_ms
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ async def get_pixel(door: Door, scope: Scope, send: Send) -> None:
 
 
 async def _record(door: Door, scope: Scope) -> None:
-    now = int(time.time() * 1000)
+    now = now_ms()
     raw = scope["query_string"][:8192].decode("latin-1")
     try:
         query = {name: values[0] for name, values in parse_qs(raw, max_num_fields=50).items()}

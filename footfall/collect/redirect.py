@@ -11,10 +11,10 @@ from footfall.collect.client import Caller, read_caller
 from footfall.collect.door import Door
 from footfall.collect.pages import EXPIRED, HEADERS, HTML, NOT_FOUND, POLICY
 from footfall.enrich.page import merged_campaign
-from footfall.enrich.visitor import DAY_MS
 from footfall.metrics import CLICKS_PENDING, REDIRECTS
 from footfall.model.ids import format_event_id, uuid7
 from footfall.model.record import RawEvent
+from footfall.model.times import DAY_MS, now_ms
 from footfall.tenants.directory import UNKNOWN
 from footfall.tenants.model import DEFAULT_WORKSPACE, Link
 
@@ -78,7 +78,7 @@ def _click(
     door: Door, scope: Scope, caller: Caller, link: Link | None, code: str, workspace_id: str
 ) -> RawEvent:
     """The event of a visit to `code`; an orphan click without a link."""
-    now = int(time.time() * 1000)
+    now = now_ms()
     visitors = door.visitors
     device = visitors.device(workspace_id, caller, now)
     after_midnight = now % DAY_MS < visitors.session_timeout

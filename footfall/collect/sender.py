@@ -13,11 +13,12 @@ from footfall.collect.reasons import NoKey, WrongOrigin
 from footfall.collect.validate import RefusedEvent, Sender
 from footfall.errors import Denied, Invalid
 from footfall.model.reasons import Reason
+from footfall.model.times import Millis
 from footfall.tenants.model import LINK_ID, Key, Link, Site, Workspace
 
 
 async def find_sender(
-    door: Door, scope: Scope, batch: DecodedEvents, key: Key | None, site: Site | None, received_at: int
+    door: Door, scope: Scope, batch: DecodedEvents, key: Key | None, site: Site | None, received_at: Millis
 ) -> Sender:
     """Who sends this. `site` is that of the query, if there is no key and the query names one.
 
@@ -55,7 +56,7 @@ async def find_sender(
 
 
 async def service_sender(
-    door: Door, workspace: Workspace, key: Key, events: Sequence[Incoming], received_at: int
+    door: Door, workspace: Workspace, key: Key, events: Sequence[Incoming], received_at: Millis
 ) -> Sender:
     """Who sends events of a workspace that came in no request: only they say whose visit it is."""
     return Sender(

@@ -2,8 +2,9 @@
 
 from footfall.collect.client import Caller
 from footfall.enrich.geo import GeoReader
-from footfall.enrich.visitor import DAY_MS, device_hash
+from footfall.enrich.visitor import device_hash
 from footfall.model.record import SenderContext
+from footfall.model.times import DAY_MS, Millis, Seconds, to_millis
 from footfall.state.salts import Salts
 
 
@@ -13,10 +14,10 @@ class SenderContexts:
     `session_timeout`: in seconds, so long after midnight a visit may go on that began under another salt.
     """
 
-    def __init__(self, geo: GeoReader, salts: Salts, session_timeout: float) -> None:
+    def __init__(self, geo: GeoReader, salts: Salts, session_timeout: Seconds) -> None:
         self._geo = geo
         self._salts = salts
-        self.session_timeout = int(session_timeout * 1000)
+        self.session_timeout = to_millis(session_timeout)
         """In ms: a visit of the day before may go on in an event that comes so soon after midnight (UTC).
 
         Such an event says its device under both salts; the other one is `device` of a day earlier.
@@ -38,7 +39,7 @@ class SenderContexts:
             geo.asn,
         )
 
-    def device(self, workspace_id: str, caller: Caller, occurred_at: int) -> int:
+    def device(self, workspace_id: str, caller: Caller, occurred_at: Millis) -> int:
         """The device hash under the salt of `occurred_at`'s day (ms); 0 without address or salt.
 
         Salts live two days: an event that comes later than that has no device.

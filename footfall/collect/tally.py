@@ -6,7 +6,6 @@ taken at the end are kept on the disk and booked by the next door (`footfall.sta
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
@@ -19,6 +18,7 @@ from footfall.eventlog.port import EventLog
 from footfall.metrics import REQUESTS_REJECTED
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import FORMAT_VERSION, Record, Tally
+from footfall.model.times import now_ms
 from footfall.runtime.background import Loop, beside
 from footfall.state.losses import Loss, Reserve
 
@@ -135,7 +135,7 @@ class Tallies:
         if not taken:
             return
         tallies = [Tally(site, reason, count) for (_, site, reason), count in taken.items()]
-        record = Record(FORMAT_VERSION, int(time.time() * 1000), workspace, "door", [], [], tallies)
+        record = Record(FORMAT_VERSION, now_ms(), workspace, "door", [], [], tallies)
         try:
             await append(self._log, workspace, record)
         except asyncio.CancelledError:

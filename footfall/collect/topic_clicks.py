@@ -4,7 +4,6 @@ Who may write to the topic is trusted like an admin key. A message that is no ev
 all the same, and becomes a dead letter that says where it is.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, cast
@@ -21,6 +20,7 @@ from footfall.errors import Invalid, LogFull, Retryable
 from footfall.metrics import EVENTS_ACCEPTED, TOPIC_MALFORMED
 from footfall.model.ids import format_event_id, parse_event_id
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, SenderContext, malformed_message
+from footfall.model.times import now_ms
 from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Workspace
 from footfall.topics.inbox import Inbox, Received
 
@@ -116,7 +116,7 @@ class TopicClicks:
         return found
 
     async def _record(self, workspace: Workspace, part: Sequence[_Decoded]) -> Record:
-        received_at = int(time.time() * 1000)
+        received_at = now_ms()
         settings = self._door.settings
         key = Key("", workspace.id, self._inbox.topic, ("admin",))
         good = [each.event for each in part if isinstance(each.event, Incoming)]

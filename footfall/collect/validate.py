@@ -18,13 +18,14 @@ from footfall.enrich.geo import country_of
 from footfall.enrich.page import Utm, merged_campaign
 from footfall.enrich.text import preferred_language, without_controls
 from footfall.enrich.told import device_type_of
-from footfall.enrich.visitor import DAY_MS, client_session, client_visitor, public_event_id
+from footfall.enrich.visitor import client_session, client_visitor, public_event_id
 from footfall.errors import Invalid, TooLarge
 from footfall.model.ids import parse_event_id, uuid7
 from footfall.model.kinds import KINDS, Conversion
 from footfall.model.properties import check
 from footfall.model.reasons import Reason
 from footfall.model.record import NIL_ID, NOTHING_TOLD, RawEvent, SenderContext, Told, is_our_source
+from footfall.model.times import DAY_MS, Millis, to_millis
 from footfall.tenants.model import Key, Link, Workspace
 
 _LONG = 2048  # page_url, referrer, destination_url
@@ -59,7 +60,7 @@ class Sender(Struct):
     key: Key | None
     site_id: str
     caller: Caller
-    received_at: int
+    received_at: Millis
     sites: Mapping[str, str]  # ids of the sites that it may send for, by id or domain as the events name them
     links: Mapping[tuple[str, str], Link]  # by domain and short code, as the events name them
     own_links: Mapping[str, Link] = {}  # by the ids that events name
@@ -76,9 +77,9 @@ class Acceptor:
         self._sender = sender
         self._visitors = visitors
         self._oldest = (
-            0 if sender.key and sender.key.may("admin") else sender.received_at - int(max_past * 1000)
+            0 if sender.key and sender.key.may("admin") else sender.received_at - to_millis(max_past)
         )
-        self._newest = sender.received_at + int(max_future * 1000)
+        self._newest = sender.received_at + to_millis(max_future)
         self._max_event = max_event
         self._early = visitors.session_timeout
         self._devices: dict[tuple[int, str, str], int] = {}

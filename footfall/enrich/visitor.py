@@ -9,9 +9,6 @@ from ipaddress import IPv6Address, ip_address
 
 from footfall.model.addresses import inner_ipv4
 
-DAY_MS = 86_400_000
-"""A salt's day (UTC): of a time in ms, `at // DAY_MS`."""
-
 
 def device_hash(salt: bytes, workspace_id: str, ip: str, user_agent: str) -> int:
     """The same device on the same day in the same workspace; `salt` is the day's (16 to 64 bytes).

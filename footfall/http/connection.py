@@ -16,6 +16,7 @@ from footfall.http.limits import Refusal
 from footfall.http.requests import Address, Enough, RefusedRequest, Requests
 from footfall.http.service import Service
 from footfall.http.untaken import Untaken
+from footfall.model.times import Seconds
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -302,7 +303,7 @@ class Connection(asyncio.BufferedProtocol):
             last.keep_alive = False
             self._requests.is_last = True
 
-    def tick(self, seconds: float) -> None:
+    def tick(self, seconds: Seconds) -> None:
         """So much time went by."""
         if self.writable is not None or self._transport.is_closing():
             self._untaken = self._untaken or Untaken(self, self.room, self._transport)

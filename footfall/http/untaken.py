@@ -7,6 +7,7 @@ from typing import Any
 
 from footfall.http import limits
 from footfall.http.limits import ConnectionRoom, LimitedConnection
+from footfall.model.times import Seconds
 
 
 class Untaken:
@@ -24,7 +25,7 @@ class Untaken:
         self._patience = limits.UNREAD_SECONDS
         self._left = self._measure()
 
-    def tick(self, seconds: float) -> bool:
+    def tick(self, seconds: Seconds) -> bool:
         """So much time went by. Whether it was too much."""
         left = self._measure()
         gained = max(0, self._left - left) / limits.LOWEST_ANSWER_RATE

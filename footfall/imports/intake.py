@@ -22,6 +22,7 @@ from footfall.imports.clicks.line import RefusedLine
 from footfall.imports.runs import Lines, Owner, Registry
 from footfall.model.reasons import Reason
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, SenderContext, Tally, encode
+from footfall.model.times import now_ms
 from footfall.store.port import Store
 
 _PER_RECORD = 1000
@@ -215,7 +216,7 @@ class Intake:
     async def register(self, owner: Owner, runs: Lines, known: Sequence[bool]) -> None:
         """Remember the chunk's runs, those aside of which every line is known."""
         new = await asyncio.to_thread(runs.runs, owner.secret, known)
-        await self.registry.add(owner.workspace_id, owner.scope, new, int(time.time() * 1000))
+        await self.registry.add(owner.workspace_id, owner.scope, new, now_ms())
 
     async def tell(self, workspace_id: str, source: str, tallies: Iterable[Tally]) -> None:
         """Have lines that are no events counted in the ledger.
@@ -253,6 +254,4 @@ def _encoded(
     visits: list[SenderContext],
     tallies: list[Tally],
 ) -> bytes:
-    return encode(
-        Record(FORMAT_VERSION, int(time.time() * 1000), workspace_id, source, events, visits, tallies)
-    )
+    return encode(Record(FORMAT_VERSION, now_ms(), workspace_id, source, events, visits, tallies))

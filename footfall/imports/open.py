@@ -11,6 +11,7 @@ from footfall.imports.access_log.importer import AccessLogImporter
 from footfall.imports.access_log.visitors import LoggedVisitors
 from footfall.imports.clicks.importer import ClickImporter
 from footfall.imports.intake import Intake
+from footfall.model.times import Seconds
 from footfall.runtime.background import every
 from footfall.state.import_salts import ImportSalts
 from footfall.state.imported_files import ImportedFiles
@@ -32,7 +33,7 @@ async def open_imports(
     tenants: Tenants,
     directory: Directory,
     geo: GeoReader,
-    session_timeout: float,
+    session_timeout: Seconds,
 ) -> AsyncGenerator[tuple[ClickImporter, AccessLogImporter]]:
     """Those of files of clicks, and of access logs.
 

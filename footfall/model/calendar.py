@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from footfall.model.cubes import HOUR_MS, QUARTER_MS
+from footfall.model.times import HOUR_MS, QUARTER_MS
 
 LONGEST_DAY = 26 * HOUR_MS
 """Of a day that begins within a month, so long (ms) after its end events may still occur."""

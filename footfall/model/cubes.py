@@ -20,9 +20,6 @@ Grain = Literal["hour", "day"]
 PROPERTY_FIELDS: tuple[str, ...] = ("mapping_id", "post_id", "device_slug", "widget_index", "currency")
 """Properties that are used like columns. Any other is `property:name`."""
 
-HOUR_MS = 3_600_000
-QUARTER_MS = 900_000
-
 
 def property_text(name: str) -> str:
     """The value of a property as text, "" without one; `name` must be safe inside quotes."""

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from footfall.model.reasons import Reason
+from footfall.model.times import Millis
 
 FORMAT_VERSION = 1
 
@@ -72,7 +73,7 @@ class RawEvent(Struct, array_like=True, gc=False):
 
     event_id: bytes  # 16 bytes, big-endian
     event_type: str
-    occurred_at: int
+    occurred_at: Millis
     visit: int = 0  # index into Record.visits
     site_id: str = ""
     visitor_id: int = 0
@@ -127,7 +128,7 @@ class Record(Struct, array_like=True):
     """One record of the log. All events belong to one workspace, and came at one time."""
 
     version: int
-    received_at: int
+    received_at: Millis
     workspace_id: str
     source: str  # api, beacon, redirect, pixel, import:<format>, topic:<name>
     events: list[RawEvent]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from footfall.model.times import Seconds
 from footfall.query.catalog.fields import KINDS, PROPERTY
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.engine import Engine, QueryResult
@@ -75,7 +76,7 @@ class QueryRunner:
     """Asks what one query means. `before`: the same question about the period to compare with."""
 
     def __init__(
-        self, engine: Engine, asked: ResolvedQuery, before: ResolvedQuery | None, timeout: float
+        self, engine: Engine, asked: ResolvedQuery, before: ResolvedQuery | None, timeout: Seconds
     ) -> None:
         self._engine = engine
         self._asked = asked

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from footfall.model.times import DAY_MS, to_millis
 from footfall.query.catalog.metrics import UNIQUE_ERROR, UNIQUE_EXACT
 from footfall.query.engine import QueryResult
 from footfall.query.language.periods import Period
 from footfall.query.plan.gaps import LostMonth
 from footfall.query.plan.parts import Said, Source
 from footfall.query.plan.planner import REASONS, Reason
-
-_DAY = 86_400_000
 
 SAID_OF_REASONS = (
     f"Why it comes from there. {' '.join(f'`{name}`: {said}.' for name, said in REASONS.items())}"
@@ -47,7 +46,7 @@ def complete_through(through: int | None, found: Sequence[QueryResult]) -> int |
     if through is None:
         return None
     # An answer that is shown again knows nothing of what came later.
-    return min((through, *(int(each.at * 1000) for each in found)))
+    return min((through, *(to_millis(each.at) for each in found)))
 
 
 def _about_visitors(period: Period, found: Sequence[QueryResult]) -> list[str]:
@@ -55,7 +54,7 @@ def _about_visitors(period: Period, found: Sequence[QueryResult]) -> list[str]:
     unidentified = max((each.unidentified for each in found), default=0)
     if unidentified:
         warnings.append(f"{unidentified} events have no visitor (no address, no id): not among the visitors")
-    several_days = period.start // _DAY != (period.end - 1) // _DAY
+    several_days = period.start // DAY_MS != (period.end - 1) // DAY_MS
     if several_days and any(each.known_for_a_day for each in found):
         warnings.append(
             "visitors without an id of their own are recognised for one day (UTC): "

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from footfall import metrics
+from footfall.model.times import DAY_MS, Seconds
 from footfall.query.catalog.fields import VISIT
 from footfall.query.first_events import FirstEvents
 from footfall.query.language.periods import Period
@@ -38,7 +39,6 @@ from footfall.store.statement import Statement
 CLOSED_SECONDS = 30.0
 """How long an answer about a range that is over may be shown though events were stored since."""
 
-_DAY = 86_400_000
 _FURTHER = 8  # times as far back events are looked for, where too few were found
 _LATE = 60.0
 
@@ -96,7 +96,7 @@ class Engine:
         self._flights: dict[bytes, _Flight] = {}
         self._upgraded: int | None = None
 
-    async def find(self, question: Question, timeout: float) -> QueryResult:  # noqa: ASYNC109 - see the store's port
+    async def find(self, question: Question, timeout: Seconds) -> QueryResult:  # noqa: ASYNC109 - see the store's port
         """Answer one question. Raises Invalid when it takes too long, StoreDown.
 
         Who asks what is being answered already waits for that. An answer is given again as long
@@ -131,7 +131,7 @@ class Engine:
         self,
         question: Question,
         columns: Sequence[str],
-        timeout: float,  # noqa: ASYNC109 - see the store's port
+        timeout: Seconds,  # noqa: ASYNC109 - see the store's port
         after: Cursor | None = None,
     ) -> Sequence[tuple[Any, ...]]:
         """The events of a question themselves, newest first; those after a place.
@@ -140,7 +140,7 @@ class Engine:
         """
         question = about_events(question)
         end = min(question.period.end, after.occurred_at + 1) if after else question.period.end
-        span = _DAY
+        span = DAY_MS
         while (since := end - span) > question.period.start:
             rows = await self._query(listing(question, columns, after, since), timeout)
             if len(rows) == question.limit:
@@ -152,7 +152,7 @@ class Engine:
         self,
         workspace_id: str,
         keys: Sequence[ClickKey],
-        timeout: float,  # noqa: ASYNC109 - see the store's port
+        timeout: Seconds,  # noqa: ASYNC109 - see the store's port
     ) -> set[tuple[int, int]]:
         """The places in the log (shard, seq) of the first clicks of these."""
         if not keys:
@@ -163,7 +163,7 @@ class Engine:
         self,
         question: Question,
         received_until: int | None,
-        timeout: float,  # noqa: ASYNC109 - see the store's port
+        timeout: Seconds,  # noqa: ASYNC109 - see the store's port
     ) -> tuple[QueryResult, int]:
         """How many events a question has (`total`), and when the newest was received (ms).
 
@@ -175,7 +175,7 @@ class Engine:
         )
         return QueryResult([], total=count, sampled=sampled, at=at, reasons=("events",)), newest
 
-    async def properties(self, question: Question, timeout: float) -> QueryResult:  # noqa: ASYNC109 - as above
+    async def properties(self, question: Question, timeout: Seconds) -> QueryResult:  # noqa: ASYNC109 - as above
         """Names of properties with events, visitors and different values of each."""
         at, question = time.time(), about_visits(question)
         rows = await self._query(property_names(question), timeout)
@@ -200,12 +200,12 @@ class Engine:
         stored = await self._rollups.stored(workspace_id)
         return await self._first.of(workspace_id, manifest.version, stored.positions)
 
-    async def arrow(self, statement: Statement, timeout: float) -> pa.Table:  # noqa: ASYNC109 - as above
+    async def arrow(self, statement: Statement, timeout: Seconds) -> pa.Table:  # noqa: ASYNC109 - as above
         """What one SELECT finds, in columns. Nothing is remembered. Raises Invalid, StoreDown."""
         return await self._store.arrow(statement.sql, statement.parameters, timeout=timeout)
 
     async def _settled(
-        self, question: Question, manifest: Manifest, stored: RowCounts, seconds: float
+        self, question: Question, manifest: Manifest, stored: RowCounts, seconds: Seconds
     ) -> QueryResult:
         """The answer; once more where something was deleted meanwhile, of which it may have seen half."""
         assert self._rollups is not None
@@ -217,7 +217,7 @@ class Engine:
             stored = await self._rollups.stored(question.workspace_id)
 
     async def _answer(
-        self, question: Question, manifest: Manifest | None, stored: RowCounts | None, seconds: float
+        self, question: Question, manifest: Manifest | None, stored: RowCounts | None, seconds: Seconds
     ) -> QueryResult:
         at = time.time()
         parts: tuple[PlanPart, ...] = ()
@@ -242,7 +242,7 @@ class Engine:
             own_before=await self._own_before(question, seconds),
         )
 
-    async def _own_before(self, question: Question, seconds: float) -> int | None:
+    async def _own_before(self, question: Question, seconds: Seconds) -> int | None:
         """When the store got the facts of visits, if a question is about them and about events of before."""
         if not any(name.startswith(VISIT) for name in (*question.dimensions, *fields_in(question.where))):
             return None
@@ -264,7 +264,7 @@ class Engine:
     def _lost(self, question: Question) -> tuple[LostMonth, ...]:
         return lost_months(question, self._store.missing())
 
-    async def _query(self, statement: Statement, seconds: float) -> Sequence[tuple[Any, ...]]:
+    async def _query(self, statement: Statement, seconds: Seconds) -> Sequence[tuple[Any, ...]]:
         return await self._store.query(statement.sql, statement.parameters, timeout=seconds)
 
 

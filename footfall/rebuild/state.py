@@ -7,7 +7,6 @@ without a known first copy, dead or discarded letters, or of a batch that was cu
 store for each.
 """
 
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.eventlog.port import WORKER, EventLog, StoredRecord
 from footfall.model.record import NIL_ID, SEQ_PER_RECORD, RawEvent, Record, decode
+from footfall.model.times import now_ms, to_millis
 from footfall.state import ledger
 from footfall.state.dead_letters import rows
 from footfall.state.dead_letters.letter import DeadLetter, event_letter, unreadable_letter
@@ -174,7 +174,7 @@ async def _compare_chunk(store: Store, shard: int, chunk: Sequence[StoredRecord]
         if _id(record, event) in known:
             found.counts.append(line)
         else:
-            now = int(time.time() * 1000)
+            now = now_ms()
             found.letters.append(event_letter(record, index, shard, seq, reason=REASON, failed_at=now))
         found.counts.append(msgspec.structs.replace(line, outcome="received"))
 
@@ -219,9 +219,9 @@ def _unreadable(shard: int, entry: StoredRecord) -> DeadLetter:
         shard,
         entry.offset * SEQ_PER_RECORD,
         entry.data,
-        appended_at=int(entry.appended_at * 1000),
+        appended_at=to_millis(entry.appended_at),
         reason="damaged" if entry.data is None else "undecodable",
-        failed_at=int(time.time() * 1000),
+        failed_at=now_ms(),
     )
 
 

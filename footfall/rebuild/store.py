@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.eventlog.port import WORKER, EventLog, StoredRecord
 from footfall.model.record import SEQ_PER_RECORD, decode
+from footfall.model.times import to_millis
 from footfall.state import ledger
 from footfall.state.ledger import (
     HOUR,
@@ -128,7 +129,7 @@ def _count_record(entry: StoredRecord, counts: defaultdict[_Cell, Counter[_Line]
     except ValueError:
         record = None
     if record is None:
-        counts[DEFAULT_WORKSPACE, "", hour_of(int(entry.appended_at * 1000)), False]["received", ""] += 1
+        counts[DEFAULT_WORKSPACE, "", hour_of(to_millis(entry.appended_at)), False]["received", ""] += 1
         return
     hour, backfilled = hour_of(record.received_at), is_backfilled(record.source)
     for (site, outcome, reason), count in received(record).items():

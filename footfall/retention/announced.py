@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from footfall.model.times import Millis
 from footfall.state.retention import Item
 
 NIGHT = 20 * 3600
@@ -16,7 +17,7 @@ class Decision(NamedTuple):
     announced: Mapping[Item, int]
 
 
-def decide(due: Collection[Item], announced: Mapping[Item, int], now: int, clock: int) -> Decision:
+def decide(due: Collection[Item], announced: Mapping[Item, int], now: Millis, clock: int) -> Decision:
     """Of what is `due` now; `announced`: what was until now. Unix seconds.
 
     `now`: the time that has come for sure; `clock`: what the clock says, which may be ahead of it for a day.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from footfall.model.calendar import month_start
+from footfall.model.times import DAY, DAY_MS, Millis, Seconds, to_millis
 from footfall.state.closings import Closings
 from footfall.state.retention import Item, RetentionState
 from footfall.state.rollups.builds import Builds
@@ -19,12 +20,10 @@ from footfall.state.rollups.manifest import Building
 from footfall.store import position_sql, server_sql
 from footfall.store.port import Store
 from footfall.store.statement import Statement, Values
-from footfall.units import DAY, FOREVER
-
-_DAY = 86_400_000
+from footfall.units import FOREVER
 
 # What is received is closed within seconds, and by the marks of the next day's first look.
-_SLACK = 2 * _DAY
+_SLACK = 2 * DAY_MS
 
 _OF_MONTH = (
     "_partition_id = {partition:String} AND ({workspace:String} = '' OR workspace_id = {workspace:String})"
@@ -59,7 +58,7 @@ class Month(Struct, frozen=True):
     unsliced: int
     closed: int = 0
 
-    def is_due(self, now: int) -> bool:
+    def is_due(self, now: Millis) -> bool:
         """Whether they are old enough, and in the rollups."""
         return self.deleted_after is not None and self.deleted_after <= now and not self.unsliced
 
@@ -86,8 +85,8 @@ class Ages(NamedTuple):
         """How old raw events of the site must be to go, in ms; None: they stay."""
         days = self.sites.get(site_id)
         if days is not None:
-            return days * _DAY or None
-        return None if self.general == FOREVER else int(self.general * 1000)
+            return days * DAY_MS or None
+        return None if self.general == FOREVER else to_millis(self.general)
 
     def shortest(self) -> int | None:
         """Of all sites; None: all stay."""
@@ -108,7 +107,7 @@ class RetentionPlan:
         """How long raw events are kept now."""
         return Ages(self._kept, await self._retained.raw_days())
 
-    async def months(self, now: float, workspace_id: str = "", due_at: int | None = None) -> list[Month]:
+    async def months(self, now: Seconds, workspace_id: str = "", due_at: int | None = None) -> list[Month]:
         """All raw events there are; `due_at` (ms): only of months and sites that may be due then.
 
         `now`: the time that has come for sure, Unix seconds.
@@ -184,7 +183,7 @@ def _by_site(rows: Iterable[Sequence[Any]], closings: Closings) -> dict[tuple[st
     return found
 
 
-def _may_be_due(months: Collection[int], ages: Ages, now: int) -> list[int]:
+def _may_be_due(months: Collection[int], ages: Ages, now: Millis) -> list[int]:
     """Those in which an event may be as old as it must be: no event is older than its month."""
     age = ages.shortest()
     return [] if age is None else [month for month in months if month_start(month) + age <= now]
@@ -200,7 +199,7 @@ def _unsliced(held: Building, shards: Collection[int]) -> Statement:
     return Statement(position_sql.above(marks, values, also=held.without), values.parameters)
 
 
-def day_of(seconds: float) -> int:
+def day_of(seconds: Seconds) -> int:
     """The day (UTC, since 1970) of a time."""
     return int(seconds // DAY)
 

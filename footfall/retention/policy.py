@@ -21,6 +21,7 @@ from footfall.errors import Invalid
 from footfall.metrics import RETENTION_ANNOUNCED, RETENTION_HELD
 from footfall.model.calendar import month_end
 from footfall.model.session_fields import FIELDS
+from footfall.model.times import DAY_MS, Millis, Seconds, to_millis
 from footfall.retention import session_archive
 from footfall.retention.announced import NIGHT, Decision, decide
 from footfall.retention.plan import Month, RetentionPlan, date_of, day_of
@@ -91,10 +92,10 @@ class Retention:
             raise Invalid("raw_days must be from 0 (for ever) to 36500", field="raw_days")
         await self._retained.set_raw_days(site_id, days)
 
-    async def foretell(self, now: float) -> None:
+    async def foretell(self, now: Seconds) -> None:
         """Warn of what goes in the next two nights, by the settings as they are. `now`: Unix seconds."""
         tomorrow = day_of(now) + 1
-        at = tomorrow * 86_400_000
+        at = tomorrow * DAY_MS
         announced = await self._retained.announced()
         due = [each for each in await self._plan.months(now, due_at=at) if each.is_due(at)]
         held = await self._not_covered(due)
@@ -131,7 +132,7 @@ class Retention:
             if not now:
                 log.info("retention.waits", why="two days must have been seen before anything is deleted")
                 return []
-            at = int(now * 1000)
+            at = to_millis(now)
             stuck = await self._resume(at)
             due = await self.due(at)
             held = stuck | await self._not_covered(due)
@@ -150,7 +151,7 @@ class Retention:
                 self._tell(held | stuck)
         return [each for each in gone if each.item not in stuck]
 
-    async def due(self, now: int) -> list[Month]:
+    async def due(self, now: Millis) -> list[Month]:
         """What is old enough at `now` (ms), and in the rollups. Raises as `plan`."""
         months = await self._plan.months(now / 1000, due_at=now)
         # A site without a name ("") may be one of several workspaces.
@@ -158,7 +159,7 @@ class Retention:
         return [each for each in months if each.item not in waiting]
 
     async def _announce(
-        self, months: Sequence[Month], rollups: Collection[Item], now: int, clock: int
+        self, months: Sequence[Month], rollups: Collection[Item], now: Millis, clock: int
     ) -> Decision:
         known = await self._retained.announced()
         events: Counter[Item] = Counter()
@@ -183,7 +184,7 @@ class Retention:
         name, kept = ("raw_retention", self._raw) if what == "events" else ("rollup_retention", self._kept)
         return f"{name} = {spell_time(kept)}"
 
-    async def _prepare(self, gone: Sequence[Month], now: int) -> None:
+    async def _prepare(self, gone: Sequence[Month], now: Millis) -> None:
         """Keep what is to be kept of what goes, and write down that it goes."""
         ages = await self._plan.ages()
         manifest, held = await self._builds.sliced()
@@ -209,7 +210,7 @@ class Retention:
         await self._retained.delete_raw(dict.fromkeys(going.sites, deleted), kept)
         log.warning("retention.due", month=going.month, sites=len(going.sites), events=sum(counts.values()))
 
-    async def _delete_prepared(self, now: int) -> set[Item]:
+    async def _delete_prepared(self, now: Millis) -> set[Item]:
         """Delete what is written down, if it is still old enough at `now` (ms); else take that back.
 
         Returns what of it must stay for now, as `_stuck` says.
@@ -235,7 +236,7 @@ class Retention:
             log.warning("retention.deleted", month=kept.month, sites=len(kept.going.sites))
         return stuck
 
-    async def _is_too_young(self, going: Going, now: int) -> bool:
+    async def _is_too_young(self, going: Going, now: Millis) -> bool:
         """Whether a site of it has been set to keep its events, or to keep them longer."""
         ages = await self._plan.ages()
         found = [ages.of(site) for site in going.sites]
@@ -258,7 +259,7 @@ class Retention:
         for item in sorted(held):
             log.error("retention.held", month=item.month, site_id=item.site_id)
 
-    async def _resume(self, now: int) -> set[Item]:
+    async def _resume(self, now: Millis) -> set[Item]:
         """Go on with what was written down and not deleted; drop what was not written down.
 
         Returns as `_delete_prepared`.
@@ -270,15 +271,15 @@ class Retention:
             await self._do(server_sql.drop_partition("visits", build))
         return await self._delete_prepared(now)
 
-    async def _old_rollups(self, now: int) -> list[Item]:
+    async def _old_rollups(self, now: Millis) -> list[Item]:
         """Months whose rollups are all old enough to go, the oldest first."""
         if self._kept == FOREVER:
             return []
-        limit = now - int(self._kept * 1000)
+        limit = now - to_millis(self._kept)
         months = await self._retained.rollup_months()
         return [Item("rollups", month) for month in months if month_end(month) <= limit]
 
-    async def _delete_rollups(self, old: Sequence[Item], ripe: Collection[Item], now: int) -> None:
+    async def _delete_rollups(self, old: Sequence[Item], ripe: Collection[Item], now: Millis) -> None:
         """From the oldest on, up to the first that was not announced. `now` (ms): when builds are retired."""
         last = None
         for item in old:

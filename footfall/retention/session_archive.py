@@ -9,8 +9,8 @@ A visit over the end of a month (UTC), or over two sites, is one for each.
 from collections.abc import Iterator, Mapping
 
 from footfall.model.calendar import month_end, month_start
-from footfall.model.cubes import HOUR_MS
 from footfall.model.session_fields import FACTS, FIELDS, PAGE_OF
+from footfall.model.times import HOUR_MS
 from footfall.rollups import statements
 from footfall.rollups.rows import Span, going_events
 from footfall.state.rollups.manifest import Going, Zone

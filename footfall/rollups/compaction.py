@@ -16,6 +16,7 @@ import structlog
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
 from footfall.model.calendar import month_end
 from footfall.model.cubes import CUBES
+from footfall.model.times import DAY, Seconds, to_millis
 from footfall.rollups.merge_statements import groups_of, merges, spread_of
 from footfall.rollups.slicing import Slicer
 from footfall.state.rollups.builds import Builds, ManifestEntry
@@ -35,7 +36,7 @@ FEW_ROWS = 1_000_000
 PAYS = 2 / 3
 """More than that is merged if this share of the rows is left, or less."""
 
-CLOSED_AFTER = 2 * 86_400.0
+CLOSED_AFTER = 2 * DAY
 """Seconds after the end of a month: then few events of it are still to come."""
 
 _REMEMBERED = 1000
@@ -50,7 +51,7 @@ class Merge(NamedTuple):
     if_it_pays: bool = False
 
 
-def due(entries: Iterable[ManifestEntry], now: float | None = None) -> list[Merge]:
+def due(entries: Iterable[ManifestEntry], now: Seconds | None = None) -> list[Merge]:
     """What is to be merged. `now` (Unix seconds): whole months, too, that ended by then."""
     found: list[Merge] = []
     for month, every in groupby(
@@ -106,7 +107,7 @@ class Compactor:
             msgspec.structs.replace(entry, cubes=names)
             for entry in await self._slicer.entries(building, merge.level)
         ]
-        await self._builds.publish(building, made, {}, int(self._clock() * 1000))
+        await self._builds.publish(building, made, {}, to_millis(self._clock()))
         seconds = time.perf_counter() - started
         ROLLUP_BUILDS.labels("merge").inc()
         ROLLUP_SECONDS.labels("merge").observe(seconds)
@@ -139,5 +140,5 @@ def _rows(entries: Sequence[ManifestEntry]) -> int:
     return sum(entry.rows for entry in entries)
 
 
-def _is_closed(month: int, now: float) -> bool:
+def _is_closed(month: int, now: Seconds) -> bool:
     return now >= month_end(month) / 1000 + CLOSED_AFTER

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.model.calendar import month_end, month_start
+from footfall.model.times import DAY_MS
 from footfall.rollups.covered import lacking
 from footfall.rollups.rows import rows_of
 from footfall.state.ledger import of_part, parts
@@ -17,7 +18,7 @@ from footfall.state.rollups.builds import Builds
 from footfall.state.tables import ledger, raw_deleted
 from footfall.store.port import Store
 
-_LATEST = 8 * 86_400_000  # ms from when a live event occurred until it was received: a week, and a margin
+_LATEST = 8 * DAY_MS  # ms from when a live event occurred until it was received: a week, and a margin
 
 _FEWER = """
 SELECT site_id FROM (

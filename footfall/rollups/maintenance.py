@@ -17,6 +17,7 @@ from footfall.database import Database
 from footfall.errors import Conflict, StoreDown
 from footfall.metrics import NIGHTLY_OVERDUE, ROLLUP_TIMESTAMP, ROLLUP_WAITING, ROLLUPS_MISSING
 from footfall.model.calendar import month_start
+from footfall.model.times import Seconds, to_millis
 from footfall.rollups import statements
 from footfall.rollups.compaction import Compactor, due
 from footfall.rollups.complete import incomplete
@@ -120,7 +121,7 @@ class RollupMaintainer:
 
     def now(self) -> int:
         """By the clock of the rollups, in ms."""
-        return int(self._clock() * 1000)
+        return to_millis(self._clock())
 
     @asynccontextmanager
     async def paused(self) -> AsyncGenerator[None]:
@@ -189,7 +190,7 @@ class RollupMaintainer:
         self._most = min(self._most * 2, self._limit)
         return taken
 
-    async def _merge(self, now: float | None = None) -> None:
+    async def _merge(self, now: Seconds | None = None) -> None:
         merged = True
         while merged:  # what comes of one merge may be due for the next
             merged = False

@@ -8,8 +8,9 @@ import structlog
 
 from footfall.metrics import ROLLUP_BUILDS, ROLLUP_SECONDS
 from footfall.model.calendar import step_of
-from footfall.model.cubes import CUBES, HOUR_MS
+from footfall.model.cubes import CUBES
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.times import HOUR_MS, to_millis
 from footfall.rollups import statements
 from footfall.rollups.rows import Span, rows_of
 from footfall.state.batches import Batches
@@ -69,7 +70,7 @@ class Slicer:
         known = (await self._builds.manifest()).zones
         taken, zones = await self.fill(building, known)
         entries = await self.entries(building)
-        await self._builds.publish(building, entries, zones, int(self._clock() * 1000))
+        await self._builds.publish(building, entries, zones, to_millis(self._clock()))
         self._counted, self._rows = {}, 0
         seconds = time.perf_counter() - started
         ROLLUP_BUILDS.labels("slice").inc()
@@ -111,7 +112,7 @@ class Slicer:
         for first, last, _ in statements.runs(hours, most):
             rows, _ = await self.fill(building, known, Span(first, last + HOUR_MS - 1))
             taken += rows
-        await self._builds.publish(building, await self.entries(building, 1), {}, int(self._clock() * 1000))
+        await self._builds.publish(building, await self.entries(building, 1), {}, to_millis(self._clock()))
         seconds = time.perf_counter() - started
         ROLLUP_BUILDS.labels("rebuild").inc()
         ROLLUP_SECONDS.labels("rebuild").observe(seconds)

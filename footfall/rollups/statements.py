@@ -13,18 +13,8 @@ from zoneinfo import ZoneInfo
 
 from footfall.model.calendar import LONGEST_DAY, days, month_end, month_start
 from footfall.model.columns import BY_NAME
-from footfall.model.cubes import (
-    CUBES,
-    HOUR_MS,
-    KEYS,
-    MEASURES,
-    ONLY,
-    VALUES,
-    Cube,
-    Measure,
-    columns_of,
-    field_text,
-)
+from footfall.model.cubes import CUBES, KEYS, MEASURES, ONLY, VALUES, Cube, Measure, columns_of, field_text
+from footfall.model.times import HOUR_MS
 from footfall.rollups.rows import Span, rows_of
 from footfall.state.rollups.manifest import Building, Zone
 from footfall.store import server_sql

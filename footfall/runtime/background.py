@@ -18,6 +18,7 @@ import structlog
 
 from footfall.errors import FootfallError
 from footfall.metrics import LOOP_FAILURES, LOOP_SUCCESS, LOOPS_IN_TROUBLE
+from footfall.model.times import Seconds
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,7 @@ class _Health:
         self._by = float("inf")  # by the monotonic clock: when something should have happened
         self.lives: Callable[[], bool] = lambda: True
 
-    def expect(self, seconds: float = 0.0) -> None:
+    def expect(self, seconds: Seconds = 0.0) -> None:
         """The next word comes in `seconds`, or a little later."""
         self._by = time.monotonic() + seconds + self._slow
 
@@ -105,7 +106,7 @@ class Loop:
     def __init__(
         self,
         name: str,
-        seconds: float,
+        seconds: Seconds,
         work: Callable[[], Awaitable[None]],
         *,
         slow: float = SLOW,
@@ -199,7 +200,7 @@ class Loop:
 @asynccontextmanager
 async def every(
     name: str,
-    seconds: float,
+    seconds: Seconds,
     work: Callable[[], Awaitable[None]],
     *,
     slow: float = SLOW,
@@ -271,7 +272,7 @@ async def first_to_end(roles: Sequence[Coroutine[Any, Any, None]], stop: asyncio
         task.result()
 
 
-async def set_within(event: asyncio.Event, seconds: float) -> bool:
+async def set_within(event: asyncio.Event, seconds: Seconds) -> bool:
     """Whether the event is set within so many seconds."""
     try:
         async with asyncio.timeout(seconds):

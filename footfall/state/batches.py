@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
+from footfall.model.times import Millis
 from footfall.state import hours_logged, ids_known, lease, ledger, lost, outgoing, stored_row
 from footfall.state.dead_letters import rows as letter_rows
 from footfall.state.dead_letters.letter import DeadLetter
@@ -49,9 +50,9 @@ class BatchPlan(Struct, frozen=True):
     id: str
     ranges: tuple[SeqRange, ...]
     rows: int
-    min_occurred: int
-    max_occurred: int
-    created_at: int
+    min_occurred: Millis
+    max_occurred: Millis
+    created_at: Millis
 
 
 class Closing(Struct, frozen=True):

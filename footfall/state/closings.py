@@ -17,11 +17,11 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.times import DAY, Seconds
 from footfall.state import lease
 from footfall.state.lease import Fence
 from footfall.state.ledger import closed_positions
 from footfall.state.tables import closings as table
-from footfall.units import DAY
 
 
 class Mark(NamedTuple):
@@ -34,7 +34,7 @@ class Mark(NamedTuple):
 class Closings:
     """The marks that count at a time."""
 
-    def __init__(self, marks: Sequence[Mark], now: float) -> None:
+    def __init__(self, marks: Sequence[Mark], now: Seconds) -> None:
         """`marks` as they were made; `now`: the time that has come for sure (Unix seconds)."""
         self._now = now
         self._known = bool(marks)
@@ -63,7 +63,7 @@ class Closings:
         return times[at] if at < len(times) else self._now
 
 
-async def mark(database: Database, fence: Fence | None, now: float, believed: float = 0.0) -> None:
+async def mark(database: Database, fence: Fence | None, now: Seconds, believed: float = 0.0) -> None:
     """Write down what is closed if that was not done on this day; to be called before anything is closed.
 
     `now`: what the clock says; `believed`: the time that has come for sure, of which a day that is the
@@ -87,7 +87,7 @@ async def mark(database: Database, fence: Fence | None, now: float, believed: fl
     await database.run(write)
 
 
-async def read(database: Database, now: float) -> Closings:
+async def read(database: Database, now: Seconds) -> Closings:
     """The marks that count `now`: when the time has come for sure (Unix seconds). Raises Retryable."""
     wanted = sa.select(table.c.at, table.c.offsets).order_by(table.c.number)
     rows = await database.read(lambda connection: connection.execute(wanted).all())

@@ -20,8 +20,8 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Retryable
+from footfall.model.times import DAY
 from footfall.state.tables import days_seen, days_seen_last
-from footfall.units import DAY
 
 _KEPT = 4  # days that are remembered, so that a clock set back a little finds one to go on from
 _DRIFT = 3600.0  # seconds that the clock may be ahead of the monotonic one since it was last compared

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from footfall.database import Database
+from footfall.model.times import DAY_MS, Seconds, to_millis
 from footfall.state.salts import SALT_BYTES
 from footfall.state.tables import import_salts
 
-LIFETIME_MS = 2 * 86_400_000
+LIFETIME_MS = 2 * DAY_MS
 
 
 class ImportSalts:
@@ -24,16 +25,16 @@ class ImportSalts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def current(self, now: float) -> bytes:
+    async def current(self, now: Seconds) -> bytes:
         """The salt for imports at `now` (Unix seconds), made when there is none. Raises Retryable."""
-        at = int(now * 1000)
+        at = to_millis(now)
         return await self._database.read(lambda connection: _alive(connection, at)) or (
             await self._database.run(lambda connection: _renew(connection, at))
         )
 
-    async def expire(self, now: float) -> None:
+    async def expire(self, now: Seconds) -> None:
         """Delete what is too old. Call it a few times a day. Raises Retryable."""
-        at = int(now * 1000)
+        at = to_millis(now)
         if await self._database.read(lambda connection: _old(connection, at)):
             await self._database.run(lambda connection: _delete_old(connection, at))
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.errors import Conflict
+from footfall.model.times import Seconds
 from footfall.runtime.data_directory import identity
 from footfall.state.tables import insert, leases
 
@@ -47,7 +48,7 @@ class Lease:
         self._clock = clock
         self._safe_until: dict[Fence, float] = {}  # by the monotonic clock
 
-    async def acquire(self, name: str, owner: str, seconds: float) -> Fence:
+    async def acquire(self, name: str, owner: str, seconds: Seconds) -> Fence:
         """Take the lease `name` for some seconds: if it is free, has expired, or its holder is gone.
 
         `owner`: who asks, up to 200 characters, best `this_process()`. Raises Conflict, naming
@@ -74,7 +75,7 @@ class Lease:
         self._safe_until[fence] = asked + seconds
         return fence
 
-    async def renew(self, fence: Fence, seconds: float) -> None:
+    async def renew(self, fence: Fence, seconds: Seconds) -> None:
         """Hold the lease for some seconds from now. Raises Conflict, naming who took it."""
         asked = time.monotonic()
 

@@ -9,7 +9,6 @@ its id, and then removes it; so a crash in between books nothing twice.
 import errno
 import fcntl
 import os
-import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from sqlalchemy import Connection
 
 from footfall.database import Database
 from footfall.model.reasons import Reason
+from footfall.model.times import now_ms
 from footfall.state.ledger import LedgerCount, add, hour_of
 from footfall.state.tables import booked_losses, insert
 
@@ -82,7 +82,7 @@ class Reserve:
 
     def keep(self, losses: Sequence[Loss]) -> None:
         """Note what is lost; who books next finds it. A failure is logged: nothing else can be done."""
-        body = _fit(_Kept(self._path.name, int(time.time() * 1000), list(losses)))
+        body = _fit(_Kept(self._path.name, now_ms(), list(losses)))
         try:
             os.pwrite(self._descriptor, f"{len(body):08x}{crc32(body):08x}".encode() + body, 0)
             os.fsync(self._descriptor)

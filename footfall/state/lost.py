@@ -8,6 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from footfall.model.times import to_millis
 from footfall.state import lease, ledger
 from footfall.state.lease import Fence
 from footfall.state.ledger import LedgerCount, hour_of
@@ -44,7 +45,7 @@ def book(connection: Connection, fence: Fence | None, workspace_id: str, found: 
             missing = _outside((max(each.first, reach + 1), each.last), known)
             reach = max(reach, each.last)
             # Of a part of it only the number of records is known.
-            by_hour[hour_of(int(each.at * 1000))] += -(-each.events * missing // _size(each.first, each.last))
+            by_hour[hour_of(to_millis(each.at))] += -(-each.events * missing // _size(each.first, each.last))
         mark_booked(connection, shard, [(each.first, each.last) for each in losses])
     lines = [
         LedgerCount(workspace_id, "", hour, outcome, events)

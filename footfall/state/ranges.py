@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from footfall.errors import Invalid
+from footfall.model.times import to_millis
 from footfall.state.ledger import HOUR
 
 DAY = 24 * HOUR
@@ -14,7 +15,7 @@ def resolve(start: str | None, end: str | None, now: datetime) -> tuple[int, int
     A date as the end is inclusive, a time is exclusive. Without a start: from the midnight before
     the end's last one; without an end: up to now. Raises Invalid.
     """
-    last = int(now.timestamp() * 1000) if end is None else _parse(end, "end", day_ends=True)
+    last = to_millis(now.timestamp()) if end is None else _parse(end, "end", day_ends=True)
     last = -(-last // HOUR) * HOUR
     first = (last - 1) // DAY * DAY - DAY if start is None else _parse(start, "start", day_ends=False)
     first = max(first // HOUR * HOUR, 0)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from footfall.database import Database
+from footfall.model.times import Millis, Seconds
 from footfall.state import closings, lease
 from footfall.state.closings import Closings
 from footfall.state.lease import Fence
@@ -57,7 +58,7 @@ class RetentionState:
         self._database = database
         self._fence = fence
 
-    async def closings(self, now: float) -> Closings:
+    async def closings(self, now: Seconds) -> Closings:
         """When rows were closed, as far as that is known `now` (Unix seconds)."""
         return await closings.read(self._database, now)
 
@@ -187,7 +188,7 @@ class RetentionState:
 
         await self._database.run(write)
 
-    async def delete_rollups(self, before: int, month: int, now: int) -> int:
+    async def delete_rollups(self, before: int, month: int, now: Millis) -> int:
         """Rollups of months before `month` (YYYYMM), which begins at `before`, count no longer.
 
         Times in ms. Returns how many builds' months these were; they are in the store until they

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from footfall.database import Database
+from footfall.model.times import Seconds
 from footfall.state.tables import salts
 
 SALT_BYTES = 32
@@ -28,7 +29,7 @@ class Salts:
         self._database = database
         self._known: dict[int, bytes] = {}
 
-    async def refresh(self, now: float, believed: float | None = None) -> None:
+    async def refresh(self, now: Seconds, believed: float | None = None) -> None:
         """Make what is missing, load what is current, delete what is old. In Unix seconds.
 
         `now`: what the clock says, by which salts are made; `believed`: the time that has come for sure,
@@ -41,7 +42,7 @@ class Salts:
             known = await self._database.run(lambda connection: _renew(connection, today, passed))
         self._known = {day: salt for day, salt in known.items() if today - GRACE_DAYS <= day <= today + 1}
 
-    def are_current(self, now: float) -> bool:
+    def are_current(self, now: Seconds) -> bool:
         """Whether those of today and tomorrow are at hand: not after the machine has slept for a day."""
         return {int(now // _DAY), int(now // _DAY) + 1} <= self._known.keys()
 

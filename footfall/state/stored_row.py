@@ -5,6 +5,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from footfall.model.times import Millis
 from footfall.state.tables import insert, last_stored, raw_deleted
 
 
@@ -13,7 +14,7 @@ class StoredRow(NamedTuple):
 
     shard: int
     seq: int
-    occurred_at: int
+    occurred_at: Millis
 
 
 def remember(connection: Connection, row: StoredRow) -> None:

@@ -5,6 +5,8 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
+from footfall.model.times import Seconds
+
 Lane = Literal["callers", "house", "worker"]
 """Who asks. Each lane has readers of its own, so that none waits for another.
 
@@ -38,9 +40,10 @@ class Store(Protocol):
     async def build(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run one statement that makes or deletes; values are `{name:Type}` parameters.
 
-        INSERT INTO another table than `events` ... SELECT, or what `store.server_sql` writes.
-        One at a time; inserts and questions go on beside it. When it returns, its work is durable. Raises StoreDown when that is not certain. Never leaves an
-        attempt running behind it: cancelling ends the statement, and waits for its end.
+        INSERT INTO another table than `events` ... SELECT, or what `store.server_sql` writes. One at a time;
+        inserts and questions go on beside it. When it returns, its work is durable. Raises StoreDown when
+        that is not certain. Never leaves an attempt running behind it: cancelling ends the statement, and
+        waits for its end.
         """
         ...
 
@@ -49,7 +52,7 @@ class Store(Protocol):
         sql: str,
         parameters: Mapping[str, Any] | None = None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the store ends the query, not only the wait for it
+        timeout: Seconds | None = None,  # noqa: ASYNC109 - the store ends the query, not only the wait for it
         lane: Lane = "callers",
     ) -> Sequence[tuple[Any, ...]]:
         """The rows of one SELECT. Values go in as `{name:Type}` parameters, never as text.
@@ -70,7 +73,7 @@ class Store(Protocol):
         sql: str,
         parameters: Mapping[str, Any] | None = None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - as above
+        timeout: Seconds | None = None,  # noqa: ASYNC109 - as above
         lane: Lane = "callers",
     ) -> pa.Table:
         """The rows of one SELECT in columns, for many rows: as `query`, without an object for each value.

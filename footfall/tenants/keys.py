@@ -4,7 +4,6 @@ import hashlib
 import re
 import secrets
 import string
-import time
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from sqlalchemy import Connection
 
 from footfall.errors import Conflict, Invalid
 from footfall.model.ids import short_id
+from footfall.model.times import Millis, now_ms
 from footfall.tenants import rows
 from footfall.tenants.fields import ListPage, check_scopes, check_text, check_time
 from footfall.tenants.model import Key
@@ -39,7 +39,7 @@ def create(
     name: str,
     scopes: Iterable[str],
     secret: str = "",
-    expires_at: int = 0,
+    expires_at: Millis = 0,
 ) -> tuple[Key, str]:
     """Add a key; its secret is made unless one is given. `expires_at` in ms, 0 for never. Raises Invalid.
 
@@ -48,7 +48,7 @@ def create(
     if secret and not _GIVEN.fullmatch(secret):
         raise Invalid("admin_key must be 1 to 200 printable ASCII characters, no spaces", field="admin_key")
     secret = secret or PREFIX + "".join(secrets.choice(_BASE62) for _ in range(_RANDOM))
-    checked, now = check_text(name, "name"), int(time.time() * 1000)
+    checked, now = check_text(name, "name"), now_ms()
     key = Key(short_id("key"), workspace_id, checked, check_scopes(scopes), now, expires_at)
     if expires_at and check_time(expires_at, "expires_at") <= now:
         raise Invalid("expires_at must be in the future", field="expires_at")

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from footfall.model.times import Millis
+
 Scope = Literal["ingest", "read", "links", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = ("ingest", "read", "links", "metrics", "admin")
 
@@ -20,7 +22,7 @@ class Workspace(Struct, frozen=True):
     id: str
     name: str
     secret: bytes
-    created_at: int
+    created_at: Millis
 
 
 SITE_ID = "site_"
@@ -38,7 +40,7 @@ class Site(Struct, frozen=True):
     name: str
     origins: tuple[str, ...] = ()
     timezone: str = "UTC"
-    created_at: int = 0
+    created_at: Millis = 0
 
 
 LINK_ID = "link_"
@@ -55,8 +57,8 @@ class Link(Struct, frozen=True):
     url: str
     title: str = ""
     tags: tuple[str, ...] = ()
-    expires_at: int = 0  # 0 = never
-    created_at: int = 0
+    expires_at: Millis = 0  # 0 = never
+    created_at: Millis = 0
 
 
 class Goal(Struct, frozen=True):
@@ -76,7 +78,7 @@ class Goal(Struct, frozen=True):
     page: str = ""
     scroll_depth: float = 0.0
     properties: dict[str, str] = {}
-    created_at: int = 0
+    created_at: Millis = 0
 
 
 class Segment(Struct, frozen=True):
@@ -87,7 +89,7 @@ class Segment(Struct, frozen=True):
     site_id: str
     name: str
     filters: list[Any]
-    created_at: int = 0
+    created_at: Millis = 0
 
 
 class Key(Struct, frozen=True):
@@ -100,8 +102,8 @@ class Key(Struct, frozen=True):
     workspace_id: str
     name: str
     scopes: tuple[Scope, ...]
-    created_at: int = 0
-    expires_at: int = 0
+    created_at: Millis = 0
+    expires_at: Millis = 0
 
     def may(self, scope: Scope) -> bool:
         """Whether the key carries `scope`."""

@@ -1,7 +1,6 @@
 """Goals and segments: what a workspace saves by a name, to be used in questions."""
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, Table
 
 from footfall.database import Database
 from footfall.errors import Conflict, Invalid
+from footfall.model.times import now_ms
 from footfall.tenants import rows
 from footfall.tenants.fields import ListPage, check_text
 from footfall.tenants.model import Goal, Segment
@@ -44,7 +44,7 @@ class Saved(Generic[T]):
         """Save it. Raises Invalid, and Conflict when the name is taken or there are too many."""
 
         def create(connection: Connection) -> T:
-            new = replace(self._fit(connection, thing), created_at=int(time.time() * 1000))
+            new = replace(self._fit(connection, thing), created_at=now_ms())
             mine = self._table.c.workspace_id == thing.workspace_id
             count = connection.scalar(sa.select(sa.func.count()).select_from(self._table).where(mine))
             if (count or 0) >= MAX_SAVED:

@@ -5,7 +5,6 @@ durable on return, and every process's Directory knows of it within 1 s.
 """
 
 import socket
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -14,6 +13,7 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.errors import Invalid, Misconfigured
 from footfall.model.ids import short_id
+from footfall.model.times import Millis, now_ms
 from footfall.settings import Settings
 from footfall.tenants import keys, rows, tables, workspaces
 from footfall.tenants.fields import ListPage
@@ -116,7 +116,7 @@ class Tenants:
         *,
         title: str = "",
         tags: Sequence[str] = (),
-        expires_at: int = 0,
+        expires_at: Millis = 0,
     ) -> Link:
         """Make a link: with a random code and on the installation's own domain, unless told otherwise.
 
@@ -125,7 +125,7 @@ class Tenants:
         """
         if code is not None and not code:
             raise Invalid("code must not be empty; leave it out for a random one", field="code")
-        now = int(time.time() * 1000)
+        now = now_ms()
         place = domain or "", code or ""
         wanted = Link(short_id("link"), workspace_id, *place, url, title, tuple(tags), expires_at, now)
         return await self._write(links.create, wanted, self.own)
@@ -194,7 +194,7 @@ class Tenants:
         url: str | None = None,
         title: str | None = None,
         tags: Sequence[str] | None = None,
-        expires_at: int | None = None,
+        expires_at: Millis | None = None,
     ) -> Link:
         """Change what is not None; domain and code never change. Raises NotFound, Invalid."""
         return await self._write(links.update, workspace_id, link_id, self.own, url, title, tags, expires_at)
@@ -209,7 +209,7 @@ class Tenants:
         return f"{base}/{link.code}"
 
     async def create_key(
-        self, workspace_id: str, name: str, scopes: Iterable[str], *, expires_at: int = 0
+        self, workspace_id: str, name: str, scopes: Iterable[str], *, expires_at: Millis = 0
     ) -> tuple[Key, str]:
         """The key and its secret, which is kept nowhere and can never be shown again.
 

@@ -1,7 +1,6 @@
 """The SQL of workspaces and sites. The functions run inside one transaction."""
 
 import secrets
-import time
 from collections.abc import Iterable
 
 import sqlalchemy as sa
@@ -9,6 +8,7 @@ from sqlalchemy import Connection
 
 from footfall.errors import Conflict
 from footfall.model.ids import short_id
+from footfall.model.times import now_ms
 from footfall.tenants import keys, rows
 from footfall.tenants.fields import check_origins, check_text, check_timezone
 from footfall.tenants.model import DEFAULT_WORKSPACE, Site, Workspace
@@ -97,4 +97,4 @@ def delete_site(connection: Connection, workspace_id: str, site_id: str) -> None
 
 
 def _now() -> int:
-    return int(time.time() * 1000)
+    return now_ms()

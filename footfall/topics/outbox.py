@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from footfall.errors import Misconfigured, Retryable
 from footfall.kafka import LOGGER, no_answer, not_now, place_of
+from footfall.model.times import to_millis
 from footfall.settings import Settings
 
 _SECONDS = 30.0  # for what was given to the library at once
@@ -17,7 +18,7 @@ _OPTIONS: dict[str, Any] = {
     "acks": "all",
     "compression.type": "lz4",
     "linger.ms": 5,
-    "message.timeout.ms": int(_SECONDS * 1000),
+    "message.timeout.ms": to_millis(_SECONDS),
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 64 << 10,
     "partitioner": "murmur2_random",  # as Java's clients: others can find a key's partition

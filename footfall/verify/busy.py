@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from footfall.database import Database
 from footfall.eventlog.port import EventLog
 from footfall.model.calendar import LONGEST_DAY, month_start
+from footfall.model.times import to_millis
 from footfall.state.ledger import HOUR, closed_positions, hour_of, of_part, parts
 from footfall.state.rollups.builds import Builds
 from footfall.state.tables import dead_letters, ledger
@@ -122,7 +123,7 @@ class Busy:
                 record = await next_readable(self._log, shard, after, upto)
                 if record is None or record.offset > upto or record.appended_at * 1000 >= end + SLACK:
                     break
-                at = int(record.appended_at * 1000)
+                at = to_millis(record.appended_at)
                 hours |= {hour_of(at - SLACK), hour_of(at), hour_of(at + SLACK)}
                 passed = await last_before(self._log, shard, (record.offset, upto), hour_of(at) + HOUR)
                 after = max(record.offset, passed)

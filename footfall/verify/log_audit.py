@@ -8,6 +8,7 @@ from uuid import UUID
 from footfall.eventlog.port import EventLog, GoneRecords
 from footfall.model.reasons import LOSSES, Reason
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.times import to_millis
 from footfall.retention.policy import not_compared
 from footfall.state import hours_logged
 from footfall.state.ledger import hour_of
@@ -122,7 +123,7 @@ class LogAudit:
                     if each.shard == shard and each.first < there.first.offset
                 }
                 timed = await next_readable(self._log, shard, -1, there.last) or there.first
-                self.complete_from = max(self.complete_from, int(timed.appended_at * 1000) + SLACK)
+                self.complete_from = max(self.complete_from, to_millis(timed.appended_at) + SLACK)
             if there.last < upto:
                 await self._note_end(shard, there.last, upto)
             gone = await self._log.gone({shard: there.first.offset - 1})
@@ -256,7 +257,7 @@ class LogAudit:
     async def _note_end(self, shard: int, last: int, closed: int) -> None:
         """The log ends at `last`, though it was closed further: told in the hour of what is there last."""
         for entry in await self._log.read(shard, last - 1, 1, 1):
-            hour = hour_of(int(entry.appended_at * 1000))
+            hour = hour_of(to_millis(entry.appended_at))
             if self._start <= hour < self._end:
                 key = (self._workspace_id or DEFAULT_WORKSPACE, "", hour)
                 first = positions([(shard, (last + 1) * SEQ_PER_RECORD)])

@@ -13,6 +13,7 @@ from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, StoredRecord
 from footfall.model.reasons import Reason
 from footfall.model.record import NIL_ID, SEQ_PER_RECORD, decode
+from footfall.model.times import to_millis
 from footfall.state.ledger import hour_of, received
 from footfall.tenants.model import DEFAULT_WORKSPACE
 from footfall.verify.findings import Key
@@ -207,7 +208,7 @@ def _logged(entry: StoredRecord) -> Logged:
     except ValueError:
         record = None
     if record is None:
-        hour = hour_of(int(entry.appended_at * 1000))
+        hour = hour_of(to_millis(entry.appended_at))
         one = {(DEFAULT_WORKSPACE, "", hour): 1}
         return Logged(entry.offset, DEFAULT_WORKSPACE, hour, [""], [None], (0, 0), one, {}, readable=False)
     workspace, hour = record.workspace_id, hour_of(record.received_at)

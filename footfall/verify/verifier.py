@@ -20,6 +20,7 @@ from footfall.database import Database
 from footfall.errors import Invalid
 from footfall.eventlog.port import EventLog
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.times import Seconds, to_millis
 from footfall.retention.policy import not_compared
 from footfall.state.ids_known import known_since
 from footfall.state.ledger import HOUR
@@ -74,13 +75,13 @@ class Verifier:
         log: EventLog,
         database: Database,
         *,
-        window: float = 86400,
+        window: Seconds = 86400,
         limit: int = 10_000_000,
     ) -> None:
         self._store = store
         self._log = log
         self._database = database
-        self._window = int(window * 1000)
+        self._window = to_millis(window)
         self._limit = limit
         self._rollups = RollupVerifier(store, Builds(database))
         self._retained = RetentionState(database)

@@ -8,7 +8,6 @@ again long ago, so the index of recent ids is not asked, but the store.
 Rounds are made while no batch is planned, and what was prepared is prepared again after one.
 """
 
-import time
 import uuid
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -20,6 +19,7 @@ import structlog
 
 from footfall.model.reasons import NEWER_FORMAT, UNDECODABLE
 from footfall.model.record import SEQ_PER_RECORD, NewerRecord, Record
+from footfall.model.times import now_ms, to_millis
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.dead_letters.letters import DeadLetters, Settled
 from footfall.store.ids import EventId, stored_ids
@@ -82,7 +82,7 @@ class Retries:
         self._patience = patience
         self._breaker = breaker
         self._allowed = allowed
-        self._reach = int(reach * 1000)
+        self._reach = to_millis(reach)
 
     async def finish(self) -> None:
         """Settle what a crash left inserted, so that its ids are known before anything else is stored.
@@ -180,4 +180,4 @@ async def _never(_: int) -> bool:
 
 
 def _now() -> int:
-    return int(time.time() * 1000)
+    return now_ms()

@@ -7,10 +7,10 @@ import structlog
 
 from footfall.eventlog.port import EventLog
 from footfall.metrics import LOG_LOST
+from footfall.model.times import DAY
 from footfall.state.batches import Batches
 from footfall.state.lost import Lost
 from footfall.tenants.model import DEFAULT_WORKSPACE
-from footfall.units import DAY
 
 log = structlog.get_logger(__name__)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from footfall.eventlog.port import EventLog, StoredRecord
 from footfall.model.record import decode
+from footfall.model.times import to_millis
 from footfall.state.ledger import Waiting, hour_of, received
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
@@ -77,7 +78,7 @@ def _events(chunk: Sequence[StoredRecord]) -> _Counts:
         try:
             record = decode(entry.data or b"")
         except ValueError:  # counts as the worker will count it
-            counts[DEFAULT_WORKSPACE, "", hour_of(int(entry.appended_at * 1000))] += 1
+            counts[DEFAULT_WORKSPACE, "", hour_of(to_millis(entry.appended_at))] += 1
             continue
         hour = hour_of(record.received_at)
         for (site_id, outcome, _), events in received(record).items():

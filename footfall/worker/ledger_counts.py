@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.times import Millis, to_millis
 from footfall.state.dead_letters.letter import DeadLetter, event_letter, unreadable_letter
 from footfall.state.hours_logged import HourLogged
 from footfall.state.ledger import ADJUSTED, LedgerCount, Outcome, hour_of, is_backfilled, received
@@ -25,7 +26,7 @@ class BatchLedger:
         for placed in records:
             record = placed.record
             if record is None:
-                hour = hour_of(int(placed.appended_at * 1000))
+                hour = hour_of(to_millis(placed.appended_at))
                 self._counts[_NOBODYS, "", hour, "received", "", False] += 1
                 continue
             hour, backfilled = hour_of(record.received_at), is_backfilled(record.source)
@@ -51,21 +52,21 @@ class BatchLedger:
         ]
 
 
-def letter_of_record(placed: Placed, now: int) -> DeadLetter:
+def letter_of_record(placed: Placed, now: Millis) -> DeadLetter:
     """For a record that cannot be read. `now` in ms."""
     return unreadable_letter(
         _NOBODYS,
         placed.shard,
         placed.offset * SEQ_PER_RECORD,
         placed.data,
-        appended_at=int(placed.appended_at * 1000),
+        appended_at=to_millis(placed.appended_at),
         reason=placed.reason,
         failed_at=now,
     )
 
 
 def letters_of_events(
-    records: Iterable[Placed], dead: Mapping[tuple[int, int], tuple[str, str]], now: int
+    records: Iterable[Placed], dead: Mapping[tuple[int, int], tuple[str, str]], now: Millis
 ) -> list[DeadLetter]:
     """For events of these records: by position the reason and the detail. `now` in ms."""
     if not dead:

@@ -5,7 +5,6 @@ ids of closed batches only, so a batch that is prepared again after a crash come
 """
 
 import threading
-import time
 import uuid
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from footfall.enrich.pipeline import Pipeline, steps_of
 from footfall.model.columns import NAMES
 from footfall.model.reasons import MALFORMED
 from footfall.model.record import WITHOUT_KEY, RawEvent, Record, event_positions, malformed_in
+from footfall.model.times import Millis, now_ms
 from footfall.state.batches import BatchPlan, Closing
 from footfall.state.dead_letters.letter import DeadLetter
 from footfall.state.ledger import hour_of
@@ -130,7 +130,7 @@ class Preparer:
         refused: Collection[Position] = (),
         copies: FirstCopies | None = None,
     ) -> Prepared:
-        now = int(time.time() * 1000)
+        now = now_ms()
         records = batch.records
         books = BatchLedger(records)
         rows, events, dead = _unpack(records)
@@ -264,7 +264,7 @@ def _columns(records: Iterable[tuple[int, int, Record]]) -> Columns:
     return rows
 
 
-def _new_plan(batch: RecordBatch, occurred_at: Sequence[int], now: int) -> BatchPlan:
+def _new_plan(batch: RecordBatch, occurred_at: Sequence[int], now: Millis) -> BatchPlan:
     """A plan for `batch`, whose rows occurred at these times (ms)."""
     return BatchPlan(
         id=uuid.uuid4().hex,

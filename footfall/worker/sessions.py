@@ -22,6 +22,7 @@ from footfall.enrich.visitor import session_id
 from footfall.errors import TooSlow
 from footfall.model.entry import CLICK, ENGAGEMENT, ENTRY_OF, Facts
 from footfall.model.record import WITHOUT_KEY
+from footfall.model.times import Seconds, to_millis
 from footfall.store.port import Store
 from footfall.worker.entry import OF_CLICK, OF_ITSELF, OF_VIEW, OTHER, Entries, EventFacts, Visit
 from footfall.worker.shares import OwnerOf, Shares, nobody
@@ -126,8 +127,8 @@ class Sessions:
     and those without counted apart: no site's crowd, true or made up, ends the visits of another.
     """
 
-    def __init__(self, *, timeout: float, memory: int) -> None:
-        self._timeout = int(timeout * 1000)
+    def __init__(self, *, timeout: Seconds, memory: int) -> None:
+        self._timeout = to_millis(timeout)
         self._memory = memory
         self._live: Shares[Visit] = Shares(memory, _used)
         self._past: Shares[Visit] = Shares(memory // _PAST_SHARE, _used)

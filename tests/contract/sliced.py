@@ -8,8 +8,9 @@ from collections import defaultdict
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from footfall.model.cubes import CUBES, HOUR_MS, PROPERTY_FIELDS, QUARTER_MS, columns_of, money
+from footfall.model.cubes import CUBES, PROPERTY_FIELDS, columns_of, money
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.times import HOUR_MS, QUARTER_MS
 from footfall.rollups.maintenance import RollupMaintainer
 from footfall.settings import Settings
 from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange

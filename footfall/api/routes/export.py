@@ -15,6 +15,7 @@ from msgspec import Meta
 from footfall.api.download import Download, file_name, warnings_header
 from footfall.api.openapi import QUESTION, REPORT_REFUSALS, SECURITY, operation_asking, operation_with
 from footfall.api.routes.query import MAX_BODY, Allowed, Queries
+from footfall.model.times import Seconds
 from footfall.query.caveats import caveats_of
 from footfall.query.engine import Engine, QueryResult
 from footfall.query.export.answers import MAX_EXPORT_ROWS, QueryExport, as_arrow, check_whole, question_of
@@ -75,7 +76,7 @@ def export_routes(
     queries: Queries,
     context_of: ContextOf,
     allowed: Allowed,
-    timeout: float,
+    timeout: Seconds,
     middleware: Sequence[Middleware],
 ) -> Router:
     """The routes. `timeout`: seconds that one page may take."""

@@ -14,6 +14,7 @@ from footfall.api.app import Through
 from footfall.api.guard import allowed, key_of, parameters
 from footfall.api.problems import refusals
 from footfall.errors import Invalid
+from footfall.model.times import to_millis
 from footfall.query.language.periods import DEFAULT_DAYS, MAX_BUCKETS, Period, resolve
 from footfall.query.reporting.report import Resolved
 from footfall.state.ledger import (
@@ -185,7 +186,7 @@ def ledger_routes(
             ),
             exact=waiting.complete,
             source="ledger",
-            complete_through=through and period.iso(int(through.timestamp() * 1000)),
+            complete_through=through and period.iso(to_millis(through.timestamp())),
             warnings=warnings,
         )
         return LedgerAnswer(data, meta)

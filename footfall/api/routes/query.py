@@ -15,6 +15,7 @@ from footfall import metrics
 from footfall.api.openapi import QUESTION, SECURITY, operation_asking
 from footfall.api.problems import refusals
 from footfall.model.calendar import instant
+from footfall.model.times import Seconds
 from footfall.query.answers import QueryRunner, Row, Table
 from footfall.query.catalog.fields import GOAL, KINDS, SEGMENT, TAG
 from footfall.query.catalog.metrics import METRICS
@@ -114,7 +115,7 @@ class Queries:
         engine: Engine,
         tags_of: TagsOf,
         through: Now,
-        timeout: float,
+        timeout: Seconds,
         site_ids: SiteIds,
         saved_of: SavedOf,
     ) -> None:

@@ -12,12 +12,13 @@ from footfall.api.guard import allowed, key_of, parameters
 from footfall.api.openapi import operation_asking
 from footfall.api.problems import refusals
 from footfall.errors import Conflict, Denied, Invalid
+from footfall.model.times import DAY, Millis
 from footfall.retention.plan import Month
 from footfall.retention.policy import Retention
 from footfall.rollups.maintenance import RollupMaintainer
 from footfall.state.ranges import iso
 from footfall.tenants.directory import LOCAL_KEY, Directory
-from footfall.units import DAY, FOREVER, spell_time
+from footfall.units import FOREVER, spell_time
 
 
 class Planned(Struct, frozen=True, kw_only=True):
@@ -174,7 +175,7 @@ def _days(kept: float) -> float | None:
     return None if kept == FOREVER else kept / DAY
 
 
-def _planned(each: Month, now: int, announced: int | None) -> Planned:
+def _planned(each: Month, now: Millis, announced: int | None) -> Planned:
     return Planned(
         month=f"{each.month // 100}-{each.month % 100:02}",
         site_id=each.site_id,

@@ -9,6 +9,7 @@ import httpx
 from footfall.cli.console_client import Console
 from footfall.cli.demo.server import Server
 from footfall.errors import FootfallError
+from footfall.model.times import Seconds
 
 CLICKS = 20
 EVENTS = 30
@@ -26,7 +27,7 @@ class Arrival(NamedTuple):
     what: str
     sent: int
     seen: int
-    seconds: float
+    seconds: Seconds
 
 
 async def send_and_watch(server: Server, console: Console) -> list[Arrival]:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 
 from footfall.errors import TooMany
+from footfall.model.times import Seconds
 from footfall.runtime.fair import Asker, beginnings
 
 KEY = "key"
@@ -91,7 +92,7 @@ class Lane:
         sender, _ = self._waiting[number]
         return [self._used.get(beginning, 0.0) for beginning in beginnings(sender)], number
 
-    def _use(self, sender: Asker, seconds: float) -> None:
+    def _use(self, sender: Asker, seconds: Seconds) -> None:
         now = self._clock()
         left = 0.5 ** ((now - self._since) / _HALF_LIFE)
         self._since = now

@@ -5,6 +5,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from footfall.eventlog.kafka.reader import consumer_of
 from footfall.eventlog.kafka.topic import Topic
 from footfall.kafka import SECONDS, error_of, result
+from footfall.model.times import Seconds
 
 _FOREVER = 1 << 40  # seconds
 
@@ -64,7 +65,7 @@ class Groups:
             if error_of(error).code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
 
-    def first_since(self, partition: int, seconds: float) -> int:
+    def first_since(self, partition: int, seconds: Seconds) -> int:
         """The offset of the first record that was appended since then, or of the next one to come."""
         at = int(min(seconds, _FOREVER) * 1000)
         asked = TopicPartition(self._topic.place.topic, partition, at)

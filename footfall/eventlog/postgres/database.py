@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
 from footfall.errors import Misconfigured, Retryable
+from footfall.model.times import to_millis
 
 _SCHEMA_LOCK = 0x666F6F7466616C6C  # "footfall": held while the tables are made
 
@@ -44,7 +45,7 @@ def connect(url: str, statement_seconds: float) -> Connection:
     connection = psycopg.connect(make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in given}))
     try:
         connection.autocommit = True
-        milliseconds = str(int(statement_seconds * 1000))
+        milliseconds = str(to_millis(statement_seconds))
         connection.execute(
             "SELECT set_config('statement_timeout', %s, false), set_config('timezone', 'UTC', false)",
             (milliseconds,),

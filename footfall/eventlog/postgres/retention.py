@@ -7,6 +7,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from footfall.eventlog.postgres.database import Connection
+from footfall.model.times import Seconds
 
 _LOCK_MS = 1000  # a drop waits so long for readers: writers wait behind it
 
@@ -78,7 +79,7 @@ def make_room(connection: Connection, own: int, enough: int) -> None:
     _delete(connection, _NO_END, enough, own)
 
 
-def _at(seconds: float) -> datetime:
+def _at(seconds: Seconds) -> datetime:
     return datetime.fromtimestamp(min(seconds, 1 << 35), UTC)
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from footfall.enrich.page import parse_page
 from footfall.imports.access_log.request import none_if_dash
 from footfall.imports.intake import ImportedEvent
+from footfall.model.times import DAY_MS
 from footfall.store.port import Store
 
 WINDOW = {"click": (-1, 1), "page_view": (-1, 10)}
@@ -66,7 +67,7 @@ class Matcher:
         for each in sorted(found, key=lambda each: each.event.occurred_at):
             event = each.event
             candidates = live.get(_key(each))
-            device = event.device_hash if event.occurred_at // 86_400_000 in devices_known else 0
+            device = event.device_hash if event.occurred_at // DAY_MS in devices_known else 0
             same = self._first(each, candidates, device) if candidates else None
             if same:
                 self._taken[same.event_id] = event.event_id

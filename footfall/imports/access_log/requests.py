@@ -1,7 +1,6 @@
 """A chunk of an access log -> its requests, and then the events that they are."""
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from footfall.imports.clicks.line import RefusedLine
 from footfall.imports.intake import ImportedEvent
 from footfall.model.reasons import Reason
 from footfall.model.record import RawEvent
+from footfall.model.times import now_ms
 from footfall.tenants.model import Link
 
 AHEAD_MS = 300_000  # what is later than this is no time of a request: as at the door
@@ -79,7 +79,7 @@ def read(lines: Sequence[str], reader: LineReader | None = None) -> Hits:
     """Read all lines of a chunk. Nothing in them is an error, and no text says what was in them."""
     hits = Hits()
     reader = reader or LineReader()
-    latest = int(time.time() * 1000) + AHEAD_MS
+    latest = now_ms() + AHEAD_MS
     for index, line in enumerate(lines):
         try:
             request = reader.parse(line)

@@ -7,8 +7,9 @@ and a live one are the same device; other days under the salt of imports (`state
 import time
 
 from footfall.enrich.geo import GeoReader
-from footfall.enrich.visitor import DAY_MS, device_hash
+from footfall.enrich.visitor import device_hash
 from footfall.model.record import SenderContext
+from footfall.model.times import DAY_MS, Seconds, to_millis
 from footfall.state.import_salts import ImportSalts, of_day
 from footfall.state.salts import Salts
 
@@ -20,12 +21,12 @@ class LoggedVisitors:
     """
 
     def __init__(
-        self, geo: GeoReader, salts: Salts, import_salts: ImportSalts, session_timeout: float
+        self, geo: GeoReader, salts: Salts, import_salts: ImportSalts, session_timeout: Seconds
     ) -> None:
         self._geo = geo
         self._salts = salts
         self._import_salts = import_salts
-        self._session_timeout = int(session_timeout * 1000)
+        self._session_timeout = to_millis(session_timeout)
 
     async def of_chunk(self, workspace_id: str) -> "ChunkVisitors":
         """Those of one chunk. Raises Retryable."""

@@ -17,6 +17,7 @@ from footfall.enrich.text import preferred_language
 from footfall.imports.clicks.line import ImportedClick, RefusedLine
 from footfall.model.reasons import Reason
 from footfall.model.record import SenderContext
+from footfall.model.times import to_millis
 
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -68,7 +69,7 @@ def parse(text: str) -> ImportedClick | RefusedLine:
         domain=(line.domain or "").lower(),
         code=line.code,
         url=line.url,
-        occurred_at=int(line.time * 1000),
+        occurred_at=to_millis(line.time),
         referrer="" if line.referrer in {None, "direct"} else line.referrer or "",
         properties=_encode(properties).decode() if properties else "",
         visit=SenderContext(

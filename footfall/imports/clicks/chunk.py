@@ -1,7 +1,6 @@
 """A chunk of lines -> the clicks in it with their event ids, and the lines that are refused."""
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
@@ -15,6 +14,7 @@ from footfall.imports.clicks import bitly
 from footfall.imports.clicks.line import ImportedClick, RefusedLine
 from footfall.model.reasons import Reason
 from footfall.model.record import Tally
+from footfall.model.times import DAY_MS, now_ms
 from footfall.tenants.links.targets import check_code, check_domain, check_target
 
 FORMATS: dict[str, Callable[[str], ImportedClick | RefusedLine]] = {"bitly": bitly.parse}
@@ -24,7 +24,7 @@ MAX_LINES = 20_000
 
 LONGEST_LINE = 64 << 10
 _EXPLAINED = 20  # refused lines whose reason is told in words
-_AHEAD_MS = 86_400_000  # a click may not be later than this: the file's clock and zone are not ours
+_AHEAD_MS = DAY_MS  # a click may not be later than this: the file's clock and zone are not ours
 
 
 class LineProblem(Struct, frozen=True):
@@ -119,7 +119,7 @@ def read(
     """Read all lines; `secret` is the workspace's. Takes about 20 microseconds a line."""
     clicks: list[Numbered] = []
     refusals = Refusals()
-    latest = int(time.time() * 1000) + _AHEAD_MS
+    latest = now_ms() + _AHEAD_MS
     for index, (line, occurrence) in enumerate(zip(lines, occurrences, strict=True)):
         click = _click(parse, line, latest)
         if isinstance(click, RefusedLine):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from footfall.model.reasons import Reason
 from footfall.model.record import SenderContext
+from footfall.model.times import Millis
 
 
 class ImportedClick(NamedTuple):
@@ -12,7 +13,7 @@ class ImportedClick(NamedTuple):
     domain: str
     code: str
     url: str
-    occurred_at: int
+    occurred_at: Millis
     referrer: str
     properties: str  # a JSON object, or ""
     visit: SenderContext

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from footfall.errors import Invalid, Retryable
 from footfall.model.calendar import instant
+from footfall.model.times import HOUR_MS, Seconds
 from footfall.query.engine import Engine
 from footfall.query.language.question import Question
 from footfall.query.sql import export
@@ -27,7 +28,6 @@ PAGE_BYTES = 16 << 20
 
 _FIRST_ROWS = 4096  # nothing is known of their size yet
 _FEWEST = 64
-_HOUR = 3_600_000
 _CHANGED = Retryable("the events changed while they were exported; ask again")
 
 
@@ -46,7 +46,7 @@ class ExportPlan(NamedTuple):
 class EventExport:
     """The events of one question. `timeout`: seconds that one page may take."""
 
-    def __init__(self, engine: Engine, question: Question, timeout: float) -> None:
+    def __init__(self, engine: Engine, question: Question, timeout: Seconds) -> None:
         self._engine = engine
         self._question = question
         self._timeout = timeout
@@ -122,7 +122,7 @@ class EventExport:
             if together and together + row["events"] > PAGE_ROWS:
                 yield part._replace(hours=(start, end))
                 together = 0
-            start, end = start if together else row["hour"], row["hour"] + _HOUR
+            start, end = start if together else row["hour"], row["hour"] + HOUR_MS
             together += row["events"]
         if together:
             yield part._replace(hours=(start, end))
@@ -138,7 +138,7 @@ class EventExport:
     async def _cursor_in(self, part: ExportCursor, number: int) -> str:
         for row in await self._rows(export.hours(self._question, part)):
             if number < row["events"]:
-                hour = part._replace(hours=(row["hour"], row["hour"] + _HOUR))
+                hour = part._replace(hours=(row["hour"], row["hour"] + HOUR_MS))
                 for event in await self._rows(export.nth(self._question, hour, number)):
                     return write_cursor(event["at"], event["id"])
                 break

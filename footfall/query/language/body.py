@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from footfall.errors import Invalid
+from footfall.model.times import DAY_MS
 from footfall.query.catalog.fields import GOAL, KINDS, PROPERTY, SAID_OF_FIELDS, TAG
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint
@@ -328,7 +329,7 @@ def _interval(name: str, period: Period) -> Interval:
         return wanted
     if name != TIME:
         raise unknown("dimensions", name, (TIME, *(f"time:{interval}" for interval in INTERVALS), *CLOCKS))
-    days = (period.end - period.start) / 86_400_000
+    days = (period.end - period.start) / DAY_MS
     for most, automatic in _AUTOMATIC:
         if days <= most:
             return automatic

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct, field
 
 from footfall.errors import Invalid
 from footfall.model.calendar import instant
+from footfall.model.times import DAY_MS, Millis
 from footfall.query.language.periods import DEFAULT_DAYS, MAX_BUCKETS, Interval, Period, Weekday, resolve
 from footfall.query.language.presets import PRESETS, RangeName, preset
 from footfall.query.language.question import Comparison
@@ -124,7 +125,6 @@ _OTHER_SPELLING = {"from": "start_date", "to": "end_date", "start_date": "from",
 # A report that has no use for one of these says so in its warnings; anything else is refused.
 _KNOWN_ELSEWHERE = frozenset({"interval", "granularity", "week_start", "limit", "offset"})
 
-_DAY = 86_400_000
 # As Dub has them: the length of buckets of a range by name, up to so many days.
 _FITTING: tuple[tuple[int, Interval], ...] = ((2, "hour"), (180, "day"))
 
@@ -141,7 +141,7 @@ class ParsedParams(NamedTuple, Generic[P]):
     filters: tuple[Comparison, ...]
     written: Mapping[str, str]
     interval: Interval | None
-    now: int
+    now: Millis
     warnings: tuple[str, ...]
 
 
@@ -273,7 +273,7 @@ def _bucket_length(params: BucketParams, period: Period, *, named: bool) -> Inte
         return params.granularity or params.interval
     if params.granularity is not None:
         return params.granularity
-    days = (period.end - period.start) / _DAY
+    days = (period.end - period.start) / DAY_MS
     for most, fitting in _FITTING:
         if days <= most:
             return fitting

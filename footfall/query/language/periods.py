@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from footfall.errors import Invalid
 from footfall.model.calendar import instant, local, midnight
+from footfall.model.times import DAY_MS, HOUR_MS
 
 Interval = Literal["hour", "day", "week", "month", "year"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -29,14 +30,12 @@ MAX_BUCKETS = 10_000
 DEFAULT_DAYS = 30
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 
-_HOUR = 3_600_000
-_DAY = 24 * _HOUR
 _SHORTEST: dict[Interval, int] = {
-    "hour": _HOUR,
-    "day": 23 * _HOUR,
-    "week": (7 * 24 - 1) * _HOUR,
-    "month": (28 * 24 - 1) * _HOUR,
-    "year": (365 * 24 - 1) * _HOUR,
+    "hour": HOUR_MS,
+    "day": 23 * HOUR_MS,
+    "week": (7 * 24 - 1) * HOUR_MS,
+    "month": (28 * 24 - 1) * HOUR_MS,
+    "year": (365 * 24 - 1) * HOUR_MS,
 }
 # "+" means a space in a query string; nobody escapes the one of an offset.
 _LOST_PLUS = re.compile(r"(T[\d:.,]+) (\d\d:?\d\d)$")
@@ -83,15 +82,15 @@ class Period(Struct, frozen=True):
         """
         zone = ZoneInfo(self.timezone)
         found = [(self.start, _ahead(self.start, zone))]
-        for at in range(self.start, self.end, _DAY):
-            last = min(at + _DAY, self.end - 1)
+        for at in range(self.start, self.end, DAY_MS):
+            last = min(at + DAY_MS, self.end - 1)
             if (change := _change_between(at, last, zone)) is not None:
                 found.append((_day_after(change, zone) if days else change, _ahead(change, zone)))
         return found
 
     def shown_by_clocks(self, *, days: bool) -> list[int]:
         """The days of the week (1 is Monday), or else the hours of the day, that the period has any of."""
-        if self.end - self.start > (8 if days else 2) * _DAY:  # more than any change of the clock skips
+        if self.end - self.start > (8 if days else 2) * DAY_MS:  # more than any change of the clock skips
             return list(range(1, 8) if days else range(24))
         zone = ZoneInfo(self.timezone)
         if days:
@@ -249,7 +248,7 @@ def _hours(period: Period, zone: ZoneInfo) -> list[int]:
     starts = [_change_between(at - into, at, zone) or at - into]
     while True:
         at = starts[-1]
-        following = at + _HOUR - _into_hour(at, zone)
+        following = at + HOUR_MS - _into_hour(at, zone)
         following = _change_between(at, following, zone) or following
         if following >= period.end:
             return starts

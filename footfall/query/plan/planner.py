@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from footfall.model.calendar import first_day_start, is_day_start, last_day_start
-from footfall.model.cubes import CUBES, HOUR_MS, KEYS, Cube
+from footfall.model.cubes import CUBES, KEYS, Cube
+from footfall.model.times import HOUR_MS
 from footfall.query.catalog.metrics import KNOWN_METRICS, measures_of
 from footfall.query.language.periods import Period
 from footfall.query.language.question import (

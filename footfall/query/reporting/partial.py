@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+from footfall.model.times import DAY_MS, Millis
 from footfall.query.language.periods import Interval, Period, Weekday
 
-_DAY = 86_400_000
 _LONGEST: dict[Interval, int] = {
-    "hour": _DAY // 12,
-    "day": 3 * _DAY,
-    "week": 9 * _DAY,
-    "month": 33 * _DAY,
-    "year": 368 * _DAY,
+    "hour": DAY_MS // 12,
+    "day": 3 * DAY_MS,
+    "week": 9 * DAY_MS,
+    "month": 33 * DAY_MS,
+    "year": 368 * DAY_MS,
 }
 
 
@@ -25,7 +25,7 @@ def bucket_ends(
 
 
 def partial_buckets(
-    period: Period, buckets: Sequence[int], interval: Interval, week_start: Weekday, now: int
+    period: Period, buckets: Sequence[int], interval: Interval, week_start: Weekday, now: Millis
 ) -> set[int]:
     """The buckets of `period.buckets(interval, week_start)` that the range cuts off or that are not over.
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from msgspec import UNSET, Struct, UnsetType
 from msgspec import Meta as Words
 
+from footfall.model.times import Seconds
 from footfall.query.catalog.networks import Networks
 from footfall.query.caveats import SAID_OF_REASONS, caveats_of, complete_through
 from footfall.query.engine import Engine, QueryResult
@@ -110,7 +111,7 @@ class Context(Generic[P]):
     find_link: FindLink
     find_links: FindLinks
     networks: Networks
-    timeout: float
+    timeout: Seconds
     path: Mapping[str, str]
     only: tuple[Condition, ...] = ()
 

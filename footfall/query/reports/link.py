@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from msgspec import Meta, defstruct
 from msgspec.structs import replace
 
-from footfall.enrich.visitor import DAY_MS
 from footfall.errors import NotFound
 from footfall.model.calendar import instant
+from footfall.model.times import DAY_MS
 from footfall.query.language.params import MAX_LIMIT, BucketParams
 from footfall.query.language.periods import LAST_YEAR, Period
 from footfall.query.language.question import Question, is_

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from footfall.errors import Invalid
+from footfall.model.times import Millis
 from footfall.query.language.question import Question
 
 _VERSION = 2
@@ -29,7 +30,7 @@ class Cursor(Struct, frozen=True):
     digest (see `digest_of`), which a caller may have changed since.
     """
 
-    occurred_at: int
+    occurred_at: Millis
     seq: int
     shard: int
     received_until: int

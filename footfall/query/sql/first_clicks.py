@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from footfall.model.times import DAY_MS, Millis
 from footfall.store.statement import Statement, Values
-
-_DAY = 86_400_000
 
 
 class ClickKey(NamedTuple):
@@ -16,9 +15,9 @@ class ClickKey(NamedTuple):
     day: int
 
 
-def click_key(visitor_id: int, link_id: str, occurred_at: int) -> ClickKey:
+def click_key(visitor_id: int, link_id: str, occurred_at: Millis) -> ClickKey:
     """The key of a click that occurred then (ms)."""
-    return ClickKey(visitor_id, link_id, occurred_at // _DAY)
+    return ClickKey(visitor_id, link_id, occurred_at // DAY_MS)
 
 
 def first_clicks(workspace_id: str, keys: Sequence[ClickKey]) -> Statement:
@@ -29,8 +28,8 @@ def first_clicks(workspace_id: str, keys: Sequence[ClickKey]) -> Statement:
     return Statement(
         f"SELECT {key} AS key, argMin((shard, seq), (occurred_at, seq, shard)) FROM events"
         f" WHERE workspace_id = {values.add(workspace_id, 'String')} AND event_type = 'click'"
-        f" AND occurred_at >= {values.time(min(days) * _DAY)}"
-        f" AND occurred_at < {values.time((max(days) + 1) * _DAY)}"
+        f" AND occurred_at >= {values.time(min(days) * DAY_MS)}"
+        f" AND occurred_at < {values.time((max(days) + 1) * DAY_MS)}"
         f" AND link_id IN {values.add(sorted({each.link_id for each in keys}), 'Array(String)')}"
         f" AND {key} IN {values.add([tuple(each) for each in keys], 'Array(Tuple(UInt64, String, Int32))')}"
         " GROUP BY key",

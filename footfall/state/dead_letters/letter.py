@@ -13,6 +13,7 @@ from msgspec import Struct
 from footfall.errors import Invalid
 from footfall.model.reasons import MALFORMED, OF_WHOLE_RECORDS
 from footfall.model.record import Record, decode, encode
+from footfall.model.times import Millis
 from footfall.state.ledger import hour_of, is_backfilled
 
 Status = Literal["kept", "due", "retrying"]
@@ -38,7 +39,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     site_id: str
     hour: int
     reason: str
-    failed_at: int
+    failed_at: Millis
     size: int
     detail: str = ""
     events: int = 1
@@ -69,7 +70,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 def event_letter(
-    record: Record, index: int, shard: int, seq: int, *, reason: str, failed_at: int, detail: str = ""
+    record: Record, index: int, shard: int, seq: int, *, reason: str, failed_at: Millis, detail: str = ""
 ) -> DeadLetter:
     """The letter of one event of a record that could be read."""
     event = msgspec.structs.replace(record.events[index], visit=0)
@@ -100,7 +101,7 @@ def unreadable_letter(
     *,
     appended_at: int,
     reason: str,
-    failed_at: int,
+    failed_at: Millis,
 ) -> DeadLetter:
     """The letter of a record that cannot be read, for one of OF_WHOLE_RECORDS, with all its bytes.
 

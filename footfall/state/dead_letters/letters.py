@@ -6,7 +6,6 @@ being inserted. The worker asks the store for the letter's position before it in
 retry that a crash cut short is simply taken again.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from footfall.database import Database
 from footfall.errors import Conflict, NotFound
 from footfall.model.reasons import OF_WHOLE_RECORDS
 from footfall.model.record import SEQ_PER_RECORD, Record
+from footfall.model.times import now_ms
 from footfall.state import ids_known, lease, outgoing
 from footfall.state.dead_letters import rows as letter_rows
 from footfall.state.dead_letters.letter import DeadLetter, format_position
@@ -273,4 +273,4 @@ def _one(connection: Connection, workspace_id: str, shard: int, seq: int) -> Dea
 
 
 def _now() -> int:
-    return int(time.time() * 1000)
+    return now_ms()

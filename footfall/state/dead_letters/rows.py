@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, RowMapping
 
 from footfall.model.record import Record
+from footfall.model.times import DAY_MS, Millis
 from footfall.state import ledger
 from footfall.state.dead_letters.letter import MAX_DETAIL, DeadLetter, event_letter
 from footfall.state.ledger import LedgerCount, Outcome
@@ -25,7 +26,7 @@ READ_LATER = "read_later"
 _PARAMETERS = 500  # of one statement; SQLite takes 32,766, old builds 999
 
 # So long after it was discarded or stored (ms) the records around a letter may be read for their ids again.
-_PLACES_KEPT = 90 * 86_400_000
+_PLACES_KEPT = 90 * DAY_MS
 
 
 class Size(NamedTuple):
@@ -68,7 +69,7 @@ def add(connection: Connection, letters: Sequence[DeadLetter]) -> None:
         ledger.add(connection, [_count(each, "dead_lettered", each.events) for each in letters])
 
 
-def settle(connection: Connection, results: Sequence[Settled], now: int) -> list[tuple[int, int]]:
+def settle(connection: Connection, results: Sequence[Settled], now: Millis) -> list[tuple[int, int]]:
     """What was `stored` or is a `duplicate` is no dead letter any more. `now` in ms.
 
     Returns shard and seq of what is stored now. These are remembered: their ids may be asked for long after
@@ -135,7 +136,7 @@ def unfold(connection: Connection, records: Sequence[tuple[DeadLetter, Record]])
         add(connection, [msgspec.structs.replace(each, status="due") for each in letters])
 
 
-def discard(connection: Connection, letters: Sequence[DeadLetter], now: int) -> None:
+def discard(connection: Connection, letters: Sequence[DeadLetter], now: Millis) -> None:
     """Forget these letters: their events are dropped. `now` in ms.
 
     Their positions are remembered: their ids are not those of stored events.
@@ -152,7 +153,7 @@ def discard(connection: Connection, letters: Sequence[DeadLetter], now: int) -> 
     connection.execute(discarded_letters.delete().where(old))
 
 
-def _note_retried(connection: Connection, stored: Sequence[tuple[int, int]], now: int) -> None:
+def _note_retried(connection: Connection, stored: Sequence[tuple[int, int]], now: Millis) -> None:
     """Where letters were that are stored now. `now` in ms."""
     rows = [{"shard": f"{shard:016x}", "seq": seq, "stored_at": now} for shard, seq in stored]
     if rows:

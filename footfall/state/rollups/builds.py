@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from footfall.database import Database
 from footfall.errors import Conflict
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.times import Millis
 from footfall.state import lease
 from footfall.state.lease import Fence
 from footfall.state.ledger import closed_positions
@@ -146,7 +147,7 @@ class Builds:
         return await self._database.run(write)
 
     async def publish(
-        self, building: Building, entries: Iterable[ManifestEntry], zones: Mapping[str, Zone], now: int
+        self, building: Building, entries: Iterable[ManifestEntry], zones: Mapping[str, Zone], now: Millis
     ) -> None:
         """The build is durable in the store: it counts from now on, in place of its sources.
 
@@ -262,7 +263,7 @@ def _open(connection: Connection, building: Building) -> Building:
     return building
 
 
-def _replace(connection: Connection, building: Building, added: Iterable[ManifestEntry], now: int) -> None:
+def _replace(connection: Connection, building: Building, added: Iterable[ManifestEntry], now: Millis) -> None:
     for build in building.sources:
         done = connection.execute(
             rollup_entries.update()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from footfall.errors import FootfallError, Invalid, StoreDown
+from footfall.model.times import Seconds
 from footfall.runtime.background import beside, describe
 from footfall.runtime.fair import ASKER, Asker, Fair
 from footfall.store.chdb.handles import EngineReader, Handle
@@ -31,7 +32,7 @@ class Readers:
         readers: Sequence[EngineReader],
         commands: Handle,
         threads: ThreadPoolExecutor,
-        query_timeout: float,
+        query_timeout: Seconds,
     ) -> None:
         self._readers = readers
         self._commands = commands

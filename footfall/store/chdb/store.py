@@ -20,6 +20,7 @@ import pyarrow as pa
 import structlog
 
 from footfall.errors import FootfallError, Misconfigured, Retryable, StoreDown
+from footfall.model.times import Seconds
 from footfall.runtime import open_files
 from footfall.runtime.background import Loop
 from footfall.runtime.damage import PARTS
@@ -44,7 +45,7 @@ T = TypeVar("T")
 class ChdbStore:
     """`Store` over chDB, see the port. Made by `open_store`; used from one event loop."""
 
-    def __init__(self, handles: Handles, lock: IO[str], query_timeout: float, kept: KeptRows) -> None:
+    def __init__(self, handles: Handles, lock: IO[str], query_timeout: Seconds, kept: KeptRows) -> None:
         self._handles = handles
         self._kept = kept
         self._lock = lock
@@ -84,7 +85,7 @@ class ChdbStore:
         sql: str,
         parameters: Mapping[str, Any] | None = None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - see the port
+        timeout: Seconds | None = None,  # noqa: ASYNC109 - see the port
         lane: Lane = "callers",
     ) -> Sequence[tuple[Any, ...]]:
         """Takes one of the lane's readers; waiting for one counts as time of the question."""
@@ -96,7 +97,7 @@ class ChdbStore:
         sql: str,
         parameters: Mapping[str, Any] | None = None,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - see the port
+        timeout: Seconds | None = None,  # noqa: ASYNC109 - see the port
         lane: Lane = "callers",
     ) -> pa.Table:
         """As `query`. The reader is free again before anybody looks at the rows."""

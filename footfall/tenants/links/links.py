@@ -1,6 +1,5 @@
 """The SQL of links. Every function runs inside one transaction of the metadata database."""
 
-import time
 from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
@@ -11,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from footfall.errors import Conflict, Invalid
 from footfall.model.folding import fold
 from footfall.model.ids import short_code, short_id
+from footfall.model.times import Millis, now_ms
 from footfall.tenants import rows
 from footfall.tenants.fields import ListPage, check_tags, check_text, check_time
 from footfall.tenants.links.targets import (
@@ -114,7 +114,7 @@ def update(
     url: str | None,
     title: str | None,
     tags: Sequence[str] | None,
-    expires_at: int | None,
+    expires_at: Millis | None,
 ) -> Link:
     """Change what is not None. Raises NotFound, Invalid."""
     new = {
@@ -261,4 +261,4 @@ def _make(
 
 
 def _now() -> int:
-    return int(time.time() * 1000)
+    return now_ms()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from footfall import metrics
+from footfall.model.times import Seconds
 from footfall.worker.dedup.index import Partition, RecentIds, SeenIds, Snapshot
 from footfall.worker.dedup.keys import U16, U64, Ids, Mask
 from footfall.worker.dedup.sorted_run import SortedRun
@@ -23,7 +24,7 @@ class RecentIdsByKey:
     def __init__(
         self,
         limit: int = 10_000_000,
-        window: float = 86400,
+        window: Seconds = 86400,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
         self._with_key = RecentIds(limit, window, uptime)
@@ -78,13 +79,13 @@ class RecentIdsByKey:
             known[mine] = index.known(Ids(ids.key[mine], ids.rest[mine]))
         return known
 
-    def enter(self, run: SortedRun, received_at: float, oldest: float | None = None) -> None:
+    def enter(self, run: SortedRun, received_at: Seconds, oldest: float | None = None) -> None:
         """Remember ids whose batch is closed."""
         for index, mine in self._kinds(run.key):
             part = SortedRun(run.key[mine], run.rest[mine], run.generation[mine])
             index.enter(part, received_at, oldest)
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: Seconds) -> None:
         """Forget what is older than the window. To be called about once a second."""
         for index in self._both:
             index.expire(now)

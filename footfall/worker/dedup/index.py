@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from footfall.model.times import Seconds
 from footfall.worker.dedup.keys import U16, U32, U64, Ids, Keys, Mask
 from footfall.worker.dedup.sorted_run import EMPTY, SortedRun, find, merge, new_run, repeats
 
@@ -83,7 +84,7 @@ class RecentIds:
     def __init__(
         self,
         limit: int = 10_000_000,
-        window: float = 86400,
+        window: Seconds = 86400,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
         """`limit` ids, `window` seconds. `uptime`: seconds that nobody sets, since whenever."""
@@ -165,7 +166,7 @@ class RecentIds:
                     _note(found[here], same[here], *find(run, key[here], rest[here], self._first))
         return found, same
 
-    def enter(self, run: SortedRun, received_at: float, oldest: float | None = None) -> None:
+    def enter(self, run: SortedRun, received_at: Seconds, oldest: float | None = None) -> None:
         """Remember ids whose batch is closed: `sort` of those that were counted, none of them a duplicate.
 
         `received_at` and `oldest`: Unix times at which the newest and the oldest of them were received. A
@@ -182,7 +183,7 @@ class RecentIds:
                     self._enter(number, run.part(bounds[number], bounds[number + 1]))
             self._hold_the_limit()
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: Seconds) -> None:
         """Forget what is older than the window. To be called about once a second.
 
         `now`: Unix time of receipt up to which every event was closed, not the clock: a resend
@@ -203,7 +204,7 @@ class RecentIds:
                 for number in range(PARTITIONS):
                     self._merge(number)
 
-    def effective_window(self, now: float) -> float:
+    def effective_window(self, now: Seconds) -> float:
         """Seconds for which every id is remembered: the window, unless the limit shortened it."""
         return min(self._window, max(0.0, now - self.complete_since))
 
@@ -233,7 +234,7 @@ class RecentIds:
             self._count = sum(each.ids for each in self._generations)
             self._hold_the_limit()
 
-    def _generation(self, received_at: float, oldest: float, count: int) -> int:
+    def _generation(self, received_at: Seconds, oldest: float, count: int) -> int:
         """The number of the generation that `count` ids received then, and from `oldest` on, belong to."""
         last = self._generations[-1] if self._generations else None
         newest = max(received_at, last.newest) if last else received_at

@@ -22,6 +22,7 @@ import structlog
 from footfall.errors import Retryable
 from footfall.eventlog.port import EventLog, StoredRecord
 from footfall.model.record import SEQ_PER_RECORD, WITHOUT_KEY, RawEvent, decode
+from footfall.model.times import Millis, Seconds, to_millis
 from footfall.state.dead_letters.letters import Unstored
 from footfall.state.ledger import BACKFILLED
 from footfall.store.port import Store
@@ -79,7 +80,7 @@ class _Row(NamedTuple):
 
     workspace_id: str
     event_id: str
-    received_at: int
+    received_at: Millis
     shard: int
     seq: int
 
@@ -93,7 +94,7 @@ class _Sent(NamedTuple):
 class DurableRecentIds:
     """Keeps `recent` over restarts, in the file at `path`."""
 
-    def __init__(self, recent: RecentIdsByKey, path: Path, window: float) -> None:
+    def __init__(self, recent: RecentIdsByKey, path: Path, window: Seconds) -> None:
         self._recent = recent
         self._path = path
         self._window = window
@@ -231,7 +232,7 @@ class DurableRecentIds:
                     "made_here": made_here,
                     "sources": list(WITHOUT_KEY),
                     "without_key": without_key,
-                    "oldest": int(oldest * 1000),
+                    "oldest": to_millis(oldest),
                     "at": last.received_at,
                     "shard": last.shard,
                     "seq": last.seq,
@@ -281,6 +282,6 @@ class DurableRecentIds:
         )
         self._add(ids, newest / 1000, oldest / 1000)
 
-    def _add(self, ids: Ids, received_at: float, oldest: float) -> None:
+    def _add(self, ids: Ids, received_at: Seconds, oldest: float) -> None:
         again = self._recent.check(ids).duplicate
         self._recent.enter(sort(ids, ~again), received_at, oldest)

@@ -3,8 +3,8 @@
 import pytest
 
 from footfall.errors import Conflict
-from footfall.model.cubes import HOUR_MS, QUARTER_MS
 from footfall.model.record import SEQ_PER_RECORD
+from footfall.model.times import HOUR_MS, QUARTER_MS
 from footfall.state.rollups.builds import Zone
 from footfall.state.tables import rollup_late
 from tests.contract.sliced import DAY, PER_RECORD, START, ZONES, new_world

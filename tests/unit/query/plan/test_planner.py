@@ -6,7 +6,8 @@ from typing import get_args
 import msgspec
 import pytest
 
-from footfall.model.cubes import CUBES, HOUR_MS
+from footfall.model.cubes import CUBES
+from footfall.model.times import HOUR_MS
 from footfall.query.language.periods import Period
 from footfall.query.language.question import And, HasDone, Question, is_, is_not
 from footfall.query.plan.archived_sessions import archive_source
