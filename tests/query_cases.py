@@ -39,7 +39,7 @@ METRICS = [
     "visitors", "sessions", "views_per_session", "bounce_rate", "session_duration", "conversions",
     "conversion_rate", "revenue", "bot_share", "unique_countries", "unique_referrers", "links",
     "percentage", "last_at", "group_conversion_rate", "share", "average_revenue", "time_on_page",
-    "scroll_depth",
+    "scroll_depth", "new_visitors",
 ]  # fmt: skip
 TIMES = ["time:hour", "time:day", "time:week", "time:month", "time:year"]
 CLOCKS = ["time:weekday", "time:hour_of_day"]

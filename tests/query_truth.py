@@ -149,6 +149,7 @@ class Truth:
             self.tags,
             (lambda event: (event["session_id"], event["site_id"])) if by_site else None,
         )
+        visits.first = self._first(body, bots=bots)
         everybody = self.everybody(body, when)
         found = {
             key: [
@@ -211,6 +212,17 @@ class Truth:
         if "tag" in body.get("dimensions", []):
             chosen = [e for e in chosen if any(e["link_id"] in links for links in self.tags.values())]
         return inside, chosen, scope
+
+    def _first(self, body, *, bots):
+        """The places of the first events of visitors with an id of their own, of all time."""
+        first = {}
+        for event in self.events:
+            event["place"] = (event["occurred_at"], event["seq"], event["shard"])
+            own = event["visitor_id"] not in (0, event["device_hash"])
+            if own and (bots or not event["is_bot"]) and _at_sites(body, event):
+                known = first.get(event["visitor_id"], event["place"])
+                first[event["visitor_id"]] = min(event["place"], known)
+        return set(first.values())
 
     def _keys(self, body, when, scope, event):
         keys = [()]
@@ -442,6 +454,8 @@ def metric(name, events, whatever_bots, scope, everybody):
             return ratio(sum(deepest.values()), len(deepest))
         case "share":
             return None  # of no group
+        case "new_visitors":
+            return len({e["visitor_id"] for e in events if e["place"] in scope.first})
         case "bot_share":
             counted = [event for event in whatever_bots if event["event_type"] != "engagement"]
             bots = sum(event["sample_weight"] for event in counted if event["is_bot"])

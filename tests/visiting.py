@@ -58,11 +58,22 @@ class Visiting:
 
     def batch(self, *events):
         """One batch, each event of a record of its own."""
+        self._take([[each] for each in events])
+
+    def request(self, *events):
+        """One batch of one record, as a request makes it."""
+        self._take([events])
+
+    def _take(self, requests):
         placed = []
-        for event, country in events:
-            event.occurred_at += self.later
-            sender = SenderContext(CHROME, country_code=country)
-            record = Record(1, event.occurred_at, self.workspace, "api", [event], [sender])
+        for events in requests:
+            for event, _ in events:
+                event.occurred_at += self.later
+            senders = [SenderContext(CHROME, country_code=country) for _, country in events]
+            made = [event for event, _ in events]
+            for place, event in enumerate(made):
+                event.visit = place
+            record = Record(1, made[-1].occurred_at, self.workspace, "api", made, senders)
             placed.append(
                 Placed(SHARD + len(self.workspace), self._offset, record.received_at / 1000, 10, record, "")
             )

@@ -34,7 +34,7 @@ def caveats_of(period: Period, found: Sequence[QueryResult], uniques: Iterable[i
     return Caveats(
         source=_source(found),
         reasons=list(dict.fromkeys(reason for each in found for reason in each.reasons)),
-        exact=counted and not any(each.missing or each.visits for each in found),
+        exact=counted and not any(each.missing or each.visits or each.new_since for each in found),
         error=None if counted else UNIQUE_ERROR,
         sampled=any(each.sampled for each in found),
         warnings=[*_about_visitors(period, found), *_about_events(period, found)],
@@ -54,6 +54,16 @@ def _about_visitors(period: Period, found: Sequence[QueryResult]) -> list[str]:
     unidentified = max((each.unidentified for each in found), default=0)
     if unidentified:
         warnings.append(f"{unidentified} events have no visitor (no address, no id): not among the visitors")
+    told_new = [each for each in found if each.new_since is not None]
+    if for_a_day := max((each.known_for_a_day for each in told_new), default=0):
+        warnings.append(
+            f"{for_a_day} events are of visitors recognised for one day only: not in new_visitors"
+        )
+    if since := max((each.new_since or 0 for each in told_new), default=0):
+        warnings.append(
+            f"new_visitors: some events before {period.iso(since)} are no longer kept: "
+            "who was there only then counts as new"
+        )
     several_days = period.start // DAY_MS != (period.end - 1) // DAY_MS
     if several_days and any(each.known_for_a_day for each in found):
         warnings.append(

@@ -12,9 +12,10 @@ import pyarrow as pa
 from footfall import metrics
 from footfall.model.times import DAY_MS, Seconds
 from footfall.query.catalog.fields import VISIT
+from footfall.query.catalog.metrics import NEW
 from footfall.query.first_events import FirstEvents
 from footfall.query.language.periods import Period
-from footfall.query.language.question import Question, about_events, about_visits, fields_in
+from footfall.query.language.question import Question, about_events, about_visits, fields_in, sites_asked
 from footfall.query.plan.gaps import LostMonth, lost_months, missing_before
 from footfall.query.plan.parts import (
     PlanPart,
@@ -57,7 +58,8 @@ class QueryResult(NamedTuple):
     `source`: where they come from, and `reasons`: why; `at`: when they were looked for (Unix time).
     `missing`: which metrics lack events that are not kept any more, and until when, and months of which
     the store lost some; `visits`: which know visits only by what was kept of them. `own_before`: what was
-    stored before this time (ms) says of its visit's source what it says of itself.
+    stored before this time (ms) says of its visit's source what it says of itself. `new_since`: from this
+    time (ms) on all events are kept by which new visitors are told; None where nobody asks for these.
     """
 
     rows: Sequence[tuple[Any, ...]]
@@ -71,6 +73,7 @@ class QueryResult(NamedTuple):
     visits: tuple[Said, ...] = ()
     reasons: tuple[Reason, ...] = ()
     own_before: int | None = None
+    new_since: int | None = None
 
 
 class _Known(NamedTuple):
@@ -240,6 +243,7 @@ class Engine:
             visits=visits_in(question, parts),
             reasons=reasons_of(parts) if parts else ("no_rollups",),
             own_before=await self._own_before(question, seconds),
+            new_since=_new_since(question, manifest, stored),
         )
 
     async def _own_before(self, question: Question, seconds: Seconds) -> int | None:
@@ -266,6 +270,16 @@ class Engine:
 
     async def _query(self, statement: Statement, seconds: Seconds) -> Sequence[tuple[Any, ...]]:
         return await self._store.query(statement.sql, statement.parameters, timeout=seconds)
+
+
+def _new_since(question: Question, manifest: Manifest | None, stored: RowCounts | None) -> int | None:
+    if NEW not in question.metrics:
+        return None
+    if manifest is None or stored is None:
+        return 0
+    asked = sites_asked(question)
+    ours = (site for site in stored.sites if asked is None or site in asked)
+    return max((manifest.raw_from.get(site, 0) for site in ours), default=0)
 
 
 class _Flight:

@@ -350,3 +350,23 @@ def test_average_revenue_is_by_currency(visiting):
         said = f'{{"name":"order","value_minor":{value},"currency":"{currency}"}}'
         visiting.batch(did(visitor, 0, "conversion", properties=said))
     assert visiting.ask("average_revenue") == {"EUR": 750, "USD": 300}
+
+
+def test_events_of_one_request_at_one_time_are_in_the_order_of_its_list(visiting):
+    pages = [f"/{number}" for number in range(40)]
+    visiting.request(*(did(1, 0, "page_view", page) for page in pages))
+    visiting.request(
+        did(2, 0, "signup", ""),
+        did(2, 0, "page_view", "/a", GOOGLE),
+        did(2, 0, "page_view", "/b", "https://t.co/x"),
+        did(3, 0, "page_view", "/b", "https://t.co/x"),
+        did(3, 0, "page_view", "/a", GOOGLE),
+    )
+    visiting.restart()
+    visiting.request(did(2, 0, "page_view", "/c"), did(3, 0, "page_view", "/d"), did(3, 0, "page_view", "/c"))
+    by = ("entry_page", "exit_page")
+    assert visiting.ask("sessions", *by) == {("/0", "/39"): 1, ("/a", "/c"): 1, ("/b", "/c"): 1}
+    assert visiting.ask("visitors", "channel", filters=[["is", "page_path", ["/c"]]]) == {
+        "direct": 1,
+        "social": 1,
+    }

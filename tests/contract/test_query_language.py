@@ -359,3 +359,32 @@ def test_weights_count(place):
     assert answer["results"][0]["metrics"] == [14, 10, 3, {"EUR": 0, "JPY": -5}]
     assert answer["meta"]["sampled"]
     assert not place.ask(filters=[["is", "event_type", ["conversion"]]])["meta"]["sampled"]
+
+
+def test_new_visitors_are_those_with_an_id_of_their_own_whose_first_event_it_is(place):
+    lasting = {"visitor_id": 1, "device_hash": 7}
+    place.store(
+        lasting | {"occurred_at": AT - 40 * DAY, "channel": "email"},  # before the range
+        lasting | {"channel": "search"},
+        {"visitor_id": 2, "device_hash": 8, "channel": "search", "site_id": "a"},
+        {"visitor_id": 2, "device_hash": 9, "channel": "social", "site_id": "b", "occurred_at": AT + DAY},
+        {"visitor_id": 3, "device_hash": 3, "channel": "search"},  # known for a day
+        {"visitor_id": 0, "device_hash": 0},
+        {"visitor_id": 4, "device_hash": 8, "is_bot": True},
+    )
+    answer = place.ask(metrics=["new_visitors", "visitors"])
+    assert answer["results"][0]["metrics"] == [1, 3]
+    assert (
+        "1 events are of visitors recognised for one day only: not in new_visitors"
+        in answer["meta"]["warnings"]
+    )
+    assert answer["meta"]["exact"]
+    by_channel = place.rows(metrics=["new_visitors"], dimensions=["event_channel"])
+    assert {row for row in by_channel if row[1]} == {("search", 1)}
+    assert place.rows(metrics=["new_visitors"], site_id="b") == [(1,)]
+    assert place.rows(metrics=["new_visitors"], include={"bots": True}) == [(2,)]
+    assert place.rows(metrics=["new_visitors"], date_range=["2026-02-01", "2026-02-10"]) == [(1,)]
+    february_on = place.ask(
+        metrics=["new_visitors"], dimensions=["time:month"], date_range=["2026-02-01", "2026-03-31"]
+    )
+    assert [row["metrics"] for row in february_on["results"]] == [[1], [1]]

@@ -22,6 +22,9 @@ ENGAGED_MS = "toUInt64(greatest(JSONExtractInt(properties, 'engagement_time'), 0
 ENGAGED = "event_type = 'engagement' AND JSONExtractInt(properties, 'engagement_time') > 0"
 SCROLL_DEPTH = "least(greatest(JSONExtractFloat(properties, 'scroll_depth'), 0), 100)"
 
+NEW = "new_visitors"
+"""The measure, and the metric, of visitors seen first: which these are depends on the question."""
+
 OF_EVENTS: Mapping[str, Measure] = {
     **MEASURES,
     "sales": Measure("sales", "Map(String, Int64)", "sumMap", f"map({CURRENCY}, toInt64(1))", CONVERTED),
@@ -36,6 +39,7 @@ OF_EVENTS: Mapping[str, Measure] = {
         f"map(session_id, {SCROLL_DEPTH})",
         "event_type = 'engagement' AND session_id != 0 AND JSONHas(properties, 'scroll_depth')",
     ),
+    NEW: Measure(NEW, "UInt64", "uniqCombined(17)", "visitor_id", "1"),
     "last_at": Measure("last_at", "Nullable(Int64)", "maxOrNull", "toUnixTimestamp64Milli(occurred_at)"),
     **{
         name: Measure(name, "UInt64", "countIf", "", is_number(field))
@@ -183,6 +187,17 @@ _LIST = (
         "Plausible adds daily visitors up too, without saying so; Umami's salt lives a month; GA4 counts "
         "users by cookie.",
         _visitors,
+    ),
+    Metric(
+        NEW,
+        "uniques",
+        "Visitors with an id of their own (a client's, which lasts) of whom the first event at the sites "
+        "asked about is one of these: each is new once, in the group of that event. Who is recognised for a "
+        "day only is not among them, and `meta.warnings` says of how many events that is. Known as far back "
+        "as events are kept: who was there only before counts as new; then `meta.exact` is false.",
+        "As GA4's new users, by the first_visit event of a cookie; Plausible and Umami have none.",
+        _measured(NEW),
+        only_of_events=True,
     ),
     Metric(
         "sessions",

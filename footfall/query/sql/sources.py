@@ -6,7 +6,7 @@ from footfall.model.cubes import MEASURES, Measure, columns_of
 from footfall.model.session_fields import PAGE_OF
 from footfall.model.times import HOUR_MS
 from footfall.query.catalog.fields import GOAL, SESSION_FIELDS, TAG, dimension_sql, over_events
-from footfall.query.catalog.metrics import OF_EVENTS
+from footfall.query.catalog.metrics import NEW, OF_EVENTS
 from footfall.query.language.question import (
     CLOCKS,
     TIME,
@@ -20,6 +20,7 @@ from footfall.query.language.question import (
 from footfall.query.plan.archived_sessions import ArchiveSource
 from footfall.query.plan.planner import Cover, RollupSource
 from footfall.query.sql.conditions import Conditions, key_of
+from footfall.query.sql.first_seen import is_first
 from footfall.query.sql.node import Select, UnionAll, named
 from footfall.query.sql.sequences import in_order
 from footfall.rollups.rows import is_going
@@ -144,7 +145,10 @@ class Events:
 
     def measure(self, name: str, only: str = "") -> str:
         """A measure, finished."""
-        return _aggregate(OF_EVENTS[name], only)
+        measure = OF_EVENTS[name]
+        if name == NEW:
+            measure = measure._replace(condition=is_first(self.question, self.values))
+        return _aggregate(measure, only)
 
     def covered(self, covers: Sequence[Cover]) -> str:
         """Whether an event is one that the covers are about."""
