@@ -69,6 +69,8 @@ def read(body: bytes, kind: Any) -> Any:
         elif other := _OTHER.match(body, at, at + _SHORT):
             rest.append(other[0])
             at = other.end()
+        elif len(body) - at > _SHORT:
+            raise TooLarge(f"the body has a field other than its lines with more than {_SHORT} bytes")
         else:
             raise _broken(", or has an object or a list of lists in it")
         behind = _BEHIND.match(body, at, at + _SHORT)

@@ -81,6 +81,7 @@ class FormatString:
         self._parts = [token.part for token in tokens if token.part is not None]
         self._clock = next((token.clock for token in tokens if token.clock), "")
         check_parts(self._parts)
+        _check_clock(self._clock)
         self._pattern = _re2.compile("".join(_patterns(tokens)))
 
     def __call__(self, line: str) -> Request:
@@ -123,6 +124,21 @@ def check_parts(parts: list[str]) -> None:
             "stands in the server's configuration",
             field="format",
         )
+
+
+def _check_clock(clock: str) -> None:
+    """Raises Invalid unless `strptime` knows this form of a time."""
+    try:
+        datetime.strptime("", clock)  # noqa: DTZ007 -- it is no time
+    except re.error:
+        why = "it names a part twice"
+    except ValueError as error:
+        why = str(error)
+        if "does not match" in why:
+            return
+    else:
+        return
+    raise Invalid(f"format: the time {{{clock[:40]}}}t is not known: {why[:100]}", field="format")
 
 
 def _request(said: dict[str, str], clock: str) -> Request:

@@ -25,6 +25,8 @@ AHEAD_MS = 300_000  # what is later than this is no time of a request: as at the
 _CODE = re.compile("/([A-Za-z0-9_-]{1,64})/*")
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?")
 
+_LONGEST_HOST = 253
+
 Place = tuple[str, str]
 """Where a link may be: (host, code)."""
 
@@ -142,7 +144,8 @@ def _hit(index: int, request: Request, name: bytes) -> Hit:
         host, _, rest = target.partition("://")[2].partition("/")
         target = "/" + rest
     path, _, query = target.partition("#")[0].partition("?")
-    host = _known_host(host)
+    # A longer text is none, and is not remembered as such.
+    host = _known_host(host) if len(host) <= _LONGEST_HOST + len(":443") else ""
     code = _CODE.fullmatch(path) if request.status in REDIRECT_STATUS else None
     return Hit(index, request, name, host, path, query, (host, code[1]) if code else None)
 
@@ -151,7 +154,7 @@ def _hit(index: int, request: Request, name: bytes) -> Hit:
 def _known_host(host: str) -> str:
     """As the door knows it; "" for what cannot be one (nginx's "_")."""
     host = host.lower().removesuffix(":80").removesuffix(":443")
-    return host if len(host) <= 253 and _HOST.fullmatch(host) else ""
+    return host if len(host) <= _LONGEST_HOST and _HOST.fullmatch(host) else ""
 
 
 def _named(hit: Hit, kind: str, site_id: str) -> bytes:

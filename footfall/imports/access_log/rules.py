@@ -66,6 +66,7 @@ class Pages(NamedTuple):
 
 
 NO_PAGES = Pages()
+_SHORT = 500  # characters of a path of which it is remembered what it is
 
 
 class Facts(NamedTuple):
@@ -107,12 +108,17 @@ def judge(
     pages: Pages = NO_PAGES,
 ) -> Kind | Reason:
     """The outcome of the first rule that applies; see `Facts`. Of a query it matters if there is one."""
-    return _judge(Facts(method, path, "?" if query else "", status, of_link, pages))
+    facts = Facts(method, path, "?" if query else "", status, of_link, pages)
+    # Long ones would fill the memory, and seldom come again.
+    is_short = len(path) + len(method) <= _SHORT and not pages.patterns
+    return _judge(facts) if is_short else _decide(facts)
 
 
-@lru_cache(65_536)
-def _judge(facts: Facts) -> Kind | Reason:
+def _decide(facts: Facts) -> Kind | Reason:
     return next(rule.outcome for rule in RULES if rule.applies(facts))
+
+
+_judge = lru_cache(65_536)(_decide)
 
 
 def is_asset(path: str, query: str = "", pages: Pages = NO_PAGES) -> bool:

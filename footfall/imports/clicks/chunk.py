@@ -145,7 +145,7 @@ def _click(
         return RefusedLine(Reason.BAD_LINE, str(error))
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(2000)  # targets may be 8 KiB long
 def _target(url: str) -> str:
     return check_target(url, ())
 

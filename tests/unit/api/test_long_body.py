@@ -83,3 +83,9 @@ def test_what_is_wrong_is_named(body, field):
 def test_other_lists_may_stand_beside_the_lines():
     body = b'{"pages":["/a[1]","pdf"],"site_id":"s","lines":["x"],"occurrences":[1],"dry_run":true}'
     assert long_body.read(body, ChunkOfAccessLog) == decode_strictly(body, ChunkOfAccessLog)
+
+
+def test_what_is_long_beside_the_lines_is_too_large():
+    pages = b",".join([b'"/%b"' % (b"a" * 1000)] * 100)
+    with pytest.raises(TooLarge, match="other than its lines"):
+        long_body.read(b'{"pages":[%b],"site_id":"s","lines":[],"occurrences":[]}' % pages, ChunkOfAccessLog)

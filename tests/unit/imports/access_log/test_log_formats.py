@@ -273,3 +273,10 @@ def test_framing_the_address_and_a_dash_are_no_part_of_what_tells_lines_apart():
     )
     without = COMBINED.replace(AGENT, "-")
     assert identity(without) == identity(without.replace("8.8.8.8", "9.9.9.9, 1.1.1.1"))
+
+
+@pytest.mark.parametrize("clock", ["%d %d", "%Q", "%", "%s", "%Y" * 2])
+def test_a_form_of_times_that_is_none_is_refused_with_the_format(clock):
+    with pytest.raises(Invalid, match="the time") as told:
+        LineReader(f'%h %{{{clock}}}t "%r" %>s')
+    assert told.value.field == "format"

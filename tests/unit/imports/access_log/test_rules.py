@@ -2,7 +2,8 @@
 
 import pytest
 
-from footfall.imports.access_log.rules import ASSETS, is_asset, judge
+from footfall.imports.access_log import requests, rules
+from footfall.imports.access_log.rules import ASSETS, Pages, is_asset, judge
 from footfall.model.reasons import Reason
 
 
@@ -44,3 +45,17 @@ def test_each_extension_stands_once_and_is_an_asset():
 @pytest.mark.parametrize("path", ["/", "", "/.css", "/css", "/a.css/", "/a.css/b", "/john.doe"])
 def test_what_only_looks_like_one_is_none(path):
     assert not is_asset(path)
+
+
+def test_what_is_remembered_of_lines_is_bounded():
+    """A line has 64 KiB at most, and whoever imports writes the patterns of pages."""
+    rules._judge.cache_clear()
+    requests._known_host.cache_clear()
+    patterns = Pages.of(["/wiki/*.js"])
+    for number in range(100):
+        assert judge("GET", f"/{number}/{'a' * 60_000}", 200, of_link=False) == "page_view"
+        assert judge("GET" * 20_000, f"/{number}", 200, of_link=False) == Reason.METHOD
+        assert judge("GET", f"/wiki/{number}.js", 200, of_link=False, pages=patterns) == "page_view"
+        line = f'1.1.1.1 - - [20/May/2026:10:00:00 +0000] "GET http://{"h" * 60_000}{number}/ HTTP/1.1" 200 5'
+        assert requests.read([line]).hits[0].host == ""
+    assert rules._judge.cache_info().currsize == requests._known_host.cache_info().currsize == 0
