@@ -40,10 +40,11 @@ PARTS = (META, STATE, LOG, STORE)
 DOOR = (META, STATE, LOG)
 """What a door opens."""
 
+_REBUILD_STATE = "footfall rebuild-state"
 _HOLDS = {META: "the links and keys", STATE: "the books", LOG: "the log", STORE: "the store"}
 _REMEDY = {
     META: "restore it from a backup, or insist with `footfall serve --new`: then links and keys begin anew",
-    STATE: "restore the whole data directory from one backup, or run `footfall rebuild-state`",
+    STATE: f"restore the whole data directory from one backup, or run `{_REBUILD_STATE}`",
     LOG: "restore it from a backup, or insist with `footfall serve --new`: what only it held is lost then",
     STORE: "restore the whole data directory from one backup, or run `footfall rebuild-store`",
 }
@@ -138,12 +139,17 @@ def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[P
 
 
 def check_store_is_wrong(settings: Settings, *, new: bool = False) -> None:
-    """Raises Invalid when the store belongs to the rest: then nobody wants a new one. `new`: as above."""
+    """Raises Invalid when the store belongs to the rest: then nobody wants a new one. `new`: as above.
+
+    Raises Misconfigured where the books are wrong instead: a new store would lose what only this one has.
+    """
     with _turn(settings.data):
         listed, found = _listed(settings), _found(settings, whole=True)
         try:
             judge(listed, found, settings.data, new=new)
-        except Misconfigured:
+        except Misconfigured as error:
+            if f"`{_REBUILD_STATE}" in str(error):
+                raise
             return
         raise Invalid(f"{settings.data / STORE} belongs to the rest of the data directory: it stays")
 

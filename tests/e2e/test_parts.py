@@ -147,6 +147,9 @@ def test_books_that_were_set_back_within_a_start_stop_the_next(data, original, l
     if not log_knows:
         remove(data / "log" / "consumers")
     unfit(data, data / "state.db", "rebuild-state", "log" if log_knows else "store")
+    wrong = footfall("rebuild-store", "--data", data, cwd=data.parent)
+    assert wrong.returncode == 2
+    assert "`footfall rebuild-state`" in wrong.stderr
     assert footfall("rebuild-state", "--data", data, cwd=data.parent).returncode == 0
     with serving(data) as server:
         assert server.count() == 20
