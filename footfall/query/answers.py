@@ -12,9 +12,10 @@ from footfall.query.catalog.fields import KINDS, PROPERTY
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.engine import Engine, QueryResult
 from footfall.query.exits import find_exits
-from footfall.query.language.body import EXIT_RATE, RATES, SHARES, ResolvedQuery
+from footfall.query.language.body import EXIT_RATE, ResolvedQuery
 from footfall.query.language.periods import Period
 from footfall.query.language.question import TIME, TIMES, WEEKDAY, And, Comparison, Question
+from footfall.query.plan.parts import Said
 
 _COMPARED_ROWS = 10_000
 
@@ -93,7 +94,7 @@ class QueryRunner:
         # What is done with each row is done in a thread: there may be ten thousand.
         rows = await asyncio.to_thread(self._rows, question, found, overall, filled=filled)
         total = len(_every(question)) if filled else found.total
-        all_found = [found, *overall.found]
+        all_found = [self._as_asked(found), *overall.found]
         uniques = _uniques(question, found, overall)
         if self._before and rows:
             others, more, rows = await self._compared(self._before, question, rows)
@@ -133,12 +134,25 @@ class QueryRunner:
 
     async def _overall(self, asked: ResolvedQuery) -> Overall:
         """The visitors that shares and rates are of."""
-        names = [name for name in asked.metrics if name in SHARES or (asked.goal and name in RATES)]
+        names = asked.made_of_visitors()
         questions = [asked.everybody(name) for name in names]
         found = await asyncio.gather(*(self._engine.find(each, self._timeout) for each in questions))
         places = [[asked.question.dimensions.index(name) for name in each.dimensions] for each in questions]
         visitors = [{tuple(row[:-1]): int(row[-1]) for row in each.rows} for each in found]
         return Overall(found, dict(zip(names, zip(places, visitors, strict=True), strict=True)))
+
+    def _as_asked(self, found: QueryResult) -> QueryResult:
+        """What lacks something, by the names that were asked for: shares and rates are made of visitors."""
+        made = self._asked.made_of_visitors()
+
+        def named(said: Said) -> Said:
+            if "visitors" not in said.metrics:
+                return said
+            meant = {*said.metrics, *made}
+            return Said(said.before, tuple(name for name in self._asked.metrics if name in meant))
+
+        missing = tuple(named(each) if isinstance(each, Said) else each for each in found.missing)
+        return found._replace(missing=missing, visits=tuple(map(named, found.visits)))
 
     def _empty_row(self, dimensions: list[str | float | bool], overall: Overall) -> Row:
         """Of no events."""
@@ -170,7 +184,7 @@ class QueryRunner:
         )
         found, overall = await self._find(before, then)
         compared = await asyncio.to_thread(self._beside, then, found, overall, question, rows)
-        return [found, *overall.found], _uniques(then, found, overall), compared
+        return [self._as_asked(found), *overall.found], _uniques(then, found, overall), compared
 
     def _beside(
         self,

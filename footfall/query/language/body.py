@@ -132,6 +132,10 @@ class ResolvedQuery(NamedTuple):
     dimensions: tuple[str, ...]
     goal: bool = False
 
+    def made_of_visitors(self) -> list[str]:
+        """The metrics that are the visitors of a row over others."""
+        return [name for name in self.metrics if name in SHARES or (self.goal and name in RATES)]
+
     def everybody(self, metric: str) -> Question:
         """The visitors that a share or a rate is of, by the dimensions that tell them apart."""
         question = self.question
