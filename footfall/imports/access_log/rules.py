@@ -32,6 +32,7 @@ ASSETS: dict[str, str] = {
 _ASSETS = frozenset(" ".join(ASSETS.values()).split())
 _SCRIPTS = frozenset({"pl", "py", "rb", "lua", "sh"})
 _WIKI_PAGE = re.compile(r"/(?:\w{2,3}/)?wiki/[^/]+")
+_SHORT = 500  # characters of a pattern, and of a path of which it is remembered what it is
 _MOST_PATTERNS = 100
 
 
@@ -49,6 +50,8 @@ class Pages(NamedTuple):
         extensions: set[str] = set()
         patterns: list[str] = []
         for each in written:
+            if len(each) > _SHORT:  # it would be held against 64 KiB of a line in one go
+                raise Invalid(f"a page has at most {_SHORT} characters", field="pages")
             if each.startswith("/"):
                 patterns.append(each)
             elif re.fullmatch(r"\.?[A-Za-z0-9]{1,16}", each):
@@ -66,7 +69,6 @@ class Pages(NamedTuple):
 
 
 NO_PAGES = Pages()
-_SHORT = 500  # characters of a path of which it is remembered what it is
 
 
 class Facts(NamedTuple):

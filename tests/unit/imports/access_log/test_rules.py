@@ -2,6 +2,7 @@
 
 import pytest
 
+from footfall.errors import Invalid
 from footfall.imports.access_log import requests, rules
 from footfall.imports.access_log.rules import ASSETS, Pages, is_asset, judge
 from footfall.model.reasons import Reason
@@ -59,3 +60,8 @@ def test_what_is_remembered_of_lines_is_bounded():
         line = f'1.1.1.1 - - [20/May/2026:10:00:00 +0000] "GET http://{"h" * 60_000}{number}/ HTTP/1.1" 200 5'
         assert requests.read([line]).hits[0].host == ""
     assert rules._judge.cache_info().currsize == requests._known_host.cache_info().currsize == 0
+
+
+def test_a_pattern_of_pages_is_short():
+    with pytest.raises(Invalid, match="500 characters"):
+        Pages.of(["/*" + "[!b]" * 5000 + "b*x"])
