@@ -22,7 +22,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footfall import components, installation, stamps
+from footfall import components, console, installation, stamps
 from footfall.errors import Invalid
 from footfall.runtime import logs
 from footfall.runtime.alerts import DOOR
@@ -205,7 +205,7 @@ async def run_worker(settings: Settings, *, with_console: bool) -> None:
             await worker.run(stop)
             return
         app = await stack.enter_async_context(
-            components.with_console(settings, store, eventlog, worker, rollups, stop=stop)
+            console.with_console(settings, store, eventlog, worker, rollups, stop=stop)
         )
         await _watch(stack)
         started()
@@ -228,7 +228,7 @@ async def run_console(settings: Settings) -> None:
         eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(components.with_current_store(settings))
         app = await stack.enter_async_context(
-            components.with_console(settings, store, eventlog, None, None, stop=stop)
+            console.with_console(settings, store, eventlog, None, None, stop=stop)
         )
         await _watch(stack)
         started()
@@ -251,7 +251,7 @@ async def own_console(settings: Settings, token: str) -> AsyncGenerator[Any]:
         rollups = await stack.enter_async_context(components.with_rollups(settings, store, worker))
         await worker.drain()
         app = await stack.enter_async_context(
-            components.with_console(settings, store, eventlog, worker, rollups, token)
+            console.with_console(settings, store, eventlog, worker, rollups, token)
         )
         stop = asyncio.Event()
         working = asyncio.create_task(worker.run(stop))

@@ -14,7 +14,8 @@ from docs.generate.blocks import BLOCKS
 from footfall import metrics
 from footfall.cli.app import EARLIER
 from footfall.collect.app import _PAGES
-from footfall.components import with_console, with_eventlog
+from footfall.components import with_eventlog
+from footfall.console import with_console
 from footfall.model.columns import COLUMNS
 from footfall.model.reasons import MEANINGS, Reason
 from footfall.query.catalog.metrics import METRICS

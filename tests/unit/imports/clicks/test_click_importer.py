@@ -4,10 +4,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from footfall import main
@@ -19,11 +17,11 @@ from footfall.imports.clicks.importer import ClickImporter
 from footfall.imports.intake import Intake
 from footfall.imports.reader import read_chunks
 from footfall.model.record import decode
-from footfall.runtime import data_directory
 from footfall.settings import load
 from footfall.state.imported_files import ImportedFiles
 from footfall.state.tables import open_state
 from footfall.tenants.model import Workspace
+from tests.contract.access_log import console
 
 pytestmark = pytest.mark.anyio
 
@@ -31,22 +29,6 @@ SAMPLE = Path(__file__).parents[4] / "examples" / "data" / "usagov_clicks.jsonl"
 IMPORT = "/api/v1/imports/clicks"
 BOOKS = {"received": 3560, "stored": 3440, "rejected": {"heartbeat": 120}, "backfilled": 3560}
 IN_2012 = {"start_date": "2012-03-16", "end_date": "2012-03-16", "include_bots": "true"}
-
-
-@asynccontextmanager
-async def console(data):
-    """The console of a data directory, in this process, with a worker."""
-    token = data_directory.new_token()
-    async with (
-        main.own_console(load(data=data), token) as app,
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://localhost",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=60,
-        ) as http,
-    ):
-        yield http
 
 
 def body(lines, occurrences=None):
