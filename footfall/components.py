@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
-from footfall.database import Database, is_whole
+from footfall.database import Database, is_whole, place_of
 from footfall.errors import Retryable
 from footfall.eventlog import ELSEWHERE, open_log
 from footfall.eventlog.port import WORKER, EventLog
@@ -79,7 +79,7 @@ async def _tell_the_log(settings: Settings, state: Database) -> None:
 @asynccontextmanager
 async def with_tenants(settings: Settings) -> AsyncGenerator[Tenants]:
     """Workspaces, sites, links and keys. Raises Misconfigured."""
-    database = open_metadata(settings.data / "meta.db")
+    database = open_metadata(place_of(settings, "meta"))
     try:
         yield Tenants(database, settings)
     finally:
@@ -113,7 +113,7 @@ async def with_state(settings: Settings) -> AsyncGenerator[Database]:
     """The state database. Raises Misconfigured."""
     from footfall.state.tables import open_state
 
-    database = open_state(settings.data / "state.db")
+    database = open_state(place_of(settings, "state"))
     try:
         yield database
     finally:

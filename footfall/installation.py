@@ -3,6 +3,8 @@
     meta.db    workspaces, sites, links, keys         log/      what was acknowledged, for a week
     state.db   how far the log is stored, the books   store/    what is stored
 
+Links and books may be in PostgreSQL instead (`database`): they are parts all the same.
+
 Each part bears a stamp: the installation's id, and the number of the start at which it was last in use.
 `DATA/installation` lists the parts there are. So a part that is gone, empty, older than the others
 (a backup that was set back on its own) or somebody else's is never taken for a new beginning. Who
@@ -11,11 +13,10 @@ runs on the data directory alone counts the start; a door beside it only compare
 
 import fcntl
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -25,6 +26,7 @@ import structlog
 from msgspec import Struct
 
 from footfall import stamps
+from footfall.database import Place, PostgresSchema, aside, place_of
 from footfall.errors import Invalid, Misconfigured, Retryable
 from footfall.runtime.presence import is_directory, is_there
 from footfall.runtime.private import make_private
@@ -71,10 +73,10 @@ def prepare(settings: Settings, *, new: bool = False) -> None:
     """
     with _turn(settings.data):
         found = _found(settings, whole=True)
-        listing = judge(_listed(settings), found, settings.data, new=new)
+        listing = judge(_listed(settings), found, settings, new=new)
         foreign = _foreign(found, listing)
         _tell_the_log(settings, {part: each for part, each in found.items() if part not in foreign})
-        _put_aside(settings.data, foreign)
+        _put_aside(settings, foreign)
         stamp = stamps.next_stamp(listing.id, listing.start + 1)
         try:
             _write(settings, msgspec.structs.replace(listing, start=stamp.start))
@@ -92,7 +94,7 @@ def check(settings: Settings, parts: Sequence[str] = PARTS) -> None:
     """Compare the parts; what a role is the first to need is made. Raises as `prepare`."""
     with _turn(settings.data):
         found = _found(settings, whole=True)
-        listing = judge(_listed(settings), found, settings.data)
+        listing = judge(_listed(settings), found, settings)
         _tell_the_log(settings, found)
         missing = [part for part in _parts(settings) if part in parts and part not in listing.parts]
         if not missing:
@@ -106,8 +108,8 @@ def check(settings: Settings, parts: Sequence[str] = PARTS) -> None:
 
 
 @contextmanager
-def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[Path | None]:
-    """Put state.db or the store away while the block makes a new one; where it lies now, None if nowhere.
+def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[Place | None]:
+    """Put the books or the store away while the block makes a new one; where it lies now, None if nowhere.
 
     It is back if the block fails. The other parts must belong together; `new`: but for links and keys, or
     the log, which begin anew where they are gone or older. Raises as `prepare`.
@@ -117,23 +119,21 @@ def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[P
         newest = max((each.stamp for each in found.values() if each.stamp), key=_start, default=None)
         offsets = stamps.furthest(*(each.offsets for each in found.values()))
         fits = FoundPart(newest, filled=True, offsets=offsets)
-        listing = judge(_listed(settings), found | {part: fits}, settings.data, new=new, making=part)
+        listing = judge(_listed(settings), found | {part: fits}, settings, new=new, making=part)
     renewed = [each for each in _RENEWABLE if each in _parts(settings) and each not in listing.parts]
-    data, aside = settings.data, f"{part}.old-{int(time.time())}"
-    there = is_there(data / part)
-    _move(data, part, aside)
-    others = _put_aside(data, _foreign(found, listing))
+    place = place_of_part(settings, part)
+    old = aside.beside(place, int(time.time()))
+    there = aside.move(place, old)
+    others = _put_aside(settings, _foreign(found, listing))
     try:
-        yield data / aside if there else None
+        yield old if there else None
     except BaseException:
-        for each in (part, *others):
-            for name in _files(each):
-                _remove(data / name)
-        for old, name in {part: aside, **others}.items():
-            _move(data, name, old)
+        for here, now in {place: old, **others}.items():
+            aside.remove(here)
+            aside.move(now, here)
         raise
     if newest:
-        with _turn(data):
+        with _turn(settings.data):
             for each in (part, *(renewed if new else ())):
                 _stamp(settings, each, stamps.next_stamp(listing.id, listing.start))
 
@@ -146,7 +146,7 @@ def check_store_is_wrong(settings: Settings, *, new: bool = False) -> None:
     with _turn(settings.data):
         listed, found = _listed(settings), _found(settings, whole=True)
         try:
-            judge(listed, found, settings.data, new=new)
+            judge(listed, found, settings, new=new)
         except Misconfigured as error:
             if f"`{_REBUILD_STATE}" in str(error):
                 raise
@@ -158,37 +158,28 @@ def _start(stamp: Stamp) -> int:
     return stamp.start
 
 
-def _files(name: str) -> tuple[str, str]:
-    """A journal belongs to its database: beside another one it would be played into that."""
-    return name, f"{name}-journal"
-
-
-def _move(data: Path, old: str, new: str) -> None:
-    for source, target in zip(_files(old), _files(new), strict=True):
-        with suppress(FileNotFoundError):
-            (data / source).rename(data / target)
-
-
 def _foreign(found: Mapping[str, FoundPart], listing: PartListing) -> list[str]:
     """What begins anew because it is of another installation: its keys, or its positions, are not ours."""
     borne = {part: found[part].stamp for part in _RENEWABLE if part in found}
     return [part for part, stamp in borne.items() if stamp and stamp.id != listing.id]
 
 
-def _put_aside(data: Path, parts: Sequence[str]) -> dict[str, str]:
-    """Under which names they lie now."""
-    names = {part: f"{part}.old-{int(time.time())}" for part in parts}
-    for part, name in names.items():
-        _move(data, part, name)
-        log.warning("what is of another installation was put aside", part=part, file=str(data / name))
-    return names
+def _put_aside(settings: Settings, parts: Sequence[str]) -> dict[Place, Place]:
+    """Where they lie now, by where they lay."""
+    moved: dict[Place, Place] = {}
+    for part in parts:
+        place = place_of_part(settings, part)
+        moved[place] = aside.beside(place, int(time.time()))
+        aside.move(place, moved[place])
+        log.warning("what is of another installation was put aside", part=part, file=str(moved[place]))
+    return moved
 
 
-def _remove(path: Path) -> None:
-    if is_directory(path):
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def place_of_part(settings: Settings, part: str) -> Place:
+    """Where it is."""
+    if part == META:
+        return place_of(settings, "meta")
+    return place_of(settings, "state") if part == STATE else settings.data / part
 
 
 def examine(settings: Settings) -> str:
@@ -199,7 +190,7 @@ def examine(settings: Settings) -> str:
     except OSError as error:
         raise _unusable(settings, error) from error
     listed, found = _listed(settings), _found(settings, whole=True)
-    judged = judge(listed, found, settings.data)
+    judged = judge(listed, found, settings)
     return judged.id if listed or any(each.stamp or each.filled for each in found.values()) else ""
 
 
@@ -218,7 +209,7 @@ def _unusable(settings: Settings, error: OSError) -> Misconfigured:
 def judge(
     listing: PartListing | None,
     found: Mapping[str, FoundPart],
-    data: Path,
+    settings: Settings,
     *,
     new: bool = False,
     making: str = "",
@@ -229,7 +220,7 @@ def judge(
     """
     borne = {part: each.stamp for part, each in found.items() if each.stamp}
     if not borne and not (listing and listing.parts):
-        _check_unstamped(found, data, new=new)
+        _check_unstamped(found, settings, new=new)
         return listing or PartListing(uuid4().hex)
     if listing is None:  # it is gone itself: the parts know what it said
         ((installation, _),) = Counter(stamp.id for stamp in borne.values()).most_common(1)
@@ -249,7 +240,8 @@ def judge(
             wrong[part] = problem
     for part, problem in wrong.items():
         if not (new and part in _RENEWABLE):
-            raise Misconfigured(f"{data / part} {problem}; {_remedy(part, {*wrong, making})}")
+            remedy = _remedy(part, {*wrong, making})
+            raise Misconfigured(f"{place_of_part(settings, part)} {problem}; {remedy}")
     kept = tuple(part for part in listing.parts if part in found and part not in wrong)
     newest = max([listing.start, *(stamp.start for stamp in borne.values())])
     return msgspec.structs.replace(listing, parts=kept, start=newest)
@@ -312,7 +304,7 @@ def _tell_the_log(settings: Settings, found: Mapping[str, FoundPart]) -> None:
         log.warning("what is closed could not be noted in the log", problem=str(error.strerror))
 
 
-def _check_unstamped(found: Mapping[str, FoundPart], data: Path, *, new: bool) -> None:
+def _check_unstamped(found: Mapping[str, FoundPart], settings: Settings, *, new: bool) -> None:
     """A data directory of before there were stamps: taken over if its parts can belong together."""
     state, log_, store = found[STATE], found.get(LOG, stamps.MISSING), found[STORE]
     wrong = ""
@@ -327,9 +319,8 @@ def _check_unstamped(found: Mapping[str, FoundPart], data: Path, *, new: bool) -
             part for part in (STORE, STATE, LOG) if part != wrong and part in found and found[part].filled
         )
         problem = found[wrong].problem or "holds nothing"
-        raise Misconfigured(
-            f"{data / wrong} {problem}, but {_HOLDS[holder]} of it is there; {_REMEDY[wrong]}"
-        )
+        place = place_of_part(settings, wrong)
+        raise Misconfigured(f"{place} {problem}, but {_HOLDS[holder]} of it is there; {_REMEDY[wrong]}")
 
 
 def _listed(settings: Settings) -> PartListing | None:
@@ -347,7 +338,7 @@ def _found(settings: Settings, *, whole: bool, without: str = "") -> dict[str, F
     found = {LOG: stamps.look_at_log(data / LOG)} if LOG in _parts(settings) else {}
     for part in (META, STATE):
         if part != without:
-            found[part] = stamps.look_at_database(data / part, whole=whole)
+            found[part] = stamps.look_at_database(place_of_part(settings, part), whole=whole)
     if without != STORE:
         found[STORE] = stamps.look_at_store(data / STORE)
     return found
@@ -359,13 +350,13 @@ def _parts(settings: Settings) -> tuple[str, ...]:
 
 
 def _stamp(settings: Settings, part: str, stamp: Stamp) -> None:
-    path = settings.data / part
     if part in (LOG, STORE):
-        stamps.stamp_directory(path, stamp)
+        stamps.stamp_directory(settings.data / part, stamp)
         return
-    if not is_there(path) or path.stat().st_size == 0:
-        (open_metadata if part == META else open_state)(path).dispose()
-    stamps.stamp_database(path, stamp)
+    place = place_of_part(settings, part)
+    if isinstance(place, PostgresSchema) or not is_there(place) or place.stat().st_size == 0:
+        (open_metadata if part == META else open_state)(place).dispose()
+    stamps.stamp_database(place, stamp)
 
 
 def _write(settings: Settings, listing: PartListing) -> None:

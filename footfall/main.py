@@ -19,7 +19,6 @@ import gc
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from footfall import components, console, installation, stamps
@@ -34,6 +33,7 @@ from footfall.settings import Settings
 from footfall.tenants.model import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from footfall.database import Place
     from footfall.rebuild import store as replay
     from footfall.rebuild.state import RebuiltState
 
@@ -59,7 +59,7 @@ async def migrate(settings: Settings) -> Sequence[str]:
         return await store.migrate()
 
 
-async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[RebuiltState, Path | None]":
+async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[RebuiltState, Place | None]":
     """Make state.db anew of what the store and the log hold; returns also where the old one lies now.
 
     `new`: what else is gone may begin anew, see `installation.new_part`.
@@ -83,7 +83,9 @@ async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[Rebu
     return done, aside
 
 
-async def rebuild_store(settings: Settings, *, new: bool = False) -> "tuple[replay.StoredAgain, Path | None]":
+async def rebuild_store(
+    settings: Settings, *, new: bool = False
+) -> "tuple[replay.StoredAgain, Place | None]":
     """An empty store, and a state.db by which the next worker stores again what the log holds.
 
     Returns also where the old store lies now. `new`: as for `rebuild_state`.

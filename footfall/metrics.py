@@ -129,6 +129,9 @@ LOOP_LONGEST_HOLD = Gauge(
 LOOP_HOLDS = Counter("footfall_loop_holds", "Times that something held the event loop for more than 0.1 s.")
 
 # What is looked after; NaN where this process does not know
+DATABASE_DOWN = Gauge(
+    "footfall_database_down", "1 while the PostgreSQL database of links or books does not answer.", ["schema"]
+)
 LETTERS = Gauge("footfall_dead_letters", "Dead letters that are kept, of all workspaces.")
 LEDGER_IMBALANCES = Gauge(
     "footfall_ledger_imbalances", "(workspace, site, hour) of the last two days whose books do not balance."

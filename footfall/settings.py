@@ -179,6 +179,13 @@ class Settings(BaseSettings):
         default=False, description="Take retentions of less than a day, which are refused otherwise."
     )
 
+    # Links, keys and books
+    database: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where links, keys and books are: postgresql://user:password@host/name; default: in the "
+        "data directory.",
+    )
+
     # The log
     log: Literal["sqlite", "postgres", "kafka", "memory"] = Field(
         default="sqlite",

@@ -9,16 +9,17 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from footfall.database import Place, PostgresSchema
 from footfall.errors import Misconfigured, Retryable
 from footfall.eventlog.port import WORKER
 from footfall.eventlog.sqlite.files import list_shards
@@ -35,7 +36,13 @@ _RESTORE = "restore the data directory from a backup"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS installation"
-    " (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, start INTEGER NOT NULL, at REAL NOT NULL)"
+    " (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, start INTEGER NOT NULL,"
+    " at DOUBLE PRECISION NOT NULL)"
+)
+_STAMP_FILE = "INSERT OR REPLACE INTO installation VALUES (1, ?, ?, ?)"
+_STAMP_SCHEMA = (
+    "INSERT INTO installation VALUES (1, %s, %s, %s)"
+    " ON CONFLICT (one) DO UPDATE SET id = excluded.id, start = excluded.start, at = excluded.at"
 )
 
 
@@ -65,54 +72,67 @@ class FoundPart(NamedTuple):
 MISSING = FoundPart(problem="is missing")
 
 
-def look_at_database(path: Path, *, whole: bool) -> FoundPart:
-    """`whole`: look at every page. Raises Misconfigured when it is damaged, Retryable when it is locked."""
+def look_at_database(place: Place, *, whole: bool) -> FoundPart:
+    """`whole`: look at every page of a file.
+
+    Raises Misconfigured when it is damaged, Retryable when it is locked or does not answer.
+    """
+    if isinstance(place, PostgresSchema):
+        from footfall.database import postgres  # noqa: PLC0415 -- nobody else needs its client
+
+        with postgres.asking(place) as connection:
+            tables = postgres.tables(connection, place)
+            return _described(tables, lambda asked: connection.execute(asked).fetchall())
     try:
-        size = path.stat().st_size
+        size = place.stat().st_size
     except FileNotFoundError:
         return MISSING
     if size == 0:
         return FoundPart(problem="is empty")
-    with _database(path) as connection:
+    with _file(place) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if not tables:
-            return FoundPart(problem="is empty")
-        if whole and size <= _MOST_CHECKED:
+        if whole and size <= _MOST_CHECKED and tables:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 said = " ".join(str(verdict).split())
-                raise Misconfigured(f"{path} is damaged: {said}; {_RESTORE}")
-        row = None
-        if NAME in tables:
-            row = connection.execute("SELECT id, start, at FROM installation").fetchone()
-
-        def has(table: str, where: str = "1") -> bool:
-            # The names are those below.
-            return table in tables and bool(
-                connection.execute(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").fetchone()  # noqa: S608 -- as it says above
-            )
-
-        closed: dict[int, int] = {}
-        if "positions" in tables:
-            found = connection.execute("SELECT shard, offset FROM positions")
-            closed = {int(shard, 16): offset for shard, offset in found}
-        return FoundPart(
-            Stamp(*row) if row else None,
-            filled=has("workspaces") or has("positions"),
-            stored=has("ledger", "outcome = 'stored' AND count > 0") and not has("raw_deleted"),
-            offsets=closed,
-        )
+                raise Misconfigured(f"{place} is damaged: {said}; {_RESTORE}")
+        return _described(tables, lambda asked: connection.execute(asked).fetchall())
 
 
-def stamp_database(path: Path, stamp: Stamp) -> None:
-    """The file must be there. Raises Misconfigured, and Retryable when it is locked or the disk is full."""
-    with _database(path) as connection:
+def _described(tables: Collection[str], ask: Callable[[LiteralString], list[Any]]) -> FoundPart:
+    """What a database with these tables says of itself."""
+    if not tables:
+        return FoundPart(problem="is empty")
+
+    def has(table: str, asked: LiteralString) -> bool:
+        return table in tables and bool(ask(asked))
+
+    stamp: list[Any] = ask("SELECT id, start, at FROM installation") if NAME in tables else []
+    closed: list[Any] = ask('SELECT shard, "offset" FROM positions') if "positions" in tables else []
+    stored = "SELECT 1 FROM ledger WHERE outcome = 'stored' AND count > 0 LIMIT 1"
+    return FoundPart(
+        Stamp(*stamp[0]) if stamp else None,
+        filled=has("workspaces", "SELECT 1 FROM workspaces LIMIT 1") or bool(closed),
+        stored=has("ledger", stored) and not has("raw_deleted", "SELECT 1 FROM raw_deleted LIMIT 1"),
+        offsets={int(shard, 16): offset for shard, offset in closed},
+    )
+
+
+def stamp_database(place: Place, stamp: Stamp) -> None:
+    """It must be there. Raises Misconfigured, and Retryable when it is locked, or cannot be written now."""
+    values = stamp.id, stamp.start, stamp.at
+    if isinstance(place, PostgresSchema):
+        from footfall.database import postgres  # noqa: PLC0415 -- as above
+
+        with postgres.asking(place) as connection:
+            connection.execute(_CREATE)
+            connection.execute(_STAMP_SCHEMA, values)
+        return
+    with _file(place) as connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(_CREATE)
-        connection.execute(
-            "INSERT OR REPLACE INTO installation VALUES (1, ?, ?, ?)", (stamp.id, stamp.start, stamp.at)
-        )
+        connection.execute(_STAMP_FILE, values)
         connection.execute("COMMIT")
 
 
@@ -197,7 +217,7 @@ def _look_at_directory(directory: Path) -> FoundPart:
 
 
 @contextmanager
-def _database(path: Path) -> Generator[sqlite3.Connection]:
+def _file(path: Path) -> Generator[sqlite3.Connection]:
     try:
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5, isolation_level=None)

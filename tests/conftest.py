@@ -4,6 +4,8 @@ import signal
 
 import pytest
 
+from footfall.settings import load
+from tests.databases import empty
 from tests.servers.kafka import kafka as running_kafka
 from tests.servers.postgres import postgres as running_postgres
 
@@ -24,6 +26,22 @@ def postgres():
     """A PostgreSQL server, started by the first test that needs one."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def places_elsewhere(postgres):
+    """The URL of a database for links and books; `places` empties it, which is cheaper than a new one."""
+    return postgres.database()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def places(request, tmp_path):
+    """The settings of an installation with its databases in files, and one with them in PostgreSQL."""
+    if request.param == "sqlite":
+        return load(data=tmp_path)
+    url = request.getfixturevalue("places_elsewhere")
+    empty(url)
+    return load(data=tmp_path, database=url)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from footfall import main
 from footfall.cli.options import Data
 from footfall.cli.terminal import say, warn
+from footfall.database import place_of
 from footfall.errors import Misconfigured
 from footfall.runtime import data_directory, logs, open_files
 from footfall.runtime import supervisor as supervise
@@ -147,7 +148,8 @@ def rebuild_state(*, data: Data = None, new: New = False) -> None:
     settings = load(data=data)
     with data_directory.DataLock.acquire(settings.data, "footfall rebuild-state"):
         done, aside = asyncio.run(main.rebuild_state(settings, new=new))
-    say(f"{settings.data / 'state.db'} is new: {done.stored:,} events of {done.shards} shards are stored")
+    place = place_of(settings, "state")
+    say(f"{place} is new: {done.stored:,} events of {done.shards} shards are stored")
     if done.letters:
         say(
             f"{done.letters:,} events of the log are not in the store: look with `footfall dead-letters list`"

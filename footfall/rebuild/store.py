@@ -14,7 +14,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.database import Database
+from footfall.database import Database, insert
 from footfall.eventlog.port import WORKER, EventLog, StoredRecord
 from footfall.model.record import SEQ_PER_RECORD, decode
 from footfall.model.times import to_millis
@@ -34,7 +34,6 @@ from footfall.state.tables import (
     dead_letters,
     discarded_letters,
     events_lost,
-    insert,
     last_stored,
     plans,
     positions,

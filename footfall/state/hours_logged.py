@@ -10,8 +10,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from footfall.database import insert
 from footfall.state.tables import hours_logged as table
-from footfall.state.tables import insert
 
 
 class HourLogged(NamedTuple):

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.database import Database
+from footfall.database import Database, insert
 from footfall.state.tables import ids_known as table
-from footfall.state.tables import insert
 
 
 def note(connection: Connection, known: Mapping[int, int]) -> None:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.database import Database
-from footfall.state.tables import imported_runs, insert
+from footfall.database import Database, insert
+from footfall.state.tables import imported_runs
 
 _AT_ONCE = 500  # digests in one statement
 

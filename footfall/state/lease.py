@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from footfall.database import Database
+from footfall.database import Database, insert
 from footfall.errors import Conflict
 from footfall.model.times import Seconds
 from footfall.runtime.data_directory import identity
-from footfall.state.tables import insert, leases
+from footfall.state.tables import leases
 
 
 class Fence(Struct, frozen=True):
@@ -60,7 +60,7 @@ class Lease:
             now = round(self._clock() * 1000)
             statement = insert(connection, leases).values(name=name, owner=owner, fence=0, expires_at=0)
             connection.execute(statement.on_conflict_do_nothing(index_elements=[leases.c.name]))
-            row = connection.execute(sa.select(leases).where(leases.c.name == name).with_for_update()).one()
+            row = connection.execute(sa.select(leases).where(leases.c.name == name)).one()
             if row.expires_at > now and not is_gone(row.owner):
                 seconds_left = (row.expires_at - now) / 1000
                 raise Conflict(f"the lease {name} is held by {row.owner} for {seconds_left:.1f} s more")
@@ -112,9 +112,8 @@ def check(connection: Connection, fence: Fence | None) -> None:
     """Raise Conflict, which undoes the caller's transaction, unless `fence` (if any) is current."""
     if fence is None:
         return
-    # Where writers do not wait for each other anyway, a new holder waits for this transaction.
-    query = sa.select(leases).where(leases.c.name == fence.name).with_for_update()
-    row = connection.execute(query).one_or_none()
+    # Writers take turns, so nobody can take the lease over before this transaction ends.
+    row = connection.execute(sa.select(leases).where(leases.c.name == fence.name)).one_or_none()
     if row is None or row.fence != fence.number:
         holder = "nobody" if row is None else row.owner
         raise Conflict(f"the lease {fence.name} was taken over by {holder}: this worker must stop")

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from footfall.database import Database
+from footfall.database import Database, insert
 from footfall.errors import Invalid
 from footfall.model.reasons import LOSSES, OF_WHOLE_RECORDS, Reason
 from footfall.model.record import Record
-from footfall.state.tables import dead_letters, insert, ledger, positions
+from footfall.state.tables import dead_letters, ledger, positions
 
 HOUR = 3_600_000
 

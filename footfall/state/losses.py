@@ -22,11 +22,11 @@ import structlog
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from footfall.database import Database
+from footfall.database import Database, insert
 from footfall.model.reasons import Reason
 from footfall.model.times import now_ms
 from footfall.state.ledger import LedgerCount, add, hour_of
-from footfall.state.tables import booked_losses, insert
+from footfall.state.tables import booked_losses
 
 log = structlog.get_logger(__name__)
 

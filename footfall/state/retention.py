@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.database import Database
+from footfall.database import Database, insert
 from footfall.model.times import Millis, Seconds
 from footfall.state import closings, lease
 from footfall.state.closings import Closings
@@ -18,7 +18,6 @@ from footfall.state.rollups.manifest import ArchivedSessions
 from footfall.state.tables import (
     deletions_announced,
     deletions_prepared,
-    insert,
     raw_days,
     raw_deleted,
     rollup_entries,

@@ -11,7 +11,6 @@ import os
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from footfall.database import Database
 from footfall.model.times import Seconds
@@ -65,9 +64,5 @@ def _renew(connection: Connection, today: int, passed: int) -> dict[int, bytes]:
     connection.execute(salts.delete().where(salts.c.day.in_(gone)))
     known = _load(connection)
     for day in {today, today + 1} - known.keys():
-        try:
-            with connection.begin_nested():
-                connection.execute(salts.insert().values(day=day, salt=os.urandom(SALT_BYTES)))
-        except IntegrityError:
-            pass  # another door made it first (where writers do not wait for each other): it holds
+        connection.execute(salts.insert().values(day=day, salt=os.urandom(SALT_BYTES)))
     return _load(connection)

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from footfall.database import insert
 from footfall.model.times import Millis
-from footfall.state.tables import insert, last_stored, raw_deleted
+from footfall.state.tables import last_stored, raw_deleted
 
 
 class StoredRow(NamedTuple):

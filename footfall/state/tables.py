@@ -1,16 +1,14 @@
 """The tables of the state database."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
-from footfall.database import Database
+from footfall.database import Database, Migration, Place
 
 METADATA = sa.MetaData()
-VERSION = 1
+# Only another meaning of what is there needs a migration: tables that are missing are made when it is opened.
+MIGRATIONS: Sequence[Migration] = ()
 
 # A shard's id is an unsigned 64-bit number, which SQL has no type for: 16 hex digits, as in
 # the name of its directory.
@@ -348,16 +346,6 @@ booked_losses = sa.Table(
 )
 
 
-def open_state(path: Path) -> Database:
-    """Open or create the state database (`DATA/state.db`). Raises Misconfigured."""
-    database = Database.open(path, METADATA, VERSION)
-    # Tables that a later program added are made in older files too; only another meaning of
-    # what is there makes another VERSION.
-    database.transact(METADATA.create_all)
-    return database
-
-
-def insert(connection: Connection, table: sa.Table) -> Any:
-    """An INSERT that knows `on_conflict_do_update`, which SQLite and PostgreSQL spell alike."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+def open_state(place: Place) -> Database:
+    """Open or create the state database (`DATA/state.db`). Raises as `Database.open`."""
+    return Database.open(place, METADATA, MIGRATIONS)

@@ -1,8 +1,8 @@
 """What every request needs of the metadata: links, sites, keys, workspaces and domains, from memory.
 
 Each process has its own. It asks the database for the number of the last change a few times
-a second and forgets what has changed, so that all of them see a change within a second.
-When the database does not answer, what is cached stays good.
+a second, or once it is told of one, and forgets what has changed, so that all of them see a change within a
+second. When the database does not answer, what is cached stays good.
 """
 
 import asyncio
@@ -40,6 +40,8 @@ from footfall.tenants.tenants import Tenants
 __all__ = ["UNKNOWN", "Directory", "Unknown"]
 
 POLL_SECONDS = 0.25
+_LOOK_SECONDS = 0.75  # where changes are told: between looks, for what nobody told
+_AT_ONCE = 0.01
 _HOSTS = 4096  # of referrers, of which it is remembered whether they are a site's
 _SMALL = 10_000  # sites, keys and workspaces kept in memory
 _MOST_CHANGES = 20_000  # more at once: everything is forgotten instead
@@ -82,7 +84,8 @@ class Directory:
         self._hosts: SiteHosts = {}
         self._owners: Mapping[str, str] = {}  # of the sites in there
         self._is_of = lru_cache(_HOSTS)(self._look_whose)
-        self._following = Loop("directory", POLL_SECONDS, self._apply_changes)
+        self._notifications = database.notifications()
+        self._following = Loop("directory", _AT_ONCE if self._notifications else POLL_SECONDS, self._follow)
         self._applying = asyncio.Lock()
         self._known_at = 0.0
         self._links: Cache[tuple[str, str], Link] = Cache(
@@ -104,6 +107,8 @@ class Directory:
     async def stop(self) -> None:
         """Stop following changes."""
         await self._following.stop()
+        if self._notifications:
+            await self._notifications.close()
 
     async def catch_up(self) -> None:
         """Know every change that was made before this call; what is cached stays good where that cannot be.
@@ -230,6 +235,11 @@ class Directory:
 
     def _applied(self) -> int:
         return self._version
+
+    async def _follow(self) -> None:
+        if self._notifications:
+            await self._notifications.wait(_LOOK_SECONDS)
+        await self._apply_changes()
 
     async def _apply_changes(self) -> None:
         async with self._applying:

@@ -1,16 +1,15 @@
 """The tables of the metadata database."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.database import Database
+from footfall.database import Database, Migration, Place, notify
 
 METADATA = sa.MetaData()
-VERSION = 1
+MIGRATIONS: Sequence[Migration] = ()
 
 # Ids are short random words; times are ms since 1970 UTC, 0 for never.
 _ID = sa.String(64)
@@ -139,9 +138,9 @@ changes = sa.Table(
 KEPT_CHANGES = 10_000
 
 
-def open_metadata(path: Path) -> Database:
-    """Open or create the metadata database (`DATA/meta.db`). Raises Misconfigured."""
-    return Database.open(path, METADATA, VERSION)
+def open_metadata(place: Place) -> Database:
+    """Open or create the metadata database (`DATA/meta.db`). Raises as `Database.open`."""
+    return Database.open(place, METADATA, MIGRATIONS)
 
 
 def record_changes(connection: Connection, kind: str, names: Iterable[str]) -> None:
@@ -157,6 +156,7 @@ def record_changes(connection: Connection, kind: str, names: Iterable[str]) -> N
     rows = [{"version": version, "kind": kind, "name": name} for name in sorted(set(names))]
     connection.execute(changes.insert(), rows)
     connection.execute(changes.delete().where(changes.c.version <= version - KEPT_CHANGES))
+    notify(connection)
 
 
 def current_version(connection: Connection) -> int:

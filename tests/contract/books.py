@@ -1,4 +1,4 @@
-"""The books of an installation: state and tenants on SQLite, a log, and the API over them."""
+"""The books of an installation: state and tenants, a log, and the API over them."""
 
 import asyncio
 import uuid
@@ -11,13 +11,13 @@ from footfall.api.problems import exception_handlers, strict_body
 from footfall.api.routes.dead_letters import dead_letter_routes
 from footfall.api.routes.ledger import ledger_routes
 from footfall.api.routes.tenants import tenant_routes
+from footfall.database import place_of
 from footfall.eventlog import open_log
 from footfall.eventlog.port import Entry
 from footfall.http.server import serve_http
 from footfall.model.ids import uuid7
 from footfall.model.record import RawEvent, Record, SenderContext, Tally, encode
 from footfall.runtime.tcp_ports import free_port
-from footfall.settings import load
 from footfall.state.batches import Batches, BatchPlan, Closing, SeqRange
 from footfall.state.dead_letters.letter import event_letter
 from footfall.state.dead_letters.letters import DeadLetters
@@ -103,10 +103,9 @@ class Books:
 
 
 @asynccontextmanager
-async def open_books(path):
-    settings = load(data=path)
-    database = open_state(path / "state.db")
-    tenants = Tenants(open_metadata(path / "meta.db"), settings)
+async def open_books(settings):
+    database = open_state(place_of(settings, "state"))
+    tenants = Tenants(open_metadata(place_of(settings, "meta")), settings)
     directory = Directory(tenants, settings)
     await directory.start()
     log = await open_log(settings)

@@ -6,6 +6,7 @@ from footfall.cli import ledger as cli_ledger
 from footfall.state import ledger
 from footfall.state.dead_letters.letter import unreadable_letter
 from footfall.state.ledger import ADJUSTED, HOUR, received
+from footfall.state.tables import dead_letters, positions
 from footfall.worker.in_flight import InFlightCounter
 from tests.contract.acme import assert_problem
 from tests.contract.books import NINE, count, event, letter, open_books, received_with, record
@@ -21,8 +22,8 @@ def day(**more):
 
 
 @pytest.fixture
-async def books(tmp_path):
-    async with open_books(tmp_path) as opened:
+async def books(places):
+    async with open_books(places) as opened:
         yield opened
 
 
@@ -110,7 +111,7 @@ async def test_hours_that_do_not_balance_are_named(books, acme):
 async def test_a_dead_letter_that_vanished_is_an_imbalance(books, acme):
     kept = letter(acme, 7)
     await books.close(*received_with([kept]), letters=[kept])
-    await books.database.run(lambda c: c.exec_driver_sql("DELETE FROM dead_letters").close())
+    await books.database.run(lambda c: c.execute(dead_letters.delete()).close())
     data = (await ask(books, acme))["data"]
     assert data["balanced"] is False
     assert [(w["line"], w["expected"], w["found"]) for w in data["imbalances"]] == [("dead_lettered", 1, 0)]
@@ -138,7 +139,7 @@ async def test_what_the_log_holds_above_the_closed_positions_is_in_flight(books,
 
 
 def _close_by_hand(connection, shard, offset, workspace):
-    connection.exec_driver_sql("INSERT INTO positions VALUES (?, ?)", (f"{shard:016x}", offset))
+    connection.execute(positions.insert().values(shard=f"{shard:016x}", offset=offset))
     ledger.add(
         connection,
         [
@@ -302,7 +303,7 @@ async def test_an_event_that_is_closed_while_a_long_range_is_read_counts_once(
 
 
 def _close_old(connection, shard, workspace):
-    connection.exec_driver_sql("INSERT INTO positions VALUES (?, ?)", (f"{shard:016x}", 0))
+    connection.execute(positions.insert().values(shard=f"{shard:016x}", offset=0))
     hour = NINE - 6 * HOUR
     ledger.add(
         connection, [count(workspace, "received", 2, hour=hour), count(workspace, "stored", 2, hour=hour)]

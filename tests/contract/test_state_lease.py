@@ -5,26 +5,27 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from footfall.database import Database
+from footfall.database import Database, place_of
 from footfall.errors import Conflict
+from footfall.settings import Settings
 from footfall.state.batches import Batches, Closing
 from footfall.state.dead_letters.letters import DeadLetters
 from footfall.state.lease import Lease
 from footfall.state.ledger import HOUR, Ledger, LedgerCount
 from footfall.state.tables import open_state
 from tests.contract.test_state import plan
+from tests.databases import variables
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def database(tmp_path: Path):
-    database = open_state(tmp_path / "state.db")
+async def database(places: Settings):
+    database = open_state(place_of(places, "state"))
     yield database
     await database.close()
 
@@ -92,14 +93,15 @@ async def test_a_worker_that_was_replaced_can_neither_plan_nor_close_nor_settle(
 # A worker in a process of its own: says what it did, then does what it is told, line by line.
 WORKER = """
 import asyncio, os, sys, msgspec
-from pathlib import Path
+from footfall.database import place_of
 from footfall.errors import Conflict
+from footfall.settings import load
 from footfall.state.batches import Batches, Closing, BatchPlan
 from footfall.state.lease import Lease, this_process
 from footfall.state.tables import open_state
 
 async def main():
-    database = open_state(Path(sys.argv[1]))
+    database = open_state(place_of(load(), "state"))
     lease, fence = Lease(database), None
     for line in sys.stdin:
         word, _, rest = line.strip().partition(" ")
@@ -125,9 +127,12 @@ class WorkerProcess:
         self.child = child
 
     @classmethod
-    async def start(cls, path: Path) -> "WorkerProcess":
+    async def start(cls, places: Settings) -> "WorkerProcess":
+        env = variables(places)
         return cls(
-            await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, path, stdin=PIPE, stdout=PIPE)
+            await asyncio.create_subprocess_exec(
+                sys.executable, "-c", WORKER, env=env, stdin=PIPE, stdout=PIPE
+            )
         )
 
     async def __call__(self, *words: str) -> str:
@@ -141,9 +146,8 @@ class WorkerProcess:
         await self.child.wait()
 
 
-async def test_of_two_workers_one_works_and_a_dead_one_is_replaced_at_once(tmp_path: Path):
-    path = tmp_path / "state.db"
-    one, two = await WorkerProcess.start(path), await WorkerProcess.start(path)
+async def test_of_two_workers_one_works_and_a_dead_one_is_replaced_at_once(places: Settings):
+    one, two = await WorkerProcess.start(places), await WorkerProcess.start(places)
     body = msgspec.json.encode(plan((1, 0, 6))).decode()
     try:
         assert await one("acquire", "600") == "done 1"
@@ -161,9 +165,8 @@ async def test_of_two_workers_one_works_and_a_dead_one_is_replaced_at_once(tmp_p
                 await worker.end(signal.SIGKILL)
 
 
-async def test_a_worker_that_slept_through_its_lease_is_stopped(tmp_path: Path):
-    path = tmp_path / "state.db"
-    one, two = await WorkerProcess.start(path), await WorkerProcess.start(path)
+async def test_a_worker_that_slept_through_its_lease_is_stopped(places: Settings):
+    one, two = await WorkerProcess.start(places), await WorkerProcess.start(places)
     first, second = (msgspec.json.encode(plan((1, at, at))).decode() for at in (0, 1))
     try:
         assert await one("acquire", "0.2") == "done 1"

@@ -1,6 +1,6 @@
 """What tenants/ promises: isolation, durable writes, and every process knowing them within a second.
 
-Against real SQLite files; where several processes matter, there are several.
+Against real SQLite files and a real PostgreSQL; where several processes matter, there are several.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy import event
 from structlog.testing import capture_logs
 
-from footfall.database import Database
+from footfall.database import Database, place_of
 from footfall.errors import Conflict, Denied, Invalid, NotFound, Retryable
-from footfall.settings import Settings, load
+from footfall.settings import Settings
 from footfall.tenants import tables
 from footfall.tenants.auth import authenticate, require
 from footfall.tenants.cache import UNKNOWN, Cache
@@ -28,20 +28,24 @@ from footfall.tenants.links import links
 from footfall.tenants.model import DEFAULT_WORKSPACE, Link
 from footfall.tenants.tables import current_version, open_metadata
 from footfall.tenants.tenants import Tenants
+from tests.databases import variables
 
 pytestmark = pytest.mark.anyio
 
 OURS = DEFAULT_WORKSPACE
 
+files = pytest.mark.parametrize("places", ["sqlite"], indirect=True)
+"""Of what only files meet."""
+
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return load(data=tmp_path)
+def settings(places: Settings) -> Settings:
+    return places
 
 
 @pytest.fixture
 async def tenants(settings: Settings) -> AsyncIterator[Tenants]:
-    database = open_metadata(settings.data / "meta.db")
+    database = open_metadata(place_of(settings, "meta"))
     tenants = Tenants(database, settings)
     await tenants.bootstrap()
     yield tenants
@@ -59,7 +63,7 @@ async def directory(
     tenants: Tenants,
 ) -> AsyncIterator[Directory]:
     """A directory as another process has it: with connections of its own."""
-    database = open_metadata(settings.data / "meta.db")
+    database = open_metadata(place_of(settings, "meta"))
     directory = Directory(Tenants(database, settings), settings)
     await directory.start()
     yield directory
@@ -88,7 +92,7 @@ def bearer(secret: str) -> list[tuple[bytes, bytes]]:
 
 
 async def test_the_first_start_makes_a_workspace_a_site_and_one_admin_key(settings: Settings):
-    database = open_metadata(settings.data / "meta.db")
+    database = open_metadata(place_of(settings, "meta"))
     tenants = Tenants(database, settings)
     secret = await tenants.bootstrap()
     assert secret is not None
@@ -104,7 +108,7 @@ async def test_the_first_start_makes_a_workspace_a_site_and_one_admin_key(settin
 
 
 async def test_a_given_admin_key_is_taken_as_it_is(settings: Settings):
-    database = open_metadata(settings.data / "meta.db")
+    database = open_metadata(place_of(settings, "meta"))
     tenants = Tenants(database, settings)
     for unusable in ("with space", "line\nbreak", "ümlaut", "x" * 201):
         with pytest.raises(Invalid, match="admin_key"):
@@ -116,7 +120,7 @@ async def test_a_given_admin_key_is_taken_as_it_is(settings: Settings):
 
 
 async def test_racing_first_starts_make_one_workspace_and_one_key(settings: Settings):
-    starts = [Tenants(open_metadata(settings.data / "meta.db"), settings) for _ in range(4)]
+    starts = [Tenants(open_metadata(place_of(settings, "meta")), settings) for _ in range(4)]
     made = await asyncio.gather(*(tenants.bootstrap() for tenants in starts))
     assert len([secret for secret in made if secret]) == 1
     assert (await starts[0].keys(OURS)).total == 1
@@ -135,8 +139,9 @@ async def test_a_secret_opens_its_own_key_and_is_stored_nowhere(tenants: Tenants
     with pytest.raises(Denied, match="scope admin") as denied:
         require(found, "admin")
     assert denied.value.known
-    for file in Path(str(tenants.database._writer.url.database)).parent.iterdir():
-        assert secret.encode() not in file.read_bytes()
+    if isinstance(tenants.database.place, Path):
+        for file in tenants.database.place.parent.iterdir():
+            assert secret.encode() not in file.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -400,17 +405,17 @@ async def test_another_process_changes_links_and_sites_and_this_one_knows(
 ):
     code = (
         "import asyncio, sys\n"
-        "from pathlib import Path\n"
+        "from footfall.database import place_of\n"
         "from footfall.settings import load\n"
         "from footfall.tenants.tables import open_metadata\n"
         "from footfall.tenants.tenants import Tenants\n"
-        "settings = load(data=Path(sys.argv[1]))\n"
-        "tenants = Tenants(open_metadata(settings.data / 'meta.db'), settings)\n"
+        "settings = load()\n"
+        "tenants = Tenants(open_metadata(place_of(settings, 'meta')), settings)\n"
         "for line in sys.stdin:\n"
         "    print(asyncio.run(eval(line)), flush=True)\n"
     )
     other = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, settings.data, stdin=PIPE, stdout=PIPE
+        sys.executable, "-c", code, env=variables(settings), stdin=PIPE, stdout=PIPE
     )
 
     async def there(call: str) -> None:
@@ -498,7 +503,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(tenants: Tenan
             await go_on.wait()
             return result
 
-    slow = Slow(tenants.database._writer)
+    slow = Slow.open(tenants.database.place, tables.METADATA)
     applied = await tenants.database.read(current_version)
     cache: Cache[tuple[str, str], Link] = Cache(slow, links.find, 100, lambda: applied)
     asked = asyncio.create_task(cache.get(("", "a")))
@@ -510,6 +515,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(tenants: Tenan
     assert await asked == link
     assert await cache.get(("", "a")) == changed
     assert cache.cached(("", "a")) == changed
+    await slow.close()
 
 
 # ----------------------------------------------------------------------------- bounds, faults
@@ -586,12 +592,13 @@ async def test_a_storm_of_misses_is_few_queries(tenants: Tenants):
     assert sum(queries) == 600
 
 
+@files
 async def test_what_is_cached_stays_good_when_the_database_does_not_answer(
     settings: Settings, tenants: Tenants, logged: list[MutableMapping[str, Any]]
 ):
-    database = open_metadata(settings.data / "meta.db")
-    event.listen(database._writer, "connect", lambda raw, _: raw.execute("PRAGMA busy_timeout=20"))
-    database._writer.dispose()
+    database = open_metadata(place_of(settings, "meta"))
+    event.listen(database._engines.writer, "connect", lambda raw, _: raw.execute("PRAGMA busy_timeout=20"))
+    database._engines.writer.dispose()
     directory = Directory(Tenants(database, settings), settings)
     await directory.start()
     link = await tenants.create_link(OURS, "https://example.com/", "a")
@@ -632,6 +639,7 @@ async def test_a_local_token_is_worth_an_admin_key(settings: Settings, tenants: 
         await authenticate(bearer("local-tokem"), directory)
 
 
+@files
 async def test_a_link_on_a_full_disk_is_not_now(settings: Settings) -> None:
     """SQLite undoes the transaction by itself then, and the savepoint within it is gone."""
     database = open_metadata(settings.data / "full.db")

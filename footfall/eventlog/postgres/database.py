@@ -7,24 +7,13 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
+from footfall.database.postgres import full_conninfo, said
 from footfall.errors import Misconfigured, Retryable
 from footfall.model.times import to_millis
 
 _SCHEMA_LOCK = 0x666F6F7466616C6C  # "footfall": held while the tables are made
-
-# A server that vanished is noticed in about 15 seconds; one that only accepts is not waited for longer.
-_DEFAULTS: dict[str, Any] = {
-    "application_name": "footfall",
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 15_000,
-    "target_session_attrs": "read-write",  # of several hosts the one that takes writes
-}
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -41,8 +30,7 @@ FROM pg_control_system()
 
 def connect(url: str, statement_seconds: float) -> Connection:
     """A connection in autocommit; a statement that takes longer fails. Raises psycopg.Error."""
-    given = conninfo_to_dict(url)
-    connection = psycopg.connect(make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in given}))
+    connection = psycopg.connect(full_conninfo(url, "log_database"))
     try:
         connection.autocommit = True
         milliseconds = str(to_millis(statement_seconds))
@@ -107,12 +95,6 @@ def signed(shard: int) -> int:
 def unsigned(shard: int) -> int:
     """A shard's id as everybody else has it."""
     return shard % (1 << 64)
-
-
-def said(error: psycopg.Error) -> str:
-    """The first line of what the server, or the way to it, says: never a password, never a row."""
-    message = error.diag.message_primary or str(error).strip() or type(error).__name__
-    return message.splitlines()[0]
 
 
 @contextmanager

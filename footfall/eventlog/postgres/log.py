@@ -8,11 +8,12 @@ from typing import Literal, TypeVar, TypeVarTuple, Unpack
 
 import psycopg
 
+from footfall.database.postgres import said
 from footfall.errors import Invalid, LogFull, Misconfigured
 from footfall.eventlog.group_commit import GroupCommit
 from footfall.eventlog.port import Backlog, Entry, GoneRecords, StoredRecord
 from footfall.eventlog.postgres import reader, retention
-from footfall.eventlog.postgres.database import Connection, connect, not_now, prepare, said, signed, unsigned
+from footfall.eventlog.postgres.database import Connection, connect, not_now, prepare, signed, unsigned
 from footfall.eventlog.postgres.writer import PostgresShard
 from footfall.settings import Settings
 

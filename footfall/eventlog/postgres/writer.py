@@ -6,7 +6,6 @@ written, and appends are refused.
 """
 
 import os
-import select
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import LiteralString, NamedTuple
 import psycopg
 import structlog
 
+from footfall.database.postgres import has_news, said
 from footfall.errors import LogFull
 from footfall.eventlog.block import encode
 from footfall.eventlog.postgres.database import (
@@ -25,7 +25,6 @@ from footfall.eventlog.postgres.database import (
     day_of,
     make_partition,
     origin,
-    said,
     signed,
 )
 from footfall.eventlog.postgres.retention import make_room
@@ -216,7 +215,7 @@ class PostgresShard:
 
     def _ready(self) -> Connection:
         """The connection that holds the shard. Raises psycopg.Error."""
-        if self._connection is None or self._connection.closed or _has_news(self._connection):
+        if self._connection is None or self._connection.closed or has_news(self._connection):
             self._claim()
         assert self._connection is not None
         return self._connection
@@ -262,13 +261,6 @@ class PostgresShard:
             self._size = _first(connection, _SIZE) or 0
         if self._size + size > self._limit:
             raise LogFull("the log has reached its size limit (log_max)")
-
-
-def _has_news(connection: Connection) -> bool:
-    """Whether something came that nobody asked for: the server has ended the session."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _first(connection: Connection, statement: LiteralString, *values: object) -> int:

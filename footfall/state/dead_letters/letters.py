@@ -145,7 +145,7 @@ class DeadLetters:
         columns = [column for column in table.c if column is not table.c.payload]
 
         def write(connection: Connection) -> int:
-            rows = connection.execute(sa.select(*columns).where(*mine).limit(_AT_ONCE).with_for_update())
+            rows = connection.execute(sa.select(*columns).where(*mine).limit(_AT_ONCE))
             letters = [letter_rows.letter(row) for row in rows.mappings()]
             letter_rows.discard(connection, letters, _now())
             return len(letters)
@@ -180,7 +180,6 @@ class DeadLetters:
                 .where(_DUE)
                 .order_by(table.c.status.desc(), table.c.shard, table.c.seq)
                 .limit(limit)
-                .with_for_update()
             )
             places: list[tuple[int, int]] = []
             total = 0
@@ -266,7 +265,7 @@ class DeadLetters:
 
 def _one(connection: Connection, workspace_id: str, shard: int, seq: int) -> DeadLetter:
     where = (table.c.workspace_id == workspace_id, letter_rows.at(shard, seq))
-    row = connection.execute(sa.select(table).where(*where).with_for_update()).mappings().first()
+    row = connection.execute(sa.select(table).where(*where)).mappings().first()
     if row is None:
         raise NotFound(f"there is no dead letter at {format_position(shard, seq)}")
     return letter_rows.letter(row)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy import Connection, RowMapping
 
+from footfall.database import insert
 from footfall.model.record import Record
 from footfall.model.times import DAY_MS, Millis
 from footfall.state import ledger
@@ -15,7 +16,7 @@ from footfall.state.dead_letters.letter import MAX_DETAIL, DeadLetter, event_let
 from footfall.state.ledger import LedgerCount, Outcome
 from footfall.state.rollups import builds
 from footfall.state.tables import dead_letters as table
-from footfall.state.tables import discarded_letters, insert, retried_letters
+from footfall.state.tables import discarded_letters, retried_letters
 
 T = TypeVar("T")
 

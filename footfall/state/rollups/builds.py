@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.database import Database
+from footfall.database import Database, insert
 from footfall.errors import Conflict
 from footfall.model.record import SEQ_PER_RECORD
 from footfall.model.times import Millis
@@ -33,7 +33,6 @@ from footfall.state.rollups.manifest import (
     Zone,
 )
 from footfall.state.tables import (
-    insert,
     rollup_building,
     rollup_entries,
     rollup_head,

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.exc import IntegrityError
 
+from footfall.database import has_more_than_ascii, says
 from footfall.errors import Conflict, Invalid
-from footfall.model.folding import fold
 from footfall.model.ids import short_code, short_id
 from footfall.model.times import Millis, now_ms
 from footfall.tenants import rows
@@ -166,18 +166,18 @@ def page(
         where.append(links.c.domain == _own_or_checked(domain, own))
     if search:
         text = check_text(search, "search", longest=_MAX_SEARCH)
-        where.append(sa.or_(*_containing(text)))
+        where.append(sa.or_(*_containing(connection, text)))
     return rows.page(connection, links, Link, where, limit, offset)
 
 
-def _containing(text: str) -> Iterable[ColumnElement[bool]]:
+def _containing(connection: Connection, text: str) -> Iterable[ColumnElement[bool]]:
     """Code, URL or title contain `text`; of the URL, in which all is ASCII, also as it is encoded there."""
-    title = sa.func.fold(links.c.title).contains(fold(text), autoescape=True)
+    title = says(connection, links.c.title, text)
     if text.isascii():
         for column in (links.c.code, links.c.url, links.c.title):
             yield sa.func.lower(column).contains(text.lower(), autoescape=True)
         # Folding takes a call of Python for each title: those in ASCII were looked at already.
-        yield sa.and_(links.c.title.op("GLOB")("*[^ -~]*"), title)
+        yield sa.and_(has_more_than_ascii(connection, links.c.title), title)
         return
     yield title
     for encoded in {as_written(text), as_written(text.lower())}:

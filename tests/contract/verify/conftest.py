@@ -12,7 +12,7 @@ from footfall.api.routes.tenants import tenant_routes
 from footfall.api.routes.verify import verify_routes
 from footfall.retention.policy import Retention
 from footfall.rollups.maintenance import RollupMaintainer
-from footfall.settings import Settings
+from footfall.settings import Settings, load
 from footfall.tenants.directory import Directory
 from tests.contract.books import open_books
 from tests.contract.verified import open_engine, open_world
@@ -35,7 +35,7 @@ async def world(tmp_path, engine, monkeypatch):
 async def api(world, tmp_path):
     """The routes over the world, with keys; "local" is the token of this machine's commands."""
     settings = Settings(data=tmp_path)
-    async with open_books(tmp_path / "tenants") as books:
+    async with open_books(load(data=tmp_path / "tenants")) as books:
         directory = Directory(books.tenants, settings, lambda token: token == "local")
         await directory.start()
         world.rollups = RollupMaintainer(world.store, world.database, None, books.tenants.timezones, settings)
