@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from footfall import installation
+from footfall.database import PostgresSchema
 from footfall.enrich.geo import GeoReader
 from footfall.enrich.pipeline import check_lists
 from footfall.errors import FootfallError, Misconfigured, Retryable
@@ -69,6 +70,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _lists()
     yield _geo(settings)
     yield _clock(settings.data)
+    if settings.database.get_secret_value():
+        yield _database(settings)
     if settings.log in ELSEWHERE:
         yield _log(settings)
     if settings.read_clicks:
@@ -211,6 +214,17 @@ def _geo(settings: Settings) -> Check:
     age = (datetime.now(UTC).date() - built).days
     hint = "; networks move, get newer data" if age > _OLD_GEO_DAYS else ""
     return Check("geo data", "warn" if hint else "ok", f"of {built}{hint}")
+
+
+def _database(settings: Settings) -> Check:
+    """Whether the server that keeps links and books answers, and takes what is written."""
+    from footfall.database import postgres  # noqa: PLC0415 -- nobody else needs its client
+
+    try:
+        version = postgres.examine(PostgresSchema(settings.database.get_secret_value(), "footfall_meta"))
+    except FootfallError as error:
+        return Check("database", "fail", str(error))
+    return Check("database", "ok", f"PostgreSQL {version}")
 
 
 def _log(settings: Settings) -> Check:

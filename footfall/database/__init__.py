@@ -230,7 +230,8 @@ def has_more_than_ascii(connection: Connection, column: sa.Column[str]) -> sa.Co
 
 
 def _folded(text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """As `fold`, in capitals: PostgreSQL has no case folding before version 18."""
+    """As `fold`, in the capitals of small letters (ẞ, ß: SS): PostgreSQL has no folding before version 18."""
     seen = sa.func.regexp_replace(text, "[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]", "", "g")
-    capitals = sa.func.upper(sa.func.normalize(seen, sa.literal_column("NFKC")).collate("und-x-icu"))
+    one_form = sa.func.normalize(seen, sa.literal_column("NFKC")).collate("und-x-icu")
+    capitals = sa.func.upper(sa.func.lower(one_form))
     return sa.func.replace(sa.func.replace(capitals, "I\u0307", "I"), "\u0130", "I")

@@ -95,8 +95,7 @@ class Postgres:
     def make_room(self, connection: Connection) -> None:
         """The schema. Raises Misconfigured for a database that cannot hold every text."""
         encoding = connection.scalar(sa.text("SELECT current_setting('server_encoding')"))
-        if encoding != "UTF8":
-            raise Misconfigured(f"database has the encoding {encoding}; make one with UTF8")
+        check_encoding(str(encoding))
         made = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
         if connection.scalar(made, {"name": self._place.schema}) is None:
             connection.execute(sa.schema.CreateSchema(self._place.schema))
@@ -173,8 +172,8 @@ def full_conninfo(url: str, setting: str) -> str:
     seen = [str(given.get(name, "")) for name in ("host", "port", "dbname")]
     if any("@" in each for each in seen) or not set(seen[1]) <= set("0123456789,"):
         raise Misconfigured(
-            f"{setting} must be written as postgresql://user:password@host/name, with %40, %2F and %3F for"
-            " @, / and ? in the password"
+            f"{setting} must be written as postgresql://user:password@host/name, with %40 for @, %2F for /"
+            " and %25 for % in the password"
         ) from None
     return make_conninfo(url, **{name: value for name, value in _DEFAULTS.items() if name not in given})
 
@@ -212,6 +211,28 @@ def tables(connection: psycopg.Connection[Any], place: PostgresSchema) -> set[st
     """Those of the schema; none where there is no such schema."""
     found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (place.schema,))
     return {name for (name,) in found}
+
+
+def examine(place: PostgresSchema) -> str:
+    """The server's version. Raises Misconfigured when it cannot be used, Retryable without an answer."""
+    with asking(place) as connection:
+        row = connection.execute(
+            "SELECT current_setting('server_version'), current_setting('server_encoding'),"
+            " coalesce(has_schema_privilege(to_regnamespace(%s), 'CREATE'),"
+            " has_database_privilege(current_database(), 'CREATE'))",
+            (place.schema,),
+        ).fetchone()
+    version, encoding, may_create = row or ("", "", False)
+    check_encoding(encoding)
+    if not may_create:
+        raise Misconfigured(f"the user of database may not create tables in {place}")
+    return version
+
+
+def check_encoding(encoding: str) -> None:
+    """Raises Misconfigured for a database that cannot hold every text."""
+    if encoding != "UTF8":
+        raise Misconfigured(f"database has the encoding {encoding}; make one with UTF8")
 
 
 def rename(old: PostgresSchema, new: PostgresSchema) -> bool:

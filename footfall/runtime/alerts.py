@@ -66,6 +66,14 @@ CONDITIONS: tuple[Condition, ...] = (
         "the store takes no inserts; events wait in the log, nothing is lost",
     ),
     Condition(
+        "database_down",
+        "footfall_database_down",
+        "above",
+        0,
+        "the PostgreSQL database of links and books does not answer; what is cached works on, and events wait"
+        " in the log",
+    ),
+    Condition(
         "disk_free",
         "footfall_disk_free_bytes",
         "below",
@@ -181,7 +189,7 @@ CONDITIONS: tuple[Condition, ...] = (
     ),
 )
 
-DOOR = ("queue_depth", "oldest_age", "disk_free", "witness_off", "damaged", "loops")
+DOOR = ("queue_depth", "oldest_age", "database_down", "disk_free", "witness_off", "damaged", "loops")
 """What a door knows."""
 
 WORKER = tuple(condition.name for condition in CONDITIONS)

@@ -1,4 +1,7 @@
-"""A real installation with its log in PostgreSQL or Kafka: nothing is lost or doubled, whoever dies."""
+"""An installation with its log in PostgreSQL or Kafka, or all but the store in PostgreSQL.
+
+Nothing is lost or doubled, whoever dies.
+"""
 
 import os
 import signal
@@ -13,15 +16,19 @@ from tests.servers.kafka import kafka
 from tests.servers.postgres import postgres
 
 
-@pytest.fixture(params=["postgres", "kafka"])
+@pytest.fixture(params=["postgres", "kafka", "postgres for all"])
 def log(request):
     """A server that a test may kill, and the settings that name it."""
-    with {"postgres": postgres, "kafka": kafka}[request.param]() as server:
+    name = request.param.partition(" ")[0]
+    with {"postgres": postgres, "kafka": kafka}[name]() as server:
         names = {
             "postgres": lambda: {"FOOTFALL_LOG_DATABASE": server.url("postgres")},
             "kafka": lambda: {"FOOTFALL_KAFKA_BROKERS": server.brokers},
         }
-        yield server, {"FOOTFALL_LOG": request.param} | names[request.param]()
+        settings = {"FOOTFALL_LOG": name} | names[name]()
+        if request.param.endswith("for all"):  # links, keys and books, too
+            settings["FOOTFALL_DATABASE"] = server.url("postgres")
+        yield server, settings
 
 
 class Sender:
@@ -94,6 +101,7 @@ def test_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path, log):
         verified = footfall("verify", "--data", data, cwd=tmp_path, **settings)
         assert verified.returncode == 0, verified.stdout + verified.stderr
     assert not (data / "log").exists()
+    assert (data / "state.db").exists() == ("FOOTFALL_DATABASE" not in settings)
 
 
 @pytest.mark.parametrize(
@@ -105,10 +113,11 @@ def test_nothing_is_lost_or_doubled_whoever_is_killed(tmp_path, log):
             "FOOTFALL_KAFKA_BROKERS": "127.0.0.1:1",
             "FOOTFALL_KAFKA_OPTIONS": '{"sasl.password":"secret"}',
         },
+        {"FOOTFALL_DATABASE": "postgresql://footfall:secret@127.0.0.1:1/x"},
     ],
-    ids=["postgres", "kafka"],
+    ids=["postgres", "kafka", "database"],
 )
-def test_a_start_without_what_keeps_the_log_says_so(tmp_path, settings):
+def test_a_start_without_what_keeps_the_log_or_the_links_says_so(tmp_path, settings):
     ended = footfall("door", "--data", tmp_path / "data", cwd=tmp_path, **settings)
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr
@@ -120,6 +129,7 @@ def test_doctor_says_whether_the_log_answers(tmp_path, log):
     behind, settings = log
     well = footfall("doctor", "--data", tmp_path / "data", cwd=tmp_path, **settings)
     assert f"{settings['FOOTFALL_LOG']} answers; 0 records are not stored yet" in well.stdout
+    assert ("PostgreSQL 1" in well.stdout) == ("FOOTFALL_DATABASE" in settings)
     behind.end()
     ill = footfall("doctor", "--data", tmp_path / "data", cwd=tmp_path, **settings)
     assert ill.returncode == 1
