@@ -10,8 +10,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from footfall.database import Database
-from footfall.state.tables import insert
+from footfall.database import Database, insert
 from footfall.state.tables import outgoing as table
 
 
