@@ -6,8 +6,9 @@ from contextlib import suppress
 import pytest
 
 from footfall import stamps
+from footfall.database import insert
 from footfall.rebuild.older_store import lacks_what_was_stored
-from footfall.state.tables import insert, raw_deleted
+from footfall.state.tables import raw_deleted
 from tests.contract.installation import NOW, Crash, drain, event, new_world, nothing, record, refusing
 from tests.contract.worker.test_exact import CRASHES
 
