@@ -143,13 +143,19 @@ def test_no_body_takes_one_type_for_another(server):
             assert not fields or (problem["status"] == 400 and problem["field"] in fields), (path, problem)
 
 
-_ANY = {"link_id": "none", "site_id": "none"}
+_ANY = dict.fromkeys(("link_id", "site_id", "goal_id", "segment_id"), "none")
 
 
 def test_what_the_page_fills_in_for_a_body_is_taken(server):
     """As it stands, where it names what is there."""
     site = server.console.get("/api/v1/sites").json()["data"][0]["id"]
     link = server.console.post("/api/v1/links", json={"url": "https://example.com"}).json()["id"]
+    ids = {"link_id": link, "site_id": site}
+    saved = {"name": "for a change", "event_type": "x"}, {"name": "x", "filters": [["is", "browser", ["x"]]]}
+    for kind, body in zip(("goal", "segment"), saved, strict=True):
+        for there in server.console.get(f"/api/v1/{kind}s", params={"limit": 1000}).json()["data"]:
+            server.console.delete(f"/api/v1/{kind}s/{there['id']}")  # a name is taken once
+        ids[f"{kind}_id"] = server.console.post(f"/api/v1/{kind}s", json=body).json()["id"]
     document = server.console.get("/openapi.json").json()
     asked = 0
     for path, operations in document["paths"].items():
@@ -158,7 +164,7 @@ def test_what_the_page_fills_in_for_a_body_is_taken(server):
                 continue
             content = operation["requestBody"]["content"]["application/json"]
             body = json.loads(json.dumps(content["example"]).replace("site_k3v9x2m4tq", site))
-            answer = server.console.request(method, path.format(link_id=link, site_id=site), json=body)
+            answer = server.console.request(method, path.format(**ids), json=body)
             only_here = path == "/api/v1/rollups/rebuild"  # for commands on the machine itself
             assert answer.is_success or only_here, (method, path, body, answer.text)
             assert operation.get("description"), path
