@@ -262,7 +262,7 @@ async def with_rollups(
     settings: Settings, store: "Store", worker: "Worker"
 ) -> AsyncGenerator["RollupMaintainer"]:
     """Rollups of what the worker stores, kept current; and retention, which only deletes what they have."""
-    from footfall.retention.policy import Retention, nightly_retention
+    from footfall.retention.policy import Retention, at_start, nightly_retention
     from footfall.rollups.maintenance import RollupMaintainer, running
     from footfall.state import closings
     from footfall.state.days_seen import DaysSeen
@@ -272,14 +272,17 @@ async def with_rollups(
         days = DaysSeen(state)
         retention = Retention(store, state, settings, rollups, worker.fence, days.now)
         night = nightly_retention(retention, settings.data)
+        foretell = at_start(retention)
 
         async def tick() -> None:
             believed = await days.now()  # every minute, so that a jump of the clock is seen as one
             await closings.mark(state, worker.fence, time.time(), believed)
             await night.tick()
+            if foretold.done():  # whether it went well or not
+                await foretell()
 
         async with running(rollups):
-            foretold = beside("retention_foretold", retention.foretell(time.time()))
+            foretold = beside("retention_foretold", foretell())
             try:
                 async with every("retention", _TICK, tick, slow=_LONGEST_NIGHT):
                     yield rollups

@@ -10,9 +10,10 @@ to be deleted is written down, so that no report, and no comparison, takes what 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -300,6 +301,21 @@ class Retention:
 
 def _items(going: Going) -> set[Item]:
     return {Item("events", going.month, site) for site in going.sites}
+
+
+def at_start(
+    retention: Retention, clock: Callable[[], float] = time.time
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """`foretell`, to be called until it has succeeded once: at a start the store may not answer yet."""
+    told = False
+
+    async def foretell() -> None:
+        nonlocal told
+        if not told:
+            await retention.foretell(clock())
+            told = True
+
+    return foretell
 
 
 def nightly_retention(retention: Retention, data: Path) -> Daily:

@@ -5,7 +5,8 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from footfall.retention.policy import Retention
+from footfall.errors import StoreDown
+from footfall.retention.policy import Retention, at_start
 from footfall.settings import Settings
 from footfall.state import closings
 from footfall.state.days_seen import DaysSeen
@@ -221,6 +222,24 @@ async def test_a_start_says_what_the_next_nights_would_delete(site, world):
     with capture_logs() as logs:
         await site.job.foretell(site.wall())
     assert logs == []
+
+
+async def test_what_could_not_be_said_at_a_start_is_said_once_the_store_answers(site, world, monkeypatch):
+    site.set(raw=86400.0)
+    foretell = at_start(site.job, site.wall)
+
+    async def query(*_, **__):
+        raise StoreDown("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "query", query)
+        with pytest.raises(StoreDown):
+            await foretell()
+    with capture_logs() as logs:
+        await foretell()
+        await foretell()
+    [told] = [each for each in logs if each["event"] == "retention.will_delete"]
+    assert told["events"] == 200
 
 
 async def test_months_that_cannot_be_due_are_not_read(site, world, monkeypatch):
