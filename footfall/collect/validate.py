@@ -6,6 +6,7 @@ short and clean, properties that are absent, times that are now, cost one compar
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +15,7 @@ from footfall.collect.body.incoming import Incoming, explain
 from footfall.collect.client import Caller
 from footfall.collect.sender_context import SenderContexts
 from footfall.enrich.address import client_address
-from footfall.enrich.geo import country_of
+from footfall.enrich.geo import NOWHERE, country_of
 from footfall.enrich.page import Utm, merged_campaign
 from footfall.enrich.text import preferred_language, without_controls
 from footfall.enrich.told import device_type_of
@@ -30,6 +31,7 @@ from footfall.tenants.model import Key, Link, Workspace
 
 _LONG = 2048  # page_url, referrer, destination_url
 _SHORT = 200
+_NOWHERE: dict[str, Any] = {name: value for name, value in NOWHERE._asdict().items() if name != "asn"}
 _PUBLIC = 8192  # bytes of the long texts of one event without a key; what is ASCII always fits
 _MS = 100_000_000_000  # a number above this is milliseconds, below it seconds
 _FIRST, _LAST = 1, 4_102_444_800_000  # 1970 and 2100: what occurred_at may be at all; 0 is unknown
@@ -347,19 +349,22 @@ def _context(visit: SenderContext, event: Incoming, *, believed: bool) -> Sender
     told_place = believed and any(
         part is not None for part in (event.country_code, event.region, event.city, event.latitude)
     )
-    base = visit if not told_place else SenderContext(visit.user_agent, visit.client_hints, visit.language)
-    return SenderContext(
-        base.user_agent,
-        base.client_hints,
-        (preferred_language(event.language) if event.language else "") or base.language,
-        country_of(event.country_code or "") if told_place else base.country_code,
-        _text(event.region, _SHORT) if told_place else base.region,
-        _text(event.city, _SHORT) if told_place else base.city,
-        event.latitude if told_place else base.latitude,
-        event.longitude if told_place else base.longitude,
-        _text(event.timezone, 64) or base.timezone,
-        visit.asn,
-        _told(event) if believed else None,
+    place: dict[str, Any] = {}
+    if told_place:
+        place = _NOWHERE | {
+            "country_code": country_of(event.country_code or ""),
+            "region": _text(event.region, _SHORT),
+            "city": _text(event.city, _SHORT),
+            "latitude": event.latitude,
+            "longitude": event.longitude,
+        }
+    if timezone := _text(event.timezone, 64):
+        place["timezone"] = timezone
+    return msgspec.structs.replace(
+        visit,
+        language=(preferred_language(event.language) if event.language else "") or visit.language,
+        told=_told(event) if believed else None,
+        **place,
     )
 
 

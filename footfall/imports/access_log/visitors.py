@@ -54,17 +54,7 @@ class ChunkVisitors:
         key = address, user_agent
         visit = self._visits.get(key)
         if visit is None:
-            geo = self._geo.lookup(address)
-            visit = self._visits[key] = SenderContext(
-                user_agent=user_agent,
-                country_code=geo.country_code,
-                region=geo.region,
-                city=geo.city,
-                latitude=geo.latitude,
-                longitude=geo.longitude,
-                timezone=geo.timezone,
-                asn=geo.asn,
-            )
+            visit = self._visits[key] = SenderContext(user_agent, "", "", *self._geo.lookup(address))
         return visit
 
     def device(self, address: str, user_agent: str, at: int) -> int:
