@@ -60,6 +60,15 @@ Scopes = Annotated[
 ]
 
 
+PassQuery = Annotated[
+    bool,
+    Meta(
+        description="Whether the target gets the query of each visit (?utm_source=x&gclid=y). Where both "
+        "name a parameter, the visit's counts, unless it is empty."
+    ),
+]
+
+
 class NewLink(Struct, frozen=True, forbid_unknown_fields=True):
     """A link to be made."""
 
@@ -69,6 +78,7 @@ class NewLink(Struct, frozen=True, forbid_unknown_fields=True):
     title: Title = ""
     tags: Tags = []
     expires_at: Moment | None = None
+    pass_query: PassQuery = False
 
 
 class LinkChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,6 +88,7 @@ class LinkChange(Struct, frozen=True, forbid_unknown_fields=True):
     title: Title | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
     expires_at: Moment | UnsetType | None = UNSET
+    pass_query: PassQuery | UnsetType = UNSET
 
 
 class LinkView(Struct, frozen=True):
@@ -92,6 +103,7 @@ class LinkView(Struct, frozen=True):
     tags: Sequence[str]
     expires_at: datetime | None
     created_at: datetime
+    pass_query: bool
 
 
 class NewSite(Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,6 +183,7 @@ def link_view(tenants: Tenants, link: Link) -> LinkView:
         tags=link.tags,
         expires_at=shown_moment(link.expires_at) if link.expires_at else None,
         created_at=shown_moment(link.created_at),
+        pass_query=link.pass_query,
     )
 
 

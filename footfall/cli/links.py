@@ -16,6 +16,9 @@ _NEVER = "never"
 Which = Annotated[str, Parameter(help="Its id, its code, or its short URL.")]
 Title = Annotated[str | None, Parameter(help="What people call it.")]
 Tags = Annotated[list[str] | None, Parameter(name="--tag", negative=(), help="A tag; give it once for each.")]
+PassQuery = Annotated[
+    bool | None, Parameter(help="The target gets the query of each visit. [default: it does not]")
+]
 
 app = App(name="links", help="The short links of the workspace: list them, make, change and delete them.")
 
@@ -50,12 +53,13 @@ def new(
     title: Title = None,
     tag: Tags = None,
     expires_at: ExpiresAt = None,
+    pass_query: PassQuery = None,
     data: Data = None,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Make one, and print its short URL."""
-    body = _given(url=target, code=code, domain=domain, title=title, tags=tag)
+    body = _given(url=target, code=code, domain=domain, title=title, tags=tag, pass_query=pass_query)
     if expires_at is not None:
         body["expires_at"] = moment(expires_at)
     say(ask(data, url, key, lambda server: server.post(_PATH, body))["short_url"])
@@ -70,16 +74,17 @@ def change(
     title: Title = None,
     tag: Tags = None,
     expires_at: Annotated[str | None, Parameter(help="As for new; or never.")] = None,
+    pass_query: PassQuery = None,
     data: Data = None,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Change one; what is left out stays."""
-    body = _given(url=target, title=title, tags=tag)
+    body = _given(url=target, title=title, tags=tag, pass_query=pass_query)
     if expires_at is not None:
         body["expires_at"] = None if expires_at == _NEVER else moment(expires_at)
     if not body:
-        raise Invalid("give --target, --title, --tag or --expires-at", field="change")
+        raise Invalid("give --target, --title, --tag, --expires-at or --pass-query", field="change")
 
     async def work(server: Console) -> Any:
         return await server.patch(f"{_PATH}/{await _link_id(server, link)}", body)

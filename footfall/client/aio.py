@@ -115,7 +115,7 @@ class AsyncClient(Base[httpx.AsyncBaseTransport]):
     async def make_link(
         self, url: str, *, query_timeout: float | None = None, **fields: Any
     ) -> dict[str, Any]:
-        """Make a link to `url`, with `code`, `domain`, `title`, `tags`, `expires_at` if wanted.
+        """Make a link to `url`, with `code`, `domain`, `title`, `tags`, `expires_at`, `pass_query` if wanted.
 
         Returns it: `id`, `short_url` and so on. The key needs the scope `links`. Raises as `query`, and
         Conflict when the code is taken.

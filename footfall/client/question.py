@@ -83,7 +83,7 @@ def ask_links(params: Mapping[str, Any]) -> Ask:
 
 
 def ask_new_link(url: str, fields: Mapping[str, Any]) -> Ask:
-    """A new link: `code`, `domain`, `title`, `tags`, `expires_at`."""
+    """A new link: `code`, `domain`, `title`, `tags`, `expires_at`, `pass_query`."""
     body = {"url": url} | {name: value for name, value in fields.items() if value is not None}
     return Ask("POST", "/api/v1/links", {}, msgspec.json.encode(body), read_thing)
 

@@ -121,7 +121,7 @@ class Client(Base[httpx.BaseTransport]):
         return self._ask(ask_links(params), query_timeout)
 
     def make_link(self, url: str, *, query_timeout: float | None = None, **fields: Any) -> dict[str, Any]:
-        """Make a link to `url`, with `code`, `domain`, `title`, `tags`, `expires_at` if wanted.
+        """Make a link to `url`, with `code`, `domain`, `title`, `tags`, `expires_at`, `pass_query` if wanted.
 
         Returns it: `id`, `short_url` and so on. The key needs the scope `links`. Raises as `query`, and
         Conflict when the code is taken.

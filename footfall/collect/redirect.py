@@ -16,6 +16,7 @@ from footfall.model.ids import format_event_id, uuid7
 from footfall.model.record import RawEvent
 from footfall.model.times import DAY_MS, now_ms
 from footfall.tenants.directory import UNKNOWN
+from footfall.tenants.links.targets import with_query
 from footfall.tenants.model import DEFAULT_WORKSPACE, Link
 
 _FOUND = REDIRECTS.labels("found")
@@ -51,7 +52,8 @@ async def get_code(door: Door, scope: Scope, send: Send, code: str) -> None:
         _LOOP.inc()
         await respond(send, 404, NOT_FOUND, HTML, [NO_STORE])
         return
-    location = (b"location", link.url.encode("ascii"))
+    target = with_query(link.url, scope["query_string"]) if link.pass_query else link.url
+    location = (b"location", target.encode("ascii"))
     if not counted:
         _UNCOUNTED.inc()
         await respond(send, 302, headers=[location, NO_STORE])

@@ -48,7 +48,10 @@ LINK_ID = "link_"
 
 
 class Link(Struct, frozen=True):
-    """A short link. `domain` is "" for the installation's own. Times in ms since 1970 UTC."""
+    """A short link. `domain` is "" for the installation's own. Times in ms since 1970 UTC.
+
+    `pass_query`: its target gets the query of each visit.
+    """
 
     id: str
     workspace_id: str
@@ -59,6 +62,7 @@ class Link(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     expires_at: Millis = 0  # 0 = never
     created_at: Millis = 0
+    pass_query: bool = False
 
 
 class Goal(Struct, frozen=True):

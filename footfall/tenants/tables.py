@@ -91,6 +91,15 @@ key_expiries = sa.Table(
 )
 
 
+# Only of links with an option that is not the default. A table of its own, for the same reason.
+link_options = sa.Table(
+    "link_options",
+    METADATA,
+    sa.Column("link_id", _ID, sa.ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("pass_query", sa.Boolean, nullable=False),
+)
+
+
 def _saved(name: str, *columns: sa.Column[Any]) -> sa.Table:
     """Something that questions name; site_id "" is all of the workspace."""
     return sa.Table(

@@ -117,6 +117,7 @@ class Tenants:
         title: str = "",
         tags: Sequence[str] = (),
         expires_at: Millis = 0,
+        pass_query: bool = False,
     ) -> Link:
         """Make a link: with a random code and on the installation's own domain, unless told otherwise.
 
@@ -127,7 +128,9 @@ class Tenants:
             raise Invalid("code must not be empty; leave it out for a random one", field="code")
         now = now_ms()
         place = domain or "", code or ""
-        wanted = Link(short_id("link"), workspace_id, *place, url, title, tuple(tags), expires_at, now)
+        wanted = Link(
+            short_id("link"), workspace_id, *place, url, title, tuple(tags), expires_at, now, pass_query
+        )
         return await self._write(links.create, wanted, self.own)
 
     async def ensure_links(
@@ -179,11 +182,11 @@ class Tenants:
 
     async def link(self, workspace_id: str, link_id: str) -> Link | None:
         """The link, if the workspace has it."""
-        return await self._read(rows.get, tables.links, Link, workspace_id, link_id)
+        return await self._read(links.get, workspace_id, link_id)
 
     async def links_by_id(self, workspace_id: str, link_ids: Collection[str]) -> dict[str, Link]:
         """Those of these links that the workspace has, by id."""
-        found = await self._read(rows.find, tables.links.c.id, link_ids, Link)
+        found = await self._read(links.by_id, link_ids)
         return {name: link for name, link in found.items() if link.workspace_id == workspace_id}
 
     async def update_link(
@@ -195,9 +198,20 @@ class Tenants:
         title: str | None = None,
         tags: Sequence[str] | None = None,
         expires_at: Millis | None = None,
+        pass_query: bool | None = None,
     ) -> Link:
         """Change what is not None; domain and code never change. Raises NotFound, Invalid."""
-        return await self._write(links.update, workspace_id, link_id, self.own, url, title, tags, expires_at)
+        return await self._write(
+            links.update,
+            workspace_id,
+            link_id,
+            self.own,
+            url,
+            title,
+            tags,
+            expires_at,
+            pass_query=pass_query,
+        )
 
     async def delete_link(self, workspace_id: str, link_id: str) -> None:
         """Its clicks stay; its code is free again. Raises NotFound."""

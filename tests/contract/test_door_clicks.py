@@ -204,3 +204,25 @@ async def test_many_that_name_no_link_ask_the_database_one_at_a_time(tmp_path, m
         monkeypatch.setattr(rig.tenants.database, "read", counted)
         await asyncio.gather(*(rig.door.directory.catch_up() for _ in range(100)))
         assert len(asked) <= 2
+
+
+async def test_a_target_gets_the_query_of_a_visit_where_the_link_says_so(tmp_path):
+    async with open_door(tmp_path, redirect_cap=1) as rig:
+        made = await rig.tenants.create_link(
+            "default", "https://example.com/?utm_source=mail&p=1", "on", pass_query=True
+        )
+        await rig.tenants.create_link("default", "https://example.com/?p=1", "off")
+        on = await rig.http.get("/on?utm_source=qr&gclid=x")
+        off = await rig.http.get("/off?utm_source=qr&gclid=x")
+        events = await rig.wait_for_events(2)
+        assert (await rig.tenants.link("default", made.id)) == made
+        changed = await rig.tenants.update_link("default", made.id, pass_query=False, title="Off")
+        await rig.door.directory.catch_up()
+        again = await rig.http.get("/on?gclid=y")
+        listed = await rig.tenants.links("default")
+    assert on.headers["location"] == "https://example.com/?p=1&utm_source=qr&gclid=x"
+    assert off.headers["location"] == "https://example.com/?p=1"
+    assert again.headers["location"] == made.url
+    assert (made.pass_query, changed.pass_query) == (True, False)
+    assert [link.pass_query for link in listed.items] == [False, False]
+    assert {event.destination_url for event in events} == {made.url, "https://example.com/?p=1"}

@@ -85,6 +85,7 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
             title=data.title,
             tags=data.tags,
             expires_at=milliseconds(data.expires_at),
+            pass_query=data.pass_query,
         )
         return link_view(tenants, link)
 
@@ -136,6 +137,7 @@ def _links(tenants: Tenants, directory: Directory) -> list[HTTPRouteHandler]:
             title=_given(data.title),
             tags=_given(data.tags),
             expires_at=None if data.expires_at is UNSET else milliseconds(data.expires_at),
+            pass_query=_given(data.pass_query),
         )
         return link_view(tenants, link)
 

@@ -22,7 +22,7 @@ from footfall.tenants.links.targets import (
     names_of,
 )
 from footfall.tenants.model import Link
-from footfall.tenants.tables import domains, link_name, links, record_changes
+from footfall.tenants.tables import domains, link_name, link_options, links, record_changes
 
 Place = tuple[str, str]
 """Where a link is: (domain, code). The domain is "" for the installation's own."""
@@ -97,7 +97,30 @@ def find(connection: Connection, places: Collection[Place]) -> dict[Place, Link]
             if (row["domain"], row["code"]) in wanted:
                 link = rows.make(Link, row)
                 found[link.domain, link.code] = link
-    return found
+    return dict(zip(found, with_options(connection, list(found.values())), strict=True))
+
+
+def with_options(connection: Connection, found: Sequence[Link]) -> list[Link]:
+    """The same links with their options."""
+    passing: set[str] = set()
+    for some in rows.chunks([link.id for link in found]):
+        query = sa.select(link_options.c.link_id).where(
+            link_options.c.link_id.in_(some), link_options.c.pass_query
+        )
+        passing.update(connection.scalars(query))
+    return [msgspec.structs.replace(link, pass_query=True) if link.id in passing else link for link in found]
+
+
+def by_id(connection: Connection, link_ids: Collection[str]) -> dict[str, Link]:
+    """The links with these ids, of whatever workspace."""
+    found = rows.find(connection, links.c.id, link_ids, Link)
+    return {link.id: link for link in with_options(connection, list(found.values()))}
+
+
+def get(connection: Connection, workspace_id: str, link_id: str) -> Link | None:
+    """The link with that id, if it is the workspace's."""
+    link = rows.get(connection, links, Link, workspace_id, link_id)
+    return with_options(connection, [link])[0] if link else None
 
 
 def places(connection: Connection, link_ids: Sequence[str]) -> dict[str, Place]:
@@ -115,6 +138,8 @@ def update(
     title: str | None,
     tags: Sequence[str] | None,
     expires_at: Millis | None,
+    *,
+    pass_query: bool | None,
 ) -> Link:
     """Change what is not None. Raises NotFound, Invalid."""
     new = {
@@ -124,6 +149,10 @@ def update(
         "expires_at": None if expires_at is None else check_time(expires_at, "expires_at"),
     }
     link = rows.update(connection, links, Link, workspace_id, link_id, new)
+    if pass_query is not None:
+        connection.execute(link_options.delete().where(link_options.c.link_id == link.id))
+        _set_options(connection, msgspec.structs.replace(link, pass_query=pass_query))
+    [link] = with_options(connection, [link])
     record_changes(connection, "link", [link_name(link.domain, link.code)])
     return link
 
@@ -167,7 +196,8 @@ def page(
     if search:
         text = check_text(search, "search", longest=_MAX_SEARCH)
         where.append(sa.or_(*_containing(connection, text)))
-    return rows.page(connection, links, Link, where, limit, offset)
+    found = rows.page(connection, links, Link, where, limit, offset)
+    return ListPage(with_options(connection, found.items), found.total)
 
 
 def _containing(connection: Connection, text: str) -> Iterable[ColumnElement[bool]]:
@@ -222,12 +252,24 @@ def _insert(connection: Connection, link: Link) -> bool:
     try:
         # A savepoint, because PostgreSQL lets nothing follow an error but the end of the transaction.
         with connection.begin_nested():
-            rows.insert(connection, links, link)
+            connection.execute(links.insert().values(_columns(link)))
+            _set_options(connection, link)
     except IntegrityError:
         if not find(connection, [(link.domain, link.code)]):
             raise
         return False
     return True
+
+
+def _columns(link: Link) -> dict[str, object]:
+    values = msgspec.structs.asdict(link)
+    del values["pass_query"]
+    return values
+
+
+def _set_options(connection: Connection, link: Link) -> None:
+    if link.pass_query:
+        connection.execute(link_options.insert().values(link_id=link.id, pass_query=True))
 
 
 def _insert_with_random_code(connection: Connection, link: Link) -> Link:
@@ -255,7 +297,7 @@ def _make(
         if loops.isdisjoint(names_of(url))
     }
     if made:
-        connection.execute(links.insert(), [msgspec.structs.asdict(link) for link in made.values()])
+        connection.execute(links.insert(), [_columns(link) for link in made.values()])
         record_changes(connection, "link", [link_name(*place) for place in made])
     return made
 

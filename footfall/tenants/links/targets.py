@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from footfall.errors import Invalid
 from footfall.model.addresses import inner_ipv4
@@ -65,6 +65,29 @@ def check_target(url: str, own: Collection[str]) -> str:
 def as_written(text: str) -> str:
     """`text` as it stands behind the host of a target: percent-encoded where that must be."""
     return quote(text, safe=_SAFE)
+
+
+def with_query(location: str, query: bytes) -> str:
+    """A checked target with the query of a visit, whose parameters replace the target's of the same name.
+
+    One that is empty replaces nothing. Only the target's query can change, by nothing but what a header and a
+    query may hold. A target that would be too long stays as it is.
+    """
+    visit = [part for part in quote(query, safe=_SAFE.replace("#", "")).split("&") if part]
+    if not visit:
+        return location
+    place, hash_, fragment = location.partition("#")
+    path, _, own = place.partition("?")
+    replaced = {_parameter(part) for part in visit if part.partition("=")[2]}
+    kept = [part for part in own.split("&") if part and _parameter(part) not in replaced]
+    names = {_parameter(part) for part in kept}
+    added = [part for part in visit if _parameter(part) not in names]
+    made = f"{path}?{'&'.join([*kept, *added])}{hash_}{fragment}"
+    return made if len(made) <= MAX_URL else location
+
+
+def _parameter(part: str) -> str:
+    return unquote_plus(part.partition("=")[0])
 
 
 @lru_cache(2000)  # asked at every redirect; targets may be 8 KiB long

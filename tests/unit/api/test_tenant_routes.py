@@ -84,7 +84,8 @@ def test_a_link_from_making_to_deleting(api: Api):
     assert made.status_code == 201
     link = made.json()
     assert set(link) == {
-        "id", "short_code", "short_url", "url", "domain", "title", "tags", "expires_at", "created_at"
+        "id", "short_code", "short_url", "url", "domain", "title", "tags", "expires_at", "created_at",
+        "pass_query",
     }  # fmt: skip
     assert link["url"] == "https://example.com/a%20b"
     assert link["domain"] == "foot.example"
@@ -94,7 +95,12 @@ def test_a_link_from_making_to_deleting(api: Api):
     one = f"{LINKS}/{link['id']}"
     assert api("GET", one).json() == link
 
-    change = {"title": "Sale", "tags": ["a", "b"], "expires_at": "2030-01-01T00:00:00+02:00"}
+    change = {
+        "title": "Sale",
+        "tags": ["a", "b"],
+        "expires_at": "2030-01-01T00:00:00+02:00",
+        "pass_query": True,
+    }
     changed = api("PATCH", one, json=change)
     assert changed.status_code == 200
     assert changed.json() == link | change | {"expires_at": "2029-12-31T22:00:00Z"}
@@ -166,6 +172,7 @@ def test_parameters_that_mean_nothing_are_refused(api: Api, path: str):
         ({"url": "https://e.com", "tags": [" "]}, "tags", "empty"),
         ({"url": "https://e.com", "tags": [str(n) for n in range(51)]}, "tags", "50"),
         ({"url": "https://e.com", "expires_at": "2030-01-01T00:00:00"}, "expires_at", "timezone"),
+        ({"url": "https://e.com", "pass_query": "yes"}, "pass_query", "true or false"),
         ({"url": "https://e.com", "expires_at": "soon"}, "expires_at", "ISO 8601 with offset"),
         ({"url": "https://e.com", "expires_at": 1893456000}, "expires_at", "a time"),
         ({"url": "https://e.com", "expires_at": "0001-01-01T00:00:00+14:00"}, "expires_at", "1970"),
