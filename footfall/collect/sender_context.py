@@ -1,14 +1,11 @@
 """From a caller to what may be kept of it: geo and device hash in place of the address (P5)."""
 
 from footfall.collect.client import Caller
-from footfall.enrich.geo import Geo, GeoReader
+from footfall.enrich.geo import GeoReader
 from footfall.enrich.visitor import device_hash
 from footfall.model.record import SenderContext
 from footfall.model.times import DAY_MS, Millis, Seconds, to_millis
 from footfall.state.salts import Salts
-
-# The place stands in the context in the same order, so that neither is written out twice.
-assert SenderContext.__struct_fields__[3:-1] == Geo._fields
 
 
 class SenderContexts:
@@ -29,7 +26,7 @@ class SenderContexts:
     def visit(self, caller: Caller) -> SenderContext:
         """What is kept of a caller."""
         place = self._geo.lookup(caller.ip)
-        return SenderContext(caller.user_agent, caller.client_hints, caller.language, *place)
+        return SenderContext(caller.user_agent, caller.client_hints, caller.language, **place._asdict())
 
     def device(self, workspace_id: str, caller: Caller, occurred_at: Millis) -> int:
         """The device hash under the salt of `occurred_at`'s day (ms); 0 without address or salt.

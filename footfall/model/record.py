@@ -51,7 +51,10 @@ NOTHING_TOLD = Told()
 
 
 class SenderContext(Struct, array_like=True, frozen=True, gc=False):
-    """What only the door knows about who sent an event: shared by the events of a request."""
+    """What only the door knows about who sent an event: shared by the events of a request.
+
+    All that `enrich.geo.Geo` has goes by its names. A new field goes to the end: old records have none.
+    """
 
     user_agent: str = ""
     # Sec-CH-UA, -Mobile and -Platform joined by "|", or ""; where sent, also -Model, -Platform-Version

@@ -54,7 +54,7 @@ class ChunkVisitors:
         key = address, user_agent
         visit = self._visits.get(key)
         if visit is None:
-            visit = self._visits[key] = SenderContext(user_agent, "", "", *self._geo.lookup(address))
+            visit = self._visits[key] = SenderContext(user_agent, **self._geo.lookup(address)._asdict())
         return visit
 
     def device(self, address: str, user_agent: str, at: int) -> int:
