@@ -24,7 +24,7 @@ class HourLogged(NamedTuple):
 
 
 def note(connection: Connection, found: Iterable[HourLogged]) -> None:
-    """These were closed; of an hour the lowest and the highest offset count."""
+    """These were closed, each hour of a shard once; of all times the lowest and the highest offset count."""
     values = [each._asdict() | {"shard": f"{each.shard:016x}"} for each in found]
     if not values:
         return

@@ -92,9 +92,10 @@ class World:
                 if (offset, index) not in left_out and offset not in skip
             ]
         )
-        hours = [
-            HourLogged(hour_of(record.received_at), self.shard, offset, offset) for offset, record in records
-        ]
+        by_hour = {}
+        for offset, record in records:
+            by_hour.setdefault(hour_of(record.received_at), []).append(offset)
+        hours = [HourLogged(hour, self.shard, min(at), max(at)) for hour, at in by_hour.items()]
         self.taken = batch, Closing(counts, dead, ids_known=ids_known or {}, hours=hours)
         if close:
             await self.batches.close(*self.taken)
