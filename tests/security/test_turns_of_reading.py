@@ -115,14 +115,16 @@ async def _listens(port):
 
 async def _ask_at_once(count):
     stop, port = asyncio.Event(), free_port("127.0.0.1")
-    server = asyncio.create_task(serve_http(_digest, "127.0.0.1", port, stop))
+    server = asyncio.create_task(serve_http(_digest, "127.0.0.1", port, stop, grace=0))
     all_there = asyncio.Barrier(count)
-    async with asyncio.timeout(60):
-        while not await _listens(port):
-            await asyncio.sleep(0)
-        await asyncio.gather(*(_asked(port, number, all_there) for number in range(count)))
-    stop.set()
-    await server
+    try:
+        async with asyncio.timeout(60):
+            while not await _listens(port):
+                await asyncio.sleep(0)
+            await asyncio.gather(*(_asked(port, number, all_there) for number in range(count)))
+    finally:
+        stop.set()
+        await server
 
 
 def test_hundreds_that_wait_for_their_turns_get_their_answers_in_order():
