@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
 
 from footfall.errors import Misconfigured, Retryable
 from footfall.settings import Settings
@@ -58,6 +58,15 @@ def not_now(what: str = "the log") -> Generator[None]:
         yield
     except KafkaException as error:
         raise Retryable(f"{what} does not answer now: {said(error)}") from error
+
+
+def answering(consumer: Consumer, topic: str) -> None:
+    """Raises KafkaException unless the brokers answer; `consumer` reads nothing meanwhile.
+
+    To be called before requests of the admin client: where those run out of time the library may end the
+    whole process (librdkafka issue 4605).
+    """
+    consumer.list_topics(topic, timeout=SECONDS)
 
 
 def describe(admin: Any, topic: str) -> tuple[bytes, list[int]]:

@@ -15,11 +15,18 @@ from tests.servers.kafka import kafka as running
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def own():
-    """A broker that a test may kill."""
+@pytest.fixture(scope="module")
+def mortal():
+    """A broker that tests may kill."""
     with running() as broker:
         yield broker
+
+
+@pytest.fixture
+def own(mortal):
+    """It runs when a test begins."""
+    mortal.revive()
+    return mortal
 
 
 def settings_of(broker, tmp_path, **more):
@@ -130,8 +137,8 @@ async def test_a_topic_that_an_operator_made_is_taken_as_it_is(kafka, settings):
 
 
 async def test_brokers_that_are_away_are_not_now_and_then_as_before(own, tmp_path, monkeypatch):
-    for module in ("reader", "groups", "topic"):
-        monkeypatch.setattr(f"footfall.eventlog.kafka.{module}.SECONDS", 1.0)
+    for module in ("kafka", "eventlog.kafka.reader", "eventlog.kafka.groups", "eventlog.kafka.topic"):
+        monkeypatch.setattr(f"footfall.{module}.SECONDS", 1.0)
     settings = settings_of(own, tmp_path)
     async with opened(settings) as log:
         await log.append(Entry("key", body(0)))

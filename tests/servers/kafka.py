@@ -95,6 +95,11 @@ class Kafka:
             self._process.wait()
             self._process = None
 
+    def revive(self):
+        """Start it if it does not run."""
+        if self._process is None:
+            self.start()
+
     def pause(self):
         """It stands still, with all its connections."""
         self._process.send_signal(signal.SIGSTOP)

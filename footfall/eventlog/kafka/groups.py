@@ -2,7 +2,6 @@
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 
-from footfall.eventlog.kafka.reader import consumer_of
 from footfall.eventlog.kafka.topic import Topic
 from footfall.kafka import SECONDS, error_of, result
 from footfall.model.times import Seconds
@@ -15,8 +14,6 @@ class Groups:
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
-        self.asking = consumer_of(topic.place)
-        """For questions to the brokers; of no group."""
 
     def commit(self, consumer: str, shard: int, upto: int) -> None:
         """Remember `upto`; a smaller number than before changes nothing."""
@@ -69,7 +66,7 @@ class Groups:
         """The offset of the first record that was appended since then, or of the next one to come."""
         at = int(min(seconds, _FOREVER) * 1000)
         asked = TopicPartition(self._topic.place.topic, partition, at)
-        (found,) = self.asking.offsets_for_times([asked], SECONDS)
+        (found,) = self._topic.asking.offsets_for_times([asked], SECONDS)
         return found.offset if found.offset >= 0 else 1 << 62
 
     def delete_below(self, partition: int, offset: int) -> None:
@@ -77,10 +74,6 @@ class Groups:
         place = TopicPartition(self._topic.place.topic, partition, offset)
         (future,) = self._topic.admin.delete_records([place], request_timeout=SECONDS).values()
         result(future)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self.asking.close()
 
 
 def _check(places: list[TopicPartition]) -> None:

@@ -125,7 +125,7 @@ class KafkaLog:
         return reader
 
     def _new_reader(self, shard: int) -> PartitionReader:
-        return PartitionReader(self._topic.place, self._topic.shards[shard], self._groups.asking)
+        return PartitionReader(self._topic.place, self._topic.shards[shard], self._topic.asking)
 
     def _read(self, shard: int, after: int, limit: int, max_bytes: int) -> list[StoredRecord]:
         if shard not in self._topic.shards:
@@ -178,4 +178,4 @@ class KafkaLog:
     def _close_readers(self) -> None:
         for reader in self._readers.values():
             reader.close()
-        self._groups.close()
+        self._topic.asking.close()

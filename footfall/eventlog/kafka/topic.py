@@ -10,7 +10,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from footfall.errors import Misconfigured
 from footfall.eventlog.block import MAX_RECORD
-from footfall.kafka import LOGGER, SECONDS, Place, describe, error_of, result
+from footfall.eventlog.kafka.reader import consumer_of
+from footfall.kafka import LOGGER, SECONDS, Place, answering, describe, error_of, result
 
 _BROKERS_DEFAULT = -1
 # Records are deleted by `retain`, when they are stored: no age alone may do that.
@@ -27,9 +28,17 @@ class Topic:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.admin: Any = AdminClient(place.options, logger=LOGGER)  # the types of its futures are unknown
+        self.asking = consumer_of(place)
+        """For questions to the brokers; of no group, and it reads nothing."""
+        self._admin = AdminClient(place.options, logger=LOGGER)
         self.shards: dict[int, int] = {}
         """The partition of each shard."""
+
+    @property
+    def admin(self) -> Any:  # the types of its futures are unknown
+        """For one request, now that the brokers answer."""
+        answering(self.asking, self.place.topic)
+        return self._admin
 
     def find(self) -> None:
         """Learn the partitions. A topic that was deleted and made again has other shards."""
