@@ -195,7 +195,7 @@ EXCEPTIONS = {
     "cli/import_files.py": "one command; it waits for each of these and passes on what they raise",
     "client/aio.py": "the client is used without the server's modules, in somebody else's program",
     "client/sync.py": "as above",
-    "http/connection.py": "an answer, which tells its connection what it raises",
+    "http/service.py": "an answer, which tells its connection what it raises",
     "verify/until_stop.py": "waited for where it is made",
     "main.py": "the worker beside the console of one command, which waits for it",
     "api/download.py": "a part of one answer, which waits for it",
