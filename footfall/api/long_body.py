@@ -56,6 +56,8 @@ async def read_long_body(request: Request[Any, Any, Any]) -> None:
 
 def read(body: bytes, kind: Any) -> Any:
     """The `kind`, which has both lists, that a body says. Raises Invalid, TooLarge."""
+    if len(body) <= _SHORT:
+        return decode_strictly(body, kind)  # which names what is wrong
     start = _START.match(body, 0, _SHORT)
     if start is None or _BEHIND.match(body, start.end(), start.end() + _SHORT):
         return decode_strictly(body[:_SHORT], kind)  # which says what it is

@@ -36,7 +36,7 @@ BODIES = {
     "long lines of escapes": (202, many(b'"' + rb"\n" * 350 + b'"')),
     "broken at its end": (400, lists(b",".join([b'"' + b"x" * 700 + b'"'] * LINES))[:-1]),
     "the same field again and again": (413, times(b'"lines": []') + b"}"),
-    "spaces": (400, b" " * SIZE + lists(b"")),
+    "spaces": (413, b" " * SIZE + lists(b"")),
 }
 
 
