@@ -122,6 +122,7 @@ async def with_console(
             ready=ready,
             complete_through=complete_through,
             rollups=RollupState(state),
+            missing=rollups.missing if rollups else tuple,
             tags_of=tenants.tagged_links,
             saved_of=saved_of(tenants),
             routers=[

@@ -78,12 +78,13 @@ def create_app(
     ready: Ready,
     complete_through: Through | None = None,
     rollups: RollupCatalog | None = None,
+    missing: Callable[[], Collection[tuple[int, int]]] = tuple,
     tags_of: TagsOf | None = None,
     saved_of: SavedOf | None = None,
     routers: Sequence[Router] = (),
 ) -> Litestar:
-    """The console as an ASGI app. `routers` are those of the tenants."""
-    engine = Engine(store, rollups, remember=settings.query_cache)
+    """The console as an ASGI app. `routers` are those of the tenants; `missing` is the engine's."""
+    engine = Engine(store, rollups, remember=settings.query_cache, missing=missing)
     networks = Networks(settings.asn_database)
 
     async def allowed(request: Request[Any, Any, Any], scope: Scope) -> Key:

@@ -7,7 +7,7 @@ from footfall.model.times import DAY_MS, to_millis
 from footfall.query.catalog.metrics import UNIQUE_ERROR, UNIQUE_EXACT
 from footfall.query.engine import QueryResult
 from footfall.query.language.periods import Period
-from footfall.query.plan.gaps import LostMonth
+from footfall.query.plan.gaps import LostMonth, LostRollups
 from footfall.query.plan.parts import Said, Source
 from footfall.query.plan.planner import REASONS, Reason
 
@@ -84,14 +84,7 @@ def _about_events(period: Period, found: Sequence[QueryResult]) -> list[str]:
             "each counts with its own source"
         )
     missing = dict.fromkeys(said for each in found for said in each.missing)
-    warnings += [
-        f"events of {said.month // 100}-{said.month % 100:02} (UTC) are gone from the store: "
-        "some may be missing here"
-        if isinstance(said, LostMonth)
-        else f"{_named(said)}events before {period.iso(said.before)} are no longer kept one by one, "
-        "and no rollup has all that is asked of them: some are missing here"
-        for said in missing
-    ]
+    warnings += [_lacking(said, period) for said in missing]
     visits = dict.fromkeys(said for each in found for said in each.visits)
     warnings += [
         f"{_named(said)}of visits before {period.iso(said.before)} only sums are kept: each counts at one "
@@ -99,6 +92,23 @@ def _about_events(period: Period, found: Sequence[QueryResult]) -> list[str]:
         for said in visits
     ]
     return warnings
+
+
+def _lacking(said: Said | LostMonth | LostRollups, period: Period) -> str:
+    if isinstance(said, LostMonth):
+        return (
+            f"events of {said.month // 100}-{said.month % 100:02} (UTC) are gone from the store: "
+            "some may be missing here"
+        )
+    if isinstance(said, LostRollups):
+        return (
+            f"rollups of {period.iso(said.first)} to {period.iso(said.last)} are not all in the store: "
+            "some events may be missing here"
+        )
+    return (
+        f"{_named(said)}events before {period.iso(said.before)} are no longer kept one by one, "
+        "and no rollup has all that is asked of them: some are missing here"
+    )
 
 
 def _source(found: Sequence[QueryResult]) -> Source:

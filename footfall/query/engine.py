@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ from footfall.query.catalog.metrics import NEW
 from footfall.query.first_events import FirstEvents
 from footfall.query.language.periods import Period
 from footfall.query.language.question import Question, about_events, about_visits, fields_in, sites_asked
-from footfall.query.plan.gaps import LostMonth, lost_months, missing_before
+from footfall.query.plan.gaps import LostMonth, LostRollups, lost_months, lost_rollups, missing_before
 from footfall.query.plan.parts import (
     PlanPart,
     Said,
@@ -69,7 +69,7 @@ class QueryResult(NamedTuple):
     known_for_a_day: int = 0
     sampled: int = 0
     source: Source = "raw"
-    missing: tuple[Said | LostMonth, ...] = ()
+    missing: tuple[Said | LostMonth | LostRollups, ...] = ()
     visits: tuple[Said, ...] = ()
     reasons: tuple[Reason, ...] = ()
     own_before: int | None = None
@@ -85,14 +85,22 @@ class _Known(NamedTuple):
 class Engine:
     """One per console. `rollups`: None where there are none, and then nothing is remembered either.
 
-    `remember`: so many answers, fewer if they are large.
+    `remember`: so many answers, fewer if they are large. `missing`: the first and last times (ms) of rollups
+    that are published and not, or not all, in the store.
     """
 
     def __init__(
-        self, store: Store, rollups: RollupCatalog | None = None, *, small: int = SMALL, remember: int = 500
+        self,
+        store: Store,
+        rollups: RollupCatalog | None = None,
+        *,
+        small: int = SMALL,
+        remember: int = 500,
+        missing: Callable[[], Collection[tuple[int, int]]] = tuple,
     ) -> None:
         self._store = store
         self._rollups = rollups
+        self._missing = missing
         self._small = small
         self._known: Remembered[_Known] = Remembered(remember)
         self._first = FirstEvents(self._query)
@@ -111,7 +119,7 @@ class Engine:
         manifest = await self._rollups.manifest()
         stored = await self._rollups.stored(question.workspace_id)
         state = (manifest.version, stored.positions)
-        gone = sorted(self._store.missing())
+        gone = sorted(self._store.missing()), sorted(self._missing())
         key = blake2b(msgspec.msgpack.encode((question, manifest.version, gone)), digest_size=32).digest()
         known = self._known.get(key)
         if known and (known.state == state or _still_good(known, question)):
@@ -226,6 +234,8 @@ class Engine:
         parts: tuple[PlanPart, ...] = ()
         if manifest and stored:
             parts = parts_of(question, manifest, stored, self._small)
+        source = source_of(parts) if parts else "raw"
+        lost = self._lost(question) + (() if source == "raw" else lost_rollups(question, self._missing()))
         rows = await self._query(select(question, parts), seconds)
         found, totals = split(rows)
         if not rows and question.offset:  # past the end: the totals stand in any other row
@@ -237,9 +247,9 @@ class Engine:
             unidentified=totals.unidentified,
             known_for_a_day=totals.known_for_a_day,
             sampled=totals.sampled,
-            source=source_of(parts) if parts else "raw",
+            source=source,
             at=at,
-            missing=(*missing_in(parts), *self._lost(question)),
+            missing=(*missing_in(parts), *lost),
             visits=visits_in(question, parts),
             reasons=reasons_of(parts) if parts else ("no_rollups",),
             own_before=await self._own_before(question, seconds),
@@ -256,7 +266,7 @@ class Engine:
             self._upgraded = at
         return at if question.period.start < at else None
 
-    async def gone(self, question: Question) -> tuple[Said | LostMonth, ...]:
+    async def gone(self, question: Question) -> tuple[Said | LostMonth | LostRollups, ...]:
         """What the events alone lack of a question, as in `QueryResult.missing`; ask after they are read."""
         lost = self._lost(question)
         if self._rollups is None:
@@ -265,7 +275,7 @@ class Engine:
         before = missing_before(question, manifest, await self._rollups.stored(question.workspace_id))
         return lost if before is None else (Said(before), *lost)
 
-    def _lost(self, question: Question) -> tuple[LostMonth, ...]:
+    def _lost(self, question: Question) -> tuple[LostMonth | LostRollups, ...]:
         return lost_months(question, self._store.missing())
 
     async def _query(self, statement: Statement, seconds: Seconds) -> Sequence[tuple[Any, ...]]:

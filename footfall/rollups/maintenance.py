@@ -83,6 +83,10 @@ class RollupMaintainer:
             return False
         return self._failed or (self._waiting > 0 and time.monotonic() - self._began > _A_WHILE)
 
+    def missing(self) -> Sequence[tuple[int, int]]:
+        """The first and last times (ms) of published rollups that the store has not, or not all of."""
+        return [(each.first, each.last) for each in self._missing]
+
     async def tick(self) -> None:
         """Do what is due. To be called every few seconds.
 

@@ -17,6 +17,23 @@ class LostMonth(NamedTuple):
     month: int
 
 
+class LostRollups(NamedTuple):
+    """Rollups of `first` to `last` (ms), of which a part of an answer comes, are not all in the store."""
+
+    first: int
+    last: int
+
+
+def lost_rollups(question: Question, missing: Collection[tuple[int, int]]) -> tuple[LostRollups, ...]:
+    """Those of the missing rollups (their first and last times, ms) that the range of a question is about."""
+    period = question.period
+    return tuple(
+        LostRollups(first, last)
+        for first, last in sorted(missing)
+        if first < period.end and last >= period.start
+    )
+
+
 def lost_months(question: Question, months: Collection[int]) -> tuple[LostMonth, ...]:
     """Those of the months that the range of a question is about.
 

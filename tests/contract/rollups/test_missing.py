@@ -185,6 +185,24 @@ async def test_missing_rollups_are_told_until_they_are_made_anew(site, harm):
     assert value(ROLLUPS_MISSING) == 0
 
 
+@pytest.mark.parametrize("harm", [lose, halve])
+async def test_no_answer_that_comes_of_missing_rollups_is_exact(world, harm):
+    asking = Asking(world)
+    await asking.take(200)
+    await harm(world, 202604)
+    world.restarted()
+    await world.rollups.tick()
+    asking.missing = world.rollups.missing
+    for range_, exact in ((["2026-03-05", "2026-03-25"], True), (["2026-03-05", "2026-04-12"], False)):
+        _, told = await asking.answer({"metrics": ["events"], "date_range": range_})
+        assert told.source != "raw"
+        assert told.exact is exact
+    assert any("rollups of 2026-04-" in each for each in told.warnings)
+    await repaired(world, 202604)
+    _, told = await asking.answer({"metrics": ["events"], "date_range": ["2026-03-05", "2026-04-12"]})
+    assert told.exact
+
+
 async def test_missing_rollups_are_not_merged_into_one_that_is_whole(site):
     for _ in range(10):
         await site.take(site.made(10, START, APRIL))

@@ -63,6 +63,7 @@ class Asking:
 
     def __init__(self, world):
         self.world = world
+        self.missing = tuple  # of rollups: nothing
         self.seed = 0
 
     async def take(self, count, first=START, last=END, keep=lambda visit: True):
@@ -90,7 +91,7 @@ class Asking:
         query = msgspec.convert({"date_range": ALL} | body, Query)
         period = period_of(query, NOW)
         asked = resolve_query(query, "acme", period, TAGS)
-        engine = Engine(self.world.store, RollupState(self.world.database), small=0)
+        engine = Engine(self.world.store, RollupState(self.world.database), small=0, missing=self.missing)
         table = await QueryRunner(engine, asked, None, 10.0).table()
         told = caveats_of(period, table.found, ())
         rows = [msgspec.to_builtins(row) for row in table.rows]
