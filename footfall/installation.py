@@ -17,17 +17,32 @@ import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from footfall import stamps
 from footfall.database import Place, PostgresSchema, aside, place_of
 from footfall.errors import Invalid, Misconfigured, Retryable
+from footfall.parts import (
+    HOLDS,
+    LOG,
+    META,
+    PARTS,
+    REBUILD_STATE,
+    REMEDY,
+    RENEWABLE,
+    STATE,
+    STORE,
+    PartListing,
+    behind,
+    foreign,
+    problem_of,
+    remedy,
+    start_of,
+)
 from footfall.runtime.presence import is_directory, is_there
 from footfall.runtime.private import make_private
 from footfall.settings import Settings
@@ -36,33 +51,6 @@ from footfall.state.tables import open_state
 from footfall.tenants.tables import open_metadata
 
 log = structlog.get_logger(__name__)
-
-META, STATE, LOG, STORE = "meta.db", "state.db", "log", "store"
-PARTS = (META, STATE, LOG, STORE)
-DOOR = (META, STATE, LOG)
-"""What a door opens."""
-
-_REBUILD_STATE = "footfall rebuild-state"
-_HOLDS = {META: "the links and keys", STATE: "the books", LOG: "the log", STORE: "the store"}
-_REMEDY = {
-    META: "restore it from a backup, or insist with `footfall serve --new`: then links and keys begin anew",
-    STATE: f"restore the whole data directory from one backup, or run `{_REBUILD_STATE}`",
-    LOG: "restore it from a backup, or insist with `footfall serve --new`: what only it held is lost then",
-    STORE: "restore the whole data directory from one backup, or run `footfall rebuild-store`",
-}
-_RENEWABLE = (META, LOG)
-
-
-class PartListing(Struct, frozen=True):
-    """What `DATA/installation` says. Every part bears the number of a start from `since` to `start`.
-
-    They differ only where a process ended, or the disk was full, while the parts were stamped.
-    """
-
-    id: str
-    parts: tuple[str, ...] = ()
-    since: int = 0
-    start: int = 0
 
 
 def prepare(settings: Settings, *, new: bool = False) -> None:
@@ -74,9 +62,9 @@ def prepare(settings: Settings, *, new: bool = False) -> None:
     with _turn(settings.data):
         found = _found(settings, whole=True)
         listing = judge(_listed(settings), found, settings, new=new)
-        foreign = _foreign(found, listing)
-        _tell_the_log(settings, {part: each for part, each in found.items() if part not in foreign})
-        _put_aside(settings, foreign)
+        others = foreign(found, listing)
+        _tell_the_log(settings, {part: each for part, each in found.items() if part not in others})
+        _put_aside(settings, others)
         stamp = stamps.next_stamp(listing.id, listing.start + 1)
         try:
             _write(settings, msgspec.structs.replace(listing, start=stamp.start))
@@ -116,15 +104,15 @@ def new_part(settings: Settings, part: str, *, new: bool = False) -> Generator[P
     """
     with _turn(settings.data):
         found = _found(settings, whole=True, without=part)
-        newest = max((each.stamp for each in found.values() if each.stamp), key=_start, default=None)
+        newest = max((each.stamp for each in found.values() if each.stamp), key=start_of, default=None)
         offsets = stamps.furthest(*(each.offsets for each in found.values()))
         fits = FoundPart(newest, filled=True, offsets=offsets)
         listing = judge(_listed(settings), found | {part: fits}, settings, new=new, making=part)
-    renewed = [each for each in _RENEWABLE if each in _parts(settings) and each not in listing.parts]
+    renewed = [each for each in RENEWABLE if each in _parts(settings) and each not in listing.parts]
     place = place_of_part(settings, part)
     old = aside.beside(place, int(time.time()))
     there = aside.move(place, old)
-    others = _put_aside(settings, _foreign(found, listing))
+    others = _put_aside(settings, foreign(found, listing))
     try:
         yield old if there else None
     except BaseException:
@@ -148,20 +136,10 @@ def check_store_is_wrong(settings: Settings, *, new: bool = False) -> None:
         try:
             judge(listed, found, settings, new=new)
         except Misconfigured as error:
-            if f"`{_REBUILD_STATE}" in str(error):
+            if f"`{REBUILD_STATE}" in str(error):
                 raise
             return
         raise Invalid(f"{settings.data / STORE} belongs to the rest of the data directory: it stays")
-
-
-def _start(stamp: Stamp) -> int:
-    return stamp.start
-
-
-def _foreign(found: Mapping[str, FoundPart], listing: PartListing) -> list[str]:
-    """What begins anew because it is of another installation: its keys, or its positions, are not ours."""
-    borne = {part: found[part].stamp for part in _RENEWABLE if part in found}
-    return [part for part, stamp in borne.items() if stamp and stamp.id != listing.id]
 
 
 def _put_aside(settings: Settings, parts: Sequence[str]) -> dict[Place, Place]:
@@ -231,61 +209,20 @@ def judge(
     for part in listing.parts:
         if part not in found:  # a log that is not in the data directory any more
             continue
-        problem = _problem(found[part], listing, borne)
+        problem = problem_of(found[part], listing, borne)
         if part == STATE and not problem:
-            problem = _behind(
-                {name: each for name, each in found.items() if not _problem(each, listing, borne)}
+            problem = behind(
+                {name: each for name, each in found.items() if not problem_of(each, listing, borne)}
             )
         if problem:
             wrong[part] = problem
     for part, problem in wrong.items():
-        if not (new and part in _RENEWABLE):
-            remedy = _remedy(part, {*wrong, making})
-            raise Misconfigured(f"{place_of_part(settings, part)} {problem}; {remedy}")
+        if not (new and part in RENEWABLE):
+            way = remedy(part, {*wrong, making})
+            raise Misconfigured(f"{place_of_part(settings, part)} {problem}; {way}")
     kept = tuple(part for part in listing.parts if part in found and part not in wrong)
     newest = max([listing.start, *(stamp.start for stamp in borne.values())])
     return msgspec.structs.replace(listing, parts=kept, start=newest)
-
-
-def _remedy(part: str, wrong: set[str]) -> str:
-    """One that helps with all that is wrong at once: no command may only send to another that sends back."""
-    if {STATE, STORE} <= wrong:
-        return f"restore the whole data directory from one backup: {STATE} and the {STORE} are both gone"
-    if wrong.isdisjoint(_RENEWABLE) or wrong.isdisjoint((STATE, STORE)):
-        return _REMEDY[part]
-    command = f"footfall rebuild-{'state' if STATE in wrong else 'store'} --new"
-    lost = " and ".join(each for each in _RENEWABLE if each in wrong)
-    return (
-        f"restore all of it from one backup, or insist with `{command}`: what only {lost} held is lost then"
-    )
-
-
-def _problem(found: FoundPart, listing: PartListing, borne: Mapping[str, Stamp]) -> str:
-    """What is wrong with a part that must be there, in words; "" when nothing is."""
-    stamp = found.stamp
-    if stamp is None:
-        return found.problem or "has lost its stamp: it is of an older backup, or of another installation"
-    if stamp.id != listing.id:
-        return "belongs to another installation than the rest of the data directory"
-    newest = max(borne.values(), key=_start)
-    # A listing that was set back on its own is no evidence against the parts.
-    since = listing.since if listing.start >= newest.start else newest.start
-    if stamp.start < since:
-        return f"is older than the rest: it is of {_shown(stamp)}, the rest of {_shown(newest)}"
-    return ""
-
-
-def _behind(found: Mapping[str, FoundPart]) -> str:
-    """The worker closes a batch in state.db before it notes that in the log and in the store."""
-    known = found[STATE].offsets
-    for part, said in (
-        (LOG, "is older than the log, which was stored further than it knows"),
-        (STORE, "is older than the store, which holds more than it knows"),
-    ):
-        noted = found.get(part, stamps.MISSING).offsets
-        if any(offset > known.get(shard, -1) for shard, offset in noted.items()):
-            return said
-    return ""
 
 
 def _tell_the_log(settings: Settings, found: Mapping[str, FoundPart]) -> None:
@@ -308,7 +245,7 @@ def _check_unstamped(found: Mapping[str, FoundPart], settings: Settings, *, new:
     """A data directory of before there were stamps: taken over if its parts can belong together."""
     state, log_, store = found[STATE], found.get(LOG, stamps.MISSING), found[STORE]
     wrong = ""
-    if (not state.filled and (log_.filled or store.filled)) or _behind(found):
+    if (not state.filled and (log_.filled or store.filled)) or behind(found):
         wrong = STATE
     elif not store.filled and state.stored:
         wrong = STORE
@@ -320,7 +257,7 @@ def _check_unstamped(found: Mapping[str, FoundPart], settings: Settings, *, new:
         )
         problem = found[wrong].problem or "holds nothing"
         place = place_of_part(settings, wrong)
-        raise Misconfigured(f"{place} {problem}, but {_HOLDS[holder]} of it is there; {_REMEDY[wrong]}")
+        raise Misconfigured(f"{place} {problem}, but {HOLDS[holder]} of it is there; {REMEDY[wrong]}")
 
 
 def _listed(settings: Settings) -> PartListing | None:
@@ -361,10 +298,6 @@ def _stamp(settings: Settings, part: str, stamp: Stamp) -> None:
 
 def _write(settings: Settings, listing: PartListing) -> None:
     stamps.write_durably(settings.data / stamps.NAME, msgspec.json.encode(listing))
-
-
-def _shown(stamp: Stamp) -> str:
-    return datetime.fromtimestamp(stamp.at, UTC).isoformat(timespec="seconds")
 
 
 @contextmanager

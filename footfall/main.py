@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from footfall import components, console, installation, stamps
+from footfall import components, console, installation, parts, stamps
 from footfall.errors import Invalid
 from footfall.runtime import logs
 from footfall.runtime.alerts import DOOR
@@ -68,14 +68,14 @@ async def rebuild_state(settings: Settings, *, new: bool = False) -> "tuple[Rebu
     from footfall.rebuild.state import rebuild
 
     async with AsyncExitStack() as stack:
-        aside = stack.enter_context(installation.new_part(settings, installation.STATE, new=new))
+        aside = stack.enter_context(installation.new_part(settings, parts.STATE, new=new))
         eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(components.with_store(settings))
         await store.migrate()
         state = await stack.enter_async_context(components.with_state(settings))
         noted = [
             await asyncio.to_thread(stamps.committed_offsets, settings.data / part)
-            for part in (installation.LOG, installation.STORE)
+            for part in (parts.LOG, parts.STORE)
         ]
         done = await rebuild(store, eventlog, state, stamps.furthest(*noted))
         # The ids of what is stored are read from the log again.
@@ -102,7 +102,7 @@ async def rebuild_store(
             raise
     async with AsyncExitStack() as stack:
         no_way_back = stack.enter_context(no_interrupt_after())  # also while all else is closed
-        aside = stack.enter_context(installation.new_part(settings, installation.STORE, new=new))
+        aside = stack.enter_context(installation.new_part(settings, parts.STORE, new=new))
         eventlog = await stack.enter_async_context(components.with_eventlog(settings, "none"))
         store = await stack.enter_async_context(components.with_store(settings))
         await store.migrate()
@@ -134,7 +134,7 @@ async def run_door(settings: Settings) -> None:
     from footfall.http.server import serve_http
 
     logs.configure(settings.log_level)
-    await asyncio.to_thread(installation.check, settings, installation.DOOR)
+    await asyncio.to_thread(installation.check, settings, parts.DOOR)
     stop = stop_on_signals()
     async with AsyncExitStack() as stack:
         started = stack.enter_context(lifetime("door", settings))

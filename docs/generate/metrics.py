@@ -6,7 +6,8 @@ from footfall.model.columns import COLUMNS
 from footfall.model.cubes import CUBES, PROPERTY_FIELDS
 from footfall.model.session_fields import FIELDS, PAGE_OF
 from footfall.query.catalog.fields import GOAL, KINDS, SAID_OF_FIELDS, SEGMENT, SESSION_FIELDS
-from footfall.query.catalog.metrics import METRICS, UNIQUE_ERROR, UNIQUE_EXACT, Metric, measures_of
+from footfall.query.catalog.measures import UNIQUE_ERROR, UNIQUE_EXACT
+from footfall.query.catalog.metrics import METRICS, Metric, measures_of
 from footfall.query.language.body import INTERVALS
 from footfall.query.language.saved import MAX_GOALS
 from footfall.tenants.tenants import MAX_TAGGED

@@ -7,22 +7,16 @@ from msgspec import Struct
 
 from footfall.collect.append import append
 from footfall.collect.asgi import CORS, Receive, Scope, Send, header, read_body, respond, respond_json
+from footfall.collect.body.inflate import UNCOMPRESSED, inflate_in_steps
 from footfall.collect.body.lane import KEY
-from footfall.collect.body.read import (
-    UNCOMPRESSED,
-    BodyLimits,
-    DecodedEvents,
-    decode_in_steps,
-    decode_small,
-    inflate_in_steps,
-)
+from footfall.collect.body.read import BodyLimits, DecodedEvents, decode_in_steps, decode_small
 from footfall.collect.body.turns import Steps, at_once, in_turns
 from footfall.collect.client import read_caller
 from footfall.collect.door import Door
 from footfall.collect.notes import Notes
-from footfall.collect.reasons import NoKey, event_reason, reason_of
+from footfall.collect.reasons import NoKey, RefusedEvent, event_reason, reason_of
 from footfall.collect.sender import find_sender, site_of_query
-from footfall.collect.validate import Acceptor, RefusedEvent, Sender
+from footfall.collect.validate import Acceptor, Sender
 from footfall.errors import Denied, Invalid, LogFull, TooMany
 from footfall.http.limits import place
 from footfall.metrics import EVENTS_ACCEPTED, EVENTS_REJECTED

@@ -1,9 +1,16 @@
 """From an error at the door to its reason in the ledger."""
 
 from footfall.collect.body.incoming import MissingEventType
-from footfall.collect.validate import RefusedEvent
 from footfall.errors import Denied, Invalid, LogFull, TooLarge, TooMany
 from footfall.model.reasons import Reason
+
+
+class RefusedEvent(Invalid):
+    """An event is refused, for a reason of the closed list."""
+
+    def __init__(self, reason: Reason, message: str, field: str = "") -> None:
+        super().__init__(message, field=field)
+        self.reason = reason
 
 
 class NoKey(Denied):

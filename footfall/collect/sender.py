@@ -9,8 +9,8 @@ from footfall.collect.body.incoming import Incoming
 from footfall.collect.body.read import DecodedEvents
 from footfall.collect.client import Caller, read_caller, without_library
 from footfall.collect.door import Door
-from footfall.collect.reasons import NoKey, WrongOrigin
-from footfall.collect.validate import RefusedEvent, Sender
+from footfall.collect.reasons import NoKey, RefusedEvent, WrongOrigin
+from footfall.collect.validate import Sender
 from footfall.errors import Denied, Invalid
 from footfall.model.reasons import Reason
 from footfall.model.times import Millis

@@ -13,6 +13,8 @@ from msgspec import Struct
 
 from footfall.collect.body.incoming import Incoming, explain
 from footfall.collect.client import Caller
+from footfall.collect.public import LONG, check_public, check_public_value, size_of
+from footfall.collect.reasons import RefusedEvent
 from footfall.collect.sender_context import SenderContexts
 from footfall.enrich.address import client_address
 from footfall.enrich.geo import NOWHERE, country_of
@@ -29,26 +31,13 @@ from footfall.model.record import NIL_ID, NOTHING_TOLD, RawEvent, SenderContext,
 from footfall.model.times import DAY_MS, Millis, to_millis
 from footfall.tenants.model import Key, Link, Workspace
 
-_LONG = 2048  # page_url, referrer, destination_url
 _SHORT = 200
 _NOWHERE: dict[str, Any] = {name: value for name, value in NOWHERE._asdict().items() if name != "asn"}
-_PUBLIC = 8192  # bytes of the long texts of one event without a key; what is ASCII always fits
 _MS = 100_000_000_000  # a number above this is milliseconds, below it seconds
 _FIRST, _LAST = 1, 4_102_444_800_000  # 1970 and 2100: what occurred_at may be at all; 0 is unknown
 
-# What the door itself records of its links: figures that no stranger may make up.
-_KEYED_KINDS = frozenset({"click", "orphan_click"})
-
 # Kinds whose properties have types to check.
 _TYPED = {kind.name: kind for kind in KINDS.values() if kind.properties.__struct_fields__}
-
-
-class RefusedEvent(Invalid):
-    """An event is refused, for a reason of the closed list."""
-
-    def __init__(self, reason: Reason, message: str, field: str = "") -> None:
-        super().__init__(message, field=field)
-        self.reason = reason
 
 
 def _of_no_site(_url: str, _site_id: str) -> bool:
@@ -95,7 +84,7 @@ class Acceptor:
         if not kind.isprintable() or kind.isspace():
             raise RefusedEvent(Reason.INVALID_FIELD, "event_type: printable characters only", "event_type")
         if sender.key is None:
-            _check_public(event)
+            check_public(event)
         given = event.occurred_at
         at = sender.received_at if given is None else _milliseconds(given)
         original = 0
@@ -123,12 +112,12 @@ class Acceptor:
             site_id=site,
             visitor_id=client_visitor(secret, str(event.visitor_id)) if event.visitor_id else device,
             device_hash=device,
-            page_url=_text(event.page_url, _LONG),
-            referrer=_text(event.referrer, _LONG),
+            page_url=_text(event.page_url, LONG),
+            referrer=_text(event.referrer, LONG),
             properties=self._properties(event),
             link_id=_text(link_id, _SHORT),
             short_code=_text(code, _SHORT),
-            destination_url=_text(destination, _LONG),
+            destination_url=_text(destination, LONG),
             session_id=client_session(secret, str(event.session_id)) if event.session_id else 0,
             client_id=bool(event.event_id),
             occurred_at_original=original,
@@ -211,7 +200,7 @@ class Acceptor:
                 problem = explain(error, "properties.")
                 raise RefusedEvent(Reason.INVALID_PROPERTY, str(problem), problem.field) from None
             if self._sender.key is None and isinstance(checked, Conversion):
-                _check_public_value(checked)
+                check_public_value(checked)
         if not properties:
             return ""
         try:
@@ -220,54 +209,13 @@ class Acceptor:
             raise RefusedEvent(Reason.EVENT_TOO_LARGE, str(error), error.field) from None
         except Invalid as error:
             raise RefusedEvent(Reason.INVALID_PROPERTY, str(error), error.field) from None
-        if (size := _bytes(text)) > self._max_event:
+        if (size := size_of(text)) > self._max_event:
             raise RefusedEvent(
                 Reason.EVENT_TOO_LARGE,
                 f"properties: {size} bytes; {self._max_event} are allowed",
                 "properties",
             )
         return text
-
-
-def _check_public(event: Incoming) -> None:
-    """What a site's public id may say: whoever reads a page's source could say it a million times.
-
-    Raises RefusedEvent for what only a key may say.
-    """
-    if event.event_type in _KEYED_KINDS:
-        raise _needs_key("event_type", f"events of type {event.event_type}")
-    if event.link_id:
-        raise _needs_key("link_id", "events of a link")
-    if event.short_code:
-        raise _needs_key("short_code", "events of a link")
-    if event.sample_weight != 1:
-        raise _needs_key("sample_weight", "a weight other than 1")
-    if event.event_version != 1:
-        raise _needs_key("event_version", "a version other than 1")
-    # A character may be four bytes, and compresses well: the disk is to grow by what is told, not by more.
-    size = sum(
-        _bytes(text[:_LONG]) for text in (event.page_url, event.referrer, event.destination_url) if text
-    )
-    if size > _PUBLIC:
-        raise RefusedEvent(
-            Reason.EVENT_TOO_LARGE,
-            f"page_url, referrer and destination_url: {size} bytes; {_PUBLIC} are allowed without a key",
-            "page_url",
-        )
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
-def _check_public_value(conversion: Conversion) -> None:
-    """No stranger takes revenue away. Raises RefusedEvent."""
-    if conversion.value_minor is not None and conversion.value_minor < 0:
-        raise _needs_key("properties.value_minor", "an amount below 0")
-
-
-def _needs_key(field: str, what: str) -> RefusedEvent:
-    return RefusedEvent(Reason.FORBIDDEN, f"{field}: {what} may be sent with a key only", field)
 
 
 def _milliseconds(given: datetime | float) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from footfall.model.times import DAY_MS, to_millis
-from footfall.query.catalog.metrics import UNIQUE_ERROR, UNIQUE_EXACT
+from footfall.query.catalog.measures import UNIQUE_ERROR, UNIQUE_EXACT
 from footfall.query.engine import QueryResult
 from footfall.query.language.periods import Period
 from footfall.query.plan.gaps import LostMonth, LostRollups

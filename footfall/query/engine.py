@@ -12,7 +12,7 @@ import pyarrow as pa
 from footfall import metrics
 from footfall.model.times import DAY_MS, Seconds
 from footfall.query.catalog.fields import VISIT
-from footfall.query.catalog.metrics import NEW
+from footfall.query.catalog.measures import NEW
 from footfall.query.first_events import FirstEvents
 from footfall.query.language.periods import Period
 from footfall.query.language.question import Question, about_events, about_visits, fields_in, sites_asked

@@ -336,7 +336,6 @@ raw_days = sa.Table(
     sa.Column("days", sa.Integer, nullable=False),
 )
 
-
 # What doors that ended had lost, and is booked: each once.
 booked_losses = sa.Table(
     "booked_losses",

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client import REGISTRY
 
-from footfall import installation
+from footfall import installation, parts
 from footfall.database import Database, PostgresSchema, place_of
 from footfall.errors import Misconfigured, Retryable
 from footfall.settings import load
@@ -224,11 +224,11 @@ def test_books_that_are_older_than_the_rest_are_refused(bare, places):
 def test_books_are_put_aside_and_come_back_where_new_ones_fail(bare, places):
     installation.prepare(bare)
     place = place_of(bare, "state")
-    with suppress(ZeroDivisionError), installation.new_part(bare, installation.STATE):
+    with suppress(ZeroDivisionError), installation.new_part(bare, parts.STATE):
         open_state(place).dispose()
         raise ZeroDivisionError
     installation.check(bare)
-    with installation.new_part(bare, installation.STATE) as old:
+    with installation.new_part(bare, parts.STATE) as old:
         open_state(place).dispose()
     assert str(old).startswith("the schema footfall_state_old_")
     installation.check(bare)

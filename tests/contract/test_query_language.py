@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from footfall.model.columns import COLUMNS
-from footfall.query.catalog.metrics import METRICS, UNIQUE_ERROR
+from footfall.query.catalog.measures import UNIQUE_ERROR
+from footfall.query.catalog.metrics import METRICS
 from footfall.tenants import tenants
 from tests.console import open_console
 from tests.contract.acme import assert_problem

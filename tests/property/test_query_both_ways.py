@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from footfall.model.cubes import CUBES
 from footfall.query.answers import QueryRunner
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, compared_period, period_of, resolve_query
+from footfall.query.language.body import Query, resolve_query
+from footfall.query.language.ranges import compared_period, period_of
 from footfall.state.ledger import LedgerCount, add
 from footfall.state.rollups.row_counts import RollupState
 from tests.contract.installation import one_store

@@ -17,7 +17,8 @@ from footfall.query.answers import QueryRunner
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.caveats import caveats_of
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, compared_period, period_of, resolve_query
+from footfall.query.language.body import Query, resolve_query
+from footfall.query.language.ranges import compared_period, period_of
 from footfall.query.plan.planner import SMALL
 from footfall.retention.policy import Retention
 from footfall.settings import Settings

@@ -20,7 +20,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from footfall.collect.body.read import BodyLimits, decode_in_steps, decode_small, inflate_in_steps
+from footfall.collect.body.inflate import inflate_in_steps
+from footfall.collect.body.read import BodyLimits, decode_in_steps, decode_small
 from footfall.collect.client import Proxies, header_text
 from footfall.enrich.bots import classify
 from footfall.enrich.page import parse_page
@@ -29,8 +30,9 @@ from footfall.enrich.user_agent import parse_user_agent
 from footfall.errors import FootfallError
 from footfall.http.requests import Enough, RefusedRequest, Requests
 from footfall.problems import status_of
-from footfall.query.language.body import Query, compared_period, period_of, resolve_query
+from footfall.query.language.body import Query, resolve_query
 from footfall.query.language.params import parse
+from footfall.query.language.ranges import compared_period, period_of
 from footfall.query.reports import REPORTS
 from footfall.tenants.links.targets import check_target
 

@@ -21,8 +21,9 @@ from footfall.query.catalog.fields import GOAL, KINDS, SEGMENT, TAG
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.caveats import SAID_OF_REASONS, caveats_of, complete_through
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, ResolvedQuery, compared_period, period_of, resolve_query
+from footfall.query.language.body import Query, ResolvedQuery, resolve_query
 from footfall.query.language.periods import Interval
+from footfall.query.language.ranges import compared_period, period_of
 from footfall.query.language.saved import GOAL_NAMES, NOTHING_SAVED, SavedNames
 from footfall.query.plan.parts import Source
 from footfall.query.plan.planner import Reason

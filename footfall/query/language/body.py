@@ -5,7 +5,6 @@ The grammar is that of Plausible's Stats API v2, with the names of `fields` and 
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import datetime
 from typing import Annotated, Any, NamedTuple, get_args
 
 from msgspec import Meta, Struct
@@ -16,8 +15,8 @@ from footfall.model.times import DAY_MS
 from footfall.query.catalog.fields import GOAL, KINDS, PROPERTY, SAID_OF_FIELDS, TAG
 from footfall.query.catalog.metrics import METRICS
 from footfall.query.language.filters import MAX_LENGTH, MAX_VALUES, Filters, find_field_with_hint
-from footfall.query.language.periods import DEFAULT_DAYS, FIRST_YEAR, Interval, Period, Weekday, resolve
-from footfall.query.language.presets import PRESETS, is_range, preset
+from footfall.query.language.periods import DEFAULT_DAYS, Interval, Period, Weekday
+from footfall.query.language.presets import PRESETS
 from footfall.query.language.question import (
     CLOCKS,
     TIME,
@@ -39,7 +38,7 @@ MAX_METRICS = len(METRICS)
 MAX_DIMENSIONS = 6
 MAX_ROWS = 10_000
 
-_COMPARISONS = ("previous_period", "previous_month", "previous_quarter", "year_over_year")
+COMPARISONS = ("previous_period", "previous_month", "previous_quarter", "year_over_year")
 _DIRECTIONS = ("asc", "desc")
 INTERVALS: tuple[Interval, ...] = get_args(Interval)
 SHARES = frozenset({"percentage", "share"})
@@ -118,7 +117,7 @@ class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     include: Include = Include()
     compare: Annotated[
         str | list[str] | None,
-        Meta(description=f"One of {', '.join(_COMPARISONS)}, or two dates or times."),
+        Meta(description=f"One of {', '.join(COMPARISONS)}, or two dates or times."),
     ] = None
 
 
@@ -238,35 +237,6 @@ def _check_exits(fields: AbstractSet[str], *, goal: bool) -> None:
         )
 
 
-def period_of(query: Query, now: datetime, first_event: int | None = None) -> Period:
-    """The range that a query is about. `first_event` (ms): where `all` begins. Raises Invalid."""
-    return _period(query.date_range, query.timezone, now, "date_range", first_event)
-
-
-def compared_period(query: Query, period: Period, now: datetime) -> Period | None:
-    """The range to compare with. Raises Invalid."""
-    match query.compare:
-        case None:
-            return None
-        case "previous_period":
-            other = period.before()
-        case "year_over_year":
-            other = period.year_before()
-        case "previous_month":
-            other = period.months_before(1)
-        case "previous_quarter":
-            other = period.months_before(3)
-        case str(name):
-            raise unknown("compare", name, _COMPARISONS, ", or two dates or times")
-        case given:
-            other = _period(given, query.timezone, now, "compare", None)
-    if query.include.match_day_of_week:
-        other = other.on_weekday_of(period)
-    if other.start >= other.end or other.end <= 1:
-        raise Invalid(f"compare: nothing is known of the years before {FIRST_YEAR}", field="compare")
-    return other
-
-
 def _weekday(name: str) -> Weekday:
     for weekday in get_args(Weekday):
         if name == weekday:
@@ -279,18 +249,6 @@ def _buckets(period: Period, interval: Interval, week_start: Weekday) -> list[in
         return period.buckets(interval, week_start)
     except Invalid as error:
         raise Invalid(f"dimensions: {error}", field="dimensions") from None
-
-
-def _period(given: str | list[str], timezone: str, now: datetime, field: str, first: int | None) -> Period:
-    if isinstance(given, str):
-        if not is_range(given):
-            raise unknown(
-                field, given, PRESETS, ", so many days, weeks or months (14d, 8w, 3mo), or two dates or times"
-            )
-        return preset(given, now, timezone, first)
-    if len(given) != 2:
-        raise Invalid(f"{field} must be two dates or times: [from, to]", field=field)
-    return resolve(given[0], given[1], timezone, now, (f"{field}[0]", f"{field}[1]"))
 
 
 def _metrics(names: Sequence[str]) -> tuple[str, ...]:
@@ -374,5 +332,3 @@ def _order(
 
 KNOWN_DIMENSIONS: tuple[str, ...] = (*KINDS, *SAID_OF_FIELDS, TAG, GOAL)
 """For the documentation; beside them time, time:INTERVAL, CLOCKS and property:NAME."""
-
-__all__ = ["KNOWN_DIMENSIONS", "Query", "ResolvedQuery", "compared_period", "period_of", "resolve_query"]

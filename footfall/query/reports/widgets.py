@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from footfall.query.catalog.metrics import NUMBERS
+from footfall.query.catalog.measures import NUMBERS
 from footfall.query.language.params import StatsBucketParams, StatsListParams
 from footfall.query.language.question import is_not
 from footfall.query.reporting.columns import By, Derived, ReportColumn, Values

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from footfall.model.columns import SHOWN_AS
 from footfall.model.session_fields import FACTS
-from footfall.query.catalog.metrics import KNOWN_METRICS, Measured, Metric, Unit, measures_of
+from footfall.query.catalog.measures import Measured
+from footfall.query.catalog.metrics import KNOWN_METRICS, Metric, Unit, measures_of
 from footfall.query.language.question import Question
 from footfall.query.plan.parts import PlanPart
 from footfall.query.sql.cursor import Cursor

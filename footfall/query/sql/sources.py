@@ -6,7 +6,7 @@ from footfall.model.cubes import MEASURES, Measure, columns_of
 from footfall.model.session_fields import PAGE_OF
 from footfall.model.times import HOUR_MS
 from footfall.query.catalog.fields import GOAL, SESSION_FIELDS, TAG, dimension_sql, over_events
-from footfall.query.catalog.metrics import NEW, OF_EVENTS
+from footfall.query.catalog.measures import NEW, OF_EVENTS
 from footfall.query.language.question import (
     CLOCKS,
     TIME,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from footfall.errors import Invalid, StoreDown
-from footfall.query.catalog.metrics import UNIQUE_ERROR
+from footfall.query.catalog.measures import UNIQUE_ERROR
 from footfall.query.reports import REPORTS
 from tests.contract.acme import BY_NAME, DAY, FIRST, RANGE, assert_problem, required
 from tests.truth import columns_of, make_events

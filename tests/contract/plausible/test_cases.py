@@ -13,7 +13,8 @@ from footfall.model.columns import COLUMNS
 from footfall.model.entry import ENTRY_OF
 from footfall.query.answers import QueryRunner
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, compared_period, period_of, resolve_query
+from footfall.query.language.body import Query, resolve_query
+from footfall.query.language.ranges import compared_period, period_of
 from footfall.query.language.saved import saved_names
 from footfall.state.ledger import LedgerCount, add
 from footfall.state.rollups.row_counts import RollupState

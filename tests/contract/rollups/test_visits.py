@@ -11,7 +11,8 @@ import pytest
 from footfall.query.answers import QueryRunner
 from footfall.query.caveats import caveats_of
 from footfall.query.engine import Engine
-from footfall.query.language.body import Query, period_of, resolve_query
+from footfall.query.language.body import Query, resolve_query
+from footfall.query.language.ranges import period_of
 from footfall.retention.policy import Retention
 from footfall.settings import Settings
 from footfall.state.ledger import LedgerCount, add

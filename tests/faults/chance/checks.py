@@ -9,7 +9,8 @@ import msgspec
 
 from footfall.errors import NotFound, Retryable
 from footfall.query.answers import QueryRunner
-from footfall.query.language.body import Query, period_of, resolve_query
+from footfall.query.language.body import Query, resolve_query
+from footfall.query.language.ranges import period_of
 from footfall.state.ledger import HOUR
 from footfall.units import FOREVER
 from footfall.verify.verifier import Verifier

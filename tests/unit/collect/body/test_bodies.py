@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from footfall.collect.body.incoming import Incoming
-from footfall.collect.body.read import decode, inflate
+from footfall.collect.body.inflate import inflate
+from footfall.collect.body.read import decode
 from footfall.errors import Invalid, TooLarge
 
 EVENT = {"event_type": "page_view", "page_url": "https://example.com/a"}
