@@ -1,8 +1,8 @@
-"""Every test, as three runs of pytest at once: `python -m tests`. With arguments: one run, with these.
+"""Every test, as four runs of pytest at once: `python -m tests`. With arguments: one run, with these.
 
-Two runs start installations and kill them, on the disk; they wait more than they work. The third mostly
-waits for fsync, about which it asks nothing that memory does not answer as well: where there is room its
-files are in memory, and they are gone afterwards. What the first two say is shown when all are through.
+Two start installations and kill them, on the disk; they wait more than they work. The others mostly
+wait for fsync, about which they ask nothing that memory does not answer as well: where there is room their
+files are in memory, and they are gone afterwards. What the first three say is shown when all are through.
 """
 
 import shutil
@@ -18,6 +18,7 @@ from footfall.cli.terminal import say
 
 ROOT = Path(__file__).parents[1]
 INSTALLATIONS = ("tests/e2e", "tests/faults")
+CONTRACTS = "tests/contract"
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 
 
@@ -25,21 +26,22 @@ def main() -> int:
     """The exit status: 0 when all runs went well."""
     if len(sys.argv) > 1:
         return _pytest(*sys.argv[1:]).wait()
-    others = [f"--ignore={path}" for path in INSTALLATIONS]
+    apart = (*INSTALLATIONS, CONTRACTS)
     with ExitStack() as stack:
         files = stack.enter_context(tempfile.TemporaryDirectory(dir=_memory()))
         beside = [stack.enter_context(_beside(path)) for path in INSTALLATIONS]
-        say(f"Beside these tests run those of {' and '.join(INSTALLATIONS)}; what they say follows.")
-        here = _pytest("tests", *others, f"--basetemp={files}/tests").wait()
+        beside.append(stack.enter_context(_beside(CONTRACTS, f"--basetemp={files}/contract")))
+        say(f"Beside these tests run those of {', '.join(apart)}; what they say follows.")
+        here = _pytest("tests", *(f"--ignore={path}" for path in apart), f"--basetemp={files}/tests").wait()
         statuses = [here, *(run.wait() for run in beside)]
     return 1 if any(statuses) else 0
 
 
 @contextmanager
-def _beside(path: str) -> Generator[subprocess.Popen[bytes]]:
-    """A run of the tests there, at most as long as the block; what it says is shown at the end."""
+def _beside(*arguments: str) -> Generator[subprocess.Popen[bytes]]:
+    """A run of its own, at most as long as the block; what it says is shown at the end."""
     with tempfile.TemporaryFile() as output:
-        run = _pytest(path, output=output)
+        run = _pytest(*arguments, output=output)
         try:
             yield run
         finally:
