@@ -36,7 +36,8 @@ def settings() -> str:
 def commands() -> str:
     """Every command with its arguments and options."""
     text = app.generate_docs(output_format="markdown", recursive=True)
-    return text[text.index("## footfall ") :]
+    # The usage of a command in a group has in it how this program was called.
+    return text[text.index("## footfall ") :].replace(" -m docs.generate", "")
 
 
 def reports() -> str:
