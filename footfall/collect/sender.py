@@ -1,7 +1,8 @@
 """Who sends a request: a secret key of a workspace, or the public id of one of its sites."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from footfall.collect.asgi import Scope, header
@@ -15,6 +16,9 @@ from footfall.errors import Denied, Invalid
 from footfall.model.reasons import Reason
 from footfall.model.times import Millis
 from footfall.tenants.model import LINK_ID, Key, Link, Site, Workspace
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 async def find_sender(
@@ -94,18 +98,12 @@ def _is_at(door: Door, name: str, site: Site) -> bool:
 
 
 async def _sites(door: Door, workspace: Workspace, named: set[str]) -> Mapping[str, str]:
-    """The ids of those sites that are the workspace's, by id or domain. One look-up for all of them."""
+    """The ids of those sites that are the workspace's, by id or domain."""
     named.discard("")
-    found = await _sites_named(door, workspace, named)
-    if missing := named - found.keys():  # perhaps made a moment ago
-        await door.directory.catch_up()
-        found |= await _sites_named(door, workspace, missing)
-    return found
+    return await _found(door, named, lambda some: _sites_named(door, workspace, some))
 
 
 async def _sites_named(door: Door, workspace: Workspace, named: AbstractSet[str]) -> dict[str, str]:
-    if not named:
-        return {}
     found = await door.directory.sites(named)
     by_host = {
         name: places[0].site_id
@@ -118,20 +116,13 @@ async def _sites_named(door: Door, workspace: Workspace, named: AbstractSet[str]
 async def _links(
     door: Door, workspace: Workspace, events: Sequence[Incoming]
 ) -> Mapping[tuple[str, str], Link]:
-    """The workspace's links that events name by domain and code. One look-up, too.
-
-    What is stored without its link stays so: where one is missing, it may have been made a moment ago.
-    """
+    """The workspace's links that events name by domain and code."""
     named = {
         (event.short_domain or "", event.short_code)
         for event in events
         if event.short_code and not event.link_id
     }
-    found = await _links_at(door, workspace, named)
-    if missing := named - found.keys():
-        await door.directory.catch_up()
-        found |= await _links_at(door, workspace, missing)
-    return found
+    return await _found(door, named, lambda some: _links_at(door, workspace, some))
 
 
 async def _links_at(
@@ -152,13 +143,29 @@ async def _links_at(
 async def _own_links(door: Door, workspace: Workspace, events: Sequence[Incoming]) -> Mapping[str, Link]:
     """The workspace's links that the events name by id. Ids of another system's links are not looked up."""
     named = {event.link_id for event in events if event.link_id and event.link_id.startswith(LINK_ID)}
+    found = await links_by_id(door, named)
+    return {name: link for name, link in found.items() if link.workspace_id == workspace.id}
+
+
+async def links_by_id(door: Door, named: AbstractSet[str]) -> dict[str, Link]:
+    """Links of whatever workspace, by id; those that were made a moment ago, too. Raises Retryable."""
+    return await _found(door, named, door.directory.links_by_id)
+
+
+async def _found(
+    door: Door, named: AbstractSet[K], look: Callable[[AbstractSet[K]], Awaitable[dict[K, V]]]
+) -> dict[K, V]:
+    """What one look-up finds, and one more for what may have been made a moment ago.
+
+    What is stored without its link or site stays so.
+    """
     if not named:
         return {}
-    found = await door.directory.links_by_id(named)
+    found = await look(named)
     if missing := named - found.keys():
         await door.directory.catch_up()
-        found |= await door.directory.links_by_id(missing)
-    return {name: link for name, link in found.items() if link.workspace_id == workspace.id}
+        found |= await look(missing)
+    return found
 
 
 async def public_site(door: Door, site_name: str, page: str, *, required: bool) -> Site:

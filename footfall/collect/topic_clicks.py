@@ -14,7 +14,7 @@ import structlog
 from footfall.collect.append import append
 from footfall.collect.body.incoming import Incoming, event_of
 from footfall.collect.door import Door
-from footfall.collect.sender import service_sender
+from footfall.collect.sender import links_by_id, service_sender
 from footfall.collect.validate import Acceptor
 from footfall.errors import Invalid, LogFull, Retryable
 from footfall.metrics import EVENTS_ACCEPTED, TOPIC_MALFORMED
@@ -27,7 +27,7 @@ from footfall.topics.inbox import Inbox, Received
 log = structlog.get_logger(__name__)
 
 _BYTES = 4 << 20  # of the messages of a record, about
-_NOWHERE = {"latitude": 0, "longitude": 0}  # what services write that do not know the place
+_ZEROS = {"latitude": 0, "longitude": 0}  # what services write that do not know the place
 
 
 class _Decoded(NamedTuple):
@@ -45,24 +45,30 @@ class TopicClicks:
         self._door = door
         self._inbox = inbox
         self._full = full
-        self._taken: Sequence[Received] = ()  # and not committed yet
+        self._taken: Sequence[Received] = ()  # and not all in the log yet
         self._left: list[tuple[str, Record]] | None = None  # of them, what is not in the log yet
+        self._safe: list[Received] = []  # in the log, and not committed yet
 
     async def work(self) -> bool:
-        """A round; returns whether there was something. Raises Retryable, and goes on where it was."""
+        """A round; returns whether there was something. Raises Retryable, and goes on where it was.
+
+        More is taken even while what is safe cannot be committed: a member that takes nothing is no member.
+        """
         if not self._taken:
             self._taken = await self._inbox.take()
             self._left = None
-        if not self._taken:
-            return False
-        if self._left is None:
-            self._left = await self._records(self._taken)
-        while self._left:
-            await self._append(*self._left[0])
-            del self._left[0]
-        await self._inbox.done(self._taken)
-        self._taken = ()
-        return True
+        if self._taken:
+            if self._left is None:
+                self._left = await self._records(self._taken)
+            while self._left:
+                await self._append(*self._left[0])
+                del self._left[0]
+            self._safe = _last_of_each((*self._safe, *self._taken))
+        found, self._taken = bool(self._taken), ()
+        if self._safe:
+            await self._inbox.done(self._safe)
+            self._safe = []
+        return found
 
     async def _append(self, key: str, record: Record) -> None:
         try:
@@ -77,8 +83,6 @@ class TopicClicks:
         """What is to be appended, with its routing key: the records of each workspace."""
         decoded = [_decode(message, self._door.settings.max_event) for message in messages]
         whose = await self._workspaces(decoded)
-        if any(isinstance(each.event, Invalid) for each in whose) and await self._full():
-            raise Retryable("there is little room for dead letters, and a message of the topic would be one")
         by_workspace: dict[str, list[_Decoded]] = {}
         for each in whose:
             by_workspace.setdefault(each.workspace_id, []).append(each)
@@ -90,6 +94,9 @@ class TopicClicks:
                     f"the workspace {workspace_id} is gone, to which messages of the topic belong"
                 )
             records += [(_routing_key(part), await self._record(workspace, part)) for part in _parts(some)]
+        malformed = any(not event.event_id for _, record in records for event in record.events)
+        if malformed and await self._full():
+            raise Retryable("there is little room for dead letters, and a message of the topic would be one")
         return records
 
     async def _workspaces(self, decoded: Sequence[_Decoded]) -> list[_Decoded]:
@@ -100,7 +107,7 @@ class TopicClicks:
             for each in decoded
             if not each.workspace_id and isinstance(each.event, Incoming) and each.event.link_id
         }
-        links = await directory.links_by_id(linked) if linked else {}
+        links = await links_by_id(self._door, linked)
         known = {DEFAULT_WORKSPACE: True}
         found: list[_Decoded] = []
         for each in decoded:
@@ -144,7 +151,7 @@ def _decode(message: Received, max_event: int) -> _Decoded:
         if len(message.value) > 2 * max_event:
             raise Invalid(f"the message has {len(message.value)} bytes; {2 * max_event} are allowed")
         plain = _filled(message.value)
-        workspace_id = _text(plain.pop("workspace_id", None) or plain.pop("workspaceId", None))
+        workspace_id = _workspace_id(plain.pop("workspace_id", None), plain.pop("workspaceId", None))
         event = event_of(plain)
         event.occurred_at = message.written_at if event.occurred_at is None else event.occurred_at
         event.event_id = _id(event.event_id, message)
@@ -154,7 +161,7 @@ def _decode(message: Received, max_event: int) -> _Decoded:
 
 
 def _filled(value: bytes) -> dict[str, Any]:
-    """The object in a message, with what is filled in: the rest is found out here. Raises Invalid."""
+    """The object in a message, without its empty fields: those are found out here. Raises Invalid."""
     try:
         plain: Any = msgspec.json.decode(value)
     except RecursionError:
@@ -166,9 +173,9 @@ def _filled(value: bytes) -> dict[str, Any]:
     given = cast("Mapping[str, Any]", plain)
     filled = {name: content for name, content in given.items() if content not in (None, "")}
     if not (filled.keys() & {"country", "country_code", "region", "city"}) and all(
-        filled.get(name) == zero for name, zero in _NOWHERE.items()
+        filled.get(name) == zero for name, zero in _ZEROS.items()
     ):
-        filled = {name: content for name, content in filled.items() if name not in _NOWHERE}
+        filled = {name: content for name, content in filled.items() if name not in _ZEROS}
     return filled
 
 
@@ -183,13 +190,22 @@ def _id(given: str | None, message: Received) -> str:
         return format_event_id(digest.digest())
 
 
-def _text(value: object) -> str:
-    return str(value)[:200] if isinstance(value, str | int) else ""
+def _workspace_id(*spelled: object) -> str:
+    """The workspace that a message names; "" for none. Raises Invalid."""
+    given = next((each for each in spelled if each is not None), "")
+    if isinstance(given, bool) or not isinstance(given, str | int):
+        raise Invalid("workspace_id: a text", field="workspace_id")
+    return str(given)[:200]
 
 
 def _problem(error: Invalid) -> str:
     """What is wrong, without a value of the message: the text up to where one may follow."""
     return str(error).partition("'")[0].partition('"')[0].strip()[:120]
+
+
+def _last_of_each(messages: Sequence[Received]) -> list[Received]:
+    """The last message of each partition."""
+    return list({message.partition: message for message in messages}.values())
 
 
 def _routing_key(part: Sequence[_Decoded]) -> str:

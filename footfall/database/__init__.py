@@ -148,7 +148,7 @@ class Database:
         """What tells of changes, where the database can; else one has to look."""
         if isinstance(self.place, Path):
             return None
-        from footfall.database.postgres import Notifications  # noqa: PLC0415 -- as below
+        from footfall.database.postgres import Notifications  # noqa: PLC0415 -- nobody else needs its client
 
         return Notifications(self.place)
 

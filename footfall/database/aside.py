@@ -38,7 +38,7 @@ def move(old: Place, new: Place) -> bool:
 def remove(place: Place) -> None:
     """Delete it, with all that is in it."""
     if isinstance(place, PostgresSchema):
-        from footfall.database import postgres  # noqa: PLC0415 -- as above
+        from footfall.database import postgres  # noqa: PLC0415 -- nobody else needs its client
 
         postgres.drop(place)
         return

@@ -52,7 +52,13 @@ _KEPT = 1  # connections that stay open, of each database of a process; five at 
 _DAMAGE = (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted)
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 # The server is there: somebody else has the lock, or it took too long.
-_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.TransactionRollback)
+_BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.TransactionRollback,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+)
 
 
 class Postgres:
@@ -83,6 +89,8 @@ class Postgres:
             pool_size=_KEPT,
             max_overflow=5 - _KEPT,
             use_native_hstore=False,
+            # Whatever is usual there: who waited for the lock must see what was committed meanwhile.
+            isolation_level="READ COMMITTED",
         )
         event.listen(engine, "checkout", _check_alive)
         event.listen(engine, "begin", begin)

@@ -51,6 +51,8 @@ class Inbox:
         """Join the group, as soon as the brokers answer. Raises Misconfigured without usable settings."""
         if settings.log == "kafka" and settings.clicks_topic == settings.kafka_topic:
             raise Misconfigured("clicks_topic is the topic of the log: name another one")
+        if settings.clicks_topic == settings.events_topic:
+            raise Misconfigured("clicks_topic is events_topic: what goes out would come in again")
         self._place = place_of(settings, settings.clicks_topic, "read_clicks")
         self._topic_id = b""
         group = {"group.id": self._place.group("door")}

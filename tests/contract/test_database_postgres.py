@@ -129,6 +129,20 @@ async def test_a_change_that_nobody_is_told_of_is_seen_all_the_same(places, monk
     await tenants.database.close()
 
 
+async def test_a_writer_that_waited_sees_what_was_committed_whatever_is_usual_there(postgres, places):
+    usual = "ALTER DATABASE {} SET default_transaction_isolation = '{}'"
+    name = places.database.get_secret_value().rpartition("/")[2].partition("?")[0]
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(usual.format(name, "serializable"))
+        try:
+            database = open_state(place_of(places, "state"))
+            ask = sa.text("SHOW transaction_isolation")
+            assert await database.run(lambda it: it.scalar(ask)) == "read committed"
+            await database.close()
+        finally:
+            connection.execute(usual.format(name, "read committed"))
+
+
 async def test_an_error_shows_no_row(database):
     secret = b"\xde\xad\xbe\xef" * 8
     with pytest.raises(Exception, match=r"(?i)not[ -]null") as caught:

@@ -138,6 +138,7 @@ def test_a_message_that_is_no_event_is_a_letter_that_says_where_it_is(tmp_path, 
         b"[" * 100_000,
         json.dumps(FILLED | {"latitude": "north", "ip_address": "10.1.2.3"}).encode(),
         json.dumps(FILLED | {"workspace_id": "nobodys"}).encode(),
+        json.dumps(FILLED | {"workspace_id": {"id": "default"}}).encode(),
         json.dumps(FILLED | {"ip_address": "not-an-address-81.2.69.160"}).encode(),
         json.dumps(FILLED | {"properties": {"text": "x" * 200_000}}).encode(),
     ]
@@ -261,8 +262,9 @@ def test_stored_events_go_out_as_services_write_them_whoever_is_killed(tmp_path,
     [
         ({"FOOTFALL_CLICKS_TOPIC": "nobody.made.it"}, "clicks_topic: there is no topic nobody.made.it"),
         ({"FOOTFALL_KAFKA_BROKERS": ""}, "read_clicks needs kafka_brokers"),
+        ({"FOOTFALL_EVENTS_TOPIC": "same", "FOOTFALL_CLICKS_TOPIC": "same"}, "clicks_topic is events_topic"),
     ],
-    ids=["topic", "brokers"],
+    ids=["topic", "brokers", "circle"],
 )
 def test_a_start_without_the_topic_says_so(tmp_path, broker, topic, more, said):
     ended = footfall("door", "--data", tmp_path / "data", cwd=tmp_path, **settings_of(broker, topic) | more)
