@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,8 @@ from footfall.cli.terminal import say
 ROOT = Path(__file__).parents[1]
 INSTALLATIONS = ("tests/e2e", "tests/faults")
 CONTRACTS = "tests/contract"
+LONG = ("tests/contract/rollups", "tests/contract/worker", "tests/contract/verify")
+"""Contracts that run with the rest, so that all runs take about as long."""
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30
 
 
@@ -30,11 +32,18 @@ def main() -> int:
     with ExitStack() as stack:
         files = stack.enter_context(tempfile.TemporaryDirectory(dir=_memory()))
         beside = [stack.enter_context(_beside(path)) for path in INSTALLATIONS]
-        beside.append(stack.enter_context(_beside(CONTRACTS, f"--basetemp={files}/contract")))
+        contracts = (CONTRACTS, *_without(LONG), f"--basetemp={files}/contract")
+        beside.append(stack.enter_context(_beside(*contracts)))
         say(f"Beside these tests run those of {', '.join(apart)}; what they say follows.")
-        here = _pytest("tests", *(f"--ignore={path}" for path in apart), f"--basetemp={files}/tests").wait()
+        folders = [f"tests/{path.name}" for path in sorted(ROOT.glob("tests/[a-z]*/")) if path.is_dir()]
+        rest = [path for path in folders if path not in apart]
+        here = _pytest(*rest, *LONG, f"--basetemp={files}/tests").wait()
         statuses = [here, *(run.wait() for run in beside)]
     return 1 if any(statuses) else 0
+
+
+def _without(paths: Sequence[str]) -> list[str]:
+    return [f"--ignore={path}" for path in paths]
 
 
 @contextmanager

@@ -235,12 +235,12 @@ class Engine:
         if manifest and stored:
             parts = parts_of(question, manifest, stored, self._small)
         source = source_of(parts) if parts else "raw"
-        lost = self._lost(question) + (() if source == "raw" else lost_rollups(question, self._missing()))
         rows = await self._query(select(question, parts), seconds)
         found, totals = split(rows)
         if not rows and question.offset:  # past the end: the totals stand in any other row
             first = msgspec.structs.replace(question, offset=0, limit=1)
             _, totals = split(await self._query(select(first, parts), seconds))
+        lost = self._lost(question) + (() if source == "raw" else lost_rollups(question, self._missing()))
         return QueryResult(
             found,
             total=totals.groups,
