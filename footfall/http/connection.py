@@ -286,6 +286,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._lingers or self._transport.is_closing():
             return
         self._ends = self._lingers = True
+        self._drop_part()
         if self._words:
             self._transport.write(self._words)
         self._transport.write_eof()

@@ -191,6 +191,7 @@ class ConnectionRoom:
             next(iter(self._untaken)).give_up()
         while self.held > self.memory:
             first = next(iter(self._arriving), connection)
+            self.arrived(first)  # also who only waits for its end: nobody is asked twice
             first.refuse(MEMORY)
             if first is connection:
                 return
