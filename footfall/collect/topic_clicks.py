@@ -117,6 +117,9 @@ class TopicClicks:
             name = name or DEFAULT_WORKSPACE
             if name not in known:
                 known[name] = await directory.workspace(name) is not None
+                if not known[name]:  # perhaps made a moment ago
+                    await directory.catch_up()
+                    known[name] = await directory.workspace(name) is not None
             if not known[name]:
                 name, event = DEFAULT_WORKSPACE, Invalid("workspace_id: there is no such workspace")
             found.append(_Decoded(each.message, name, event))

@@ -35,7 +35,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class Received(NamedTuple):
-    """A message and its place. `id`: 16 bytes of that place, the same whenever it is read again."""
+    """A message and its place. `id`: 16 bytes of both, the same whenever it is read again."""
 
     partition: int
     offset: int
@@ -133,8 +133,12 @@ class Inbox:
         partition, offset = message.partition() or 0, message.offset() or 0
         _, milliseconds = message.timestamp()
         digest = blake2b(self._topic_id, digest_size=16, person=b"footfall message")
-        digest.update(partition.to_bytes(4, "big") + offset.to_bytes(8, "big"))
-        return Received(partition, offset, milliseconds, digest.digest(), message.value() or b"")
+        value = message.value() or b""
+        # With its time and content, so that what takes its place in a topic that was made again is another.
+        for number in (partition, offset, max(milliseconds, 0)):
+            digest.update(number.to_bytes(8, "big"))
+        digest.update(value)
+        return Received(partition, offset, milliseconds, digest.digest(), value)
 
     async def _do(self, function: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         def guarded() -> T:
