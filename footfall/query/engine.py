@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from footfall import metrics
+from footfall.model.calendar import month_end, month_start
 from footfall.model.times import DAY_MS, Seconds
 from footfall.query.catalog.fields import VISIT
 from footfall.query.catalog.measures import NEW
@@ -253,7 +254,7 @@ class Engine:
             visits=visits_in(question, parts),
             reasons=reasons_of(parts) if parts else ("no_rollups",),
             own_before=await self._own_before(question, seconds),
-            new_since=_new_since(question, manifest, stored),
+            new_since=_new_since(question, manifest, stored, self._store.missing()),
         )
 
     async def _own_before(self, question: Question, seconds: Seconds) -> int | None:
@@ -282,14 +283,24 @@ class Engine:
         return await self._store.query(statement.sql, statement.parameters, timeout=seconds)
 
 
-def _new_since(question: Question, manifest: Manifest | None, stored: RowCounts | None) -> int | None:
+def _new_since(
+    question: Question, manifest: Manifest | None, stored: RowCounts | None, gone: Collection[int]
+) -> int | None:
+    """From when on all events are kept; before, some were deleted by retention or lost (`gone`: months)."""
     if NEW not in question.metrics:
         return None
     if manifest is None or stored is None:
         return 0
     asked = sites_asked(question)
     ours = (site for site in stored.sites if asked is None or site in asked)
-    return max((manifest.raw_from.get(site, 0) for site in ours), default=0)
+    ends = [manifest.raw_from.get(site, 0) for site in ours]
+    ends += [
+        until
+        for (workspace, site), until in manifest.lost_until.items()
+        if workspace == question.workspace_id and (asked is None or site in asked)
+    ]
+    ends += [month_end(month) for month in gone if month_start(month) < question.period.end]
+    return max(ends, default=0)
 
 
 class _Flight:

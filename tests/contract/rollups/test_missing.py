@@ -123,6 +123,8 @@ async def test_also_of_a_month_of_which_the_store_lost_events(site, monkeypatch)
     for range_, exact in ((["2026-03-31", "2026-04-02"], False), (["2026-04-01", "2026-04-30"], True)):
         _, told = await asking.answer({"metrics": ["events"], "date_range": range_})
         assert told.exact is exact
+    _, told = await asking.answer({"metrics": ["new_visitors"], "date_range": ["2026-04-01", "2026-04-30"]})
+    assert not told.exact  # who was there in March only before that
     monkeypatch.undo()
     assert sum(each.events for each in await site.two_nights(job)) == 200
 
