@@ -69,8 +69,12 @@ def answering(consumer: Consumer, topic: str) -> None:
     consumer.list_topics(topic, timeout=SECONDS)
 
 
-def describe(admin: Any, topic: str) -> tuple[bytes, list[int]]:
-    """The id that a topic was born with, and its partitions. Raises KafkaException."""
+def describe(asking: Consumer, admin: Any, topic: str) -> tuple[bytes, list[int]]:
+    """The id that a topic was born with, and its partitions. Raises KafkaException.
+
+    `asking` reads nothing meanwhile, as for `answering`.
+    """
+    answering(asking, topic)
     found = result(admin.describe_topics(TopicCollection([topic]), request_timeout=SECONDS)[topic])
     uuid = found.topic_id
     name = b"".join(

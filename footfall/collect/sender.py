@@ -152,6 +152,15 @@ async def links_by_id(door: Door, named: AbstractSet[str]) -> dict[str, Link]:
     return await _found(door, named, door.directory.links_by_id)
 
 
+async def workspaces_by_id(door: Door, named: AbstractSet[str]) -> dict[str, Workspace]:
+    """Those that there are, also those that were made a moment ago. Raises Retryable."""
+
+    async def look(some: AbstractSet[str]) -> dict[str, Workspace]:
+        return {name: found for name in some if (found := await door.directory.workspace(name))}
+
+    return await _found(door, named, look)
+
+
 async def _found(
     door: Door, named: AbstractSet[K], look: Callable[[AbstractSet[K]], Awaitable[dict[K, V]]]
 ) -> dict[K, V]:

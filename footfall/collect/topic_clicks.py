@@ -9,22 +9,19 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, cast
 
 import msgspec
-import structlog
 
 from footfall.collect.append import append
 from footfall.collect.body.incoming import Incoming, event_of
 from footfall.collect.door import Door
-from footfall.collect.sender import links_by_id, service_sender
+from footfall.collect.sender import links_by_id, service_sender, workspaces_by_id
 from footfall.collect.validate import Acceptor
 from footfall.errors import Invalid, LogFull, Retryable
 from footfall.metrics import EVENTS_ACCEPTED, TOPIC_MALFORMED
 from footfall.model.ids import format_event_id, parse_event_id
 from footfall.model.record import FORMAT_VERSION, RawEvent, Record, SenderContext, malformed_message
 from footfall.model.times import now_ms
-from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Workspace
+from footfall.tenants.model import DEFAULT_WORKSPACE, Key, Link, Workspace
 from footfall.topics.inbox import Inbox, Received
-
-log = structlog.get_logger(__name__)
 
 _BYTES = 4 << 20  # of the messages of a record, about
 _ZEROS = {"latitude": 0, "longitude": 0}  # what services write that do not know the place
@@ -81,49 +78,36 @@ class TopicClicks:
 
     async def _records(self, messages: Sequence[Received]) -> list[tuple[str, Record]]:
         """What is to be appended, with its routing key: the records of each workspace."""
-        decoded = [_decode(message, self._door.settings.max_event) for message in messages]
-        whose = await self._workspaces(decoded)
+        most = self._door.settings.max_event
+        decoded = await self._with_workspaces([_decode(message, most) for message in messages])
+        named = {DEFAULT_WORKSPACE, *(each.workspace_id for each in decoded)}
+        workspaces = await workspaces_by_id(self._door, named)
         by_workspace: dict[str, list[_Decoded]] = {}
-        for each in whose:
-            by_workspace.setdefault(each.workspace_id, []).append(each)
-        records: list[tuple[str, Record]] = []
-        for workspace_id, some in by_workspace.items():
-            workspace = await self._door.directory.workspace(workspace_id)
-            if workspace is None:
-                raise Retryable(
-                    f"the workspace {workspace_id} is gone, to which messages of the topic belong"
-                )
-            records += [(_routing_key(part), await self._record(workspace, part)) for part in _parts(some)]
+        for each in decoded:
+            mine = each
+            if each.workspace_id not in workspaces:
+                wrong = Invalid("workspace_id: there is no such workspace")
+                mine = each._replace(workspace_id=DEFAULT_WORKSPACE, event=wrong)
+            by_workspace.setdefault(mine.workspace_id, []).append(mine)
+        records = [
+            (_routing_key(part), await self._record(workspaces[name], part))
+            for name, some in by_workspace.items()
+            for part in _parts(some)
+        ]
         malformed = any(not event.event_id for _, record in records for event in record.events)
         if malformed and await self._full():
             raise Retryable("there is little room for dead letters, and a message of the topic would be one")
         return records
 
-    async def _workspaces(self, decoded: Sequence[_Decoded]) -> list[_Decoded]:
-        """Each with its workspace: the one it names, else that of its link, else the default one."""
-        directory = self._door.directory
+    async def _with_workspaces(self, decoded: Sequence[_Decoded]) -> list[_Decoded]:
+        """Each with the name of its workspace: what it says, else that of its link, else the default one."""
         linked = {
             each.event.link_id
             for each in decoded
             if not each.workspace_id and isinstance(each.event, Incoming) and each.event.link_id
         }
         links = await links_by_id(self._door, linked)
-        known = {DEFAULT_WORKSPACE: True}
-        found: list[_Decoded] = []
-        for each in decoded:
-            name, event = each.workspace_id, each.event
-            if not name and isinstance(event, Incoming) and (link := links.get(event.link_id or "")):
-                name = link.workspace_id
-            name = name or DEFAULT_WORKSPACE
-            if name not in known:
-                known[name] = await directory.workspace(name) is not None
-                if not known[name]:  # perhaps made a moment ago
-                    await directory.catch_up()
-                    known[name] = await directory.workspace(name) is not None
-            if not known[name]:
-                name, event = DEFAULT_WORKSPACE, Invalid("workspace_id: there is no such workspace")
-            found.append(_Decoded(each.message, name, event))
-        return found
+        return [each._replace(workspace_id=_workspace_of(each, links)) for each in decoded]
 
     async def _record(self, workspace: Workspace, part: Sequence[_Decoded]) -> Record:
         received_at = now_ms()
@@ -180,6 +164,12 @@ def _filled(value: bytes) -> dict[str, Any]:
     ):
         filled = {name: content for name, content in filled.items() if name not in _ZEROS}
     return filled
+
+
+def _workspace_of(decoded: _Decoded, links: Mapping[str, Link]) -> str:
+    event = decoded.event
+    link = links.get(event.link_id or "") if isinstance(event, Incoming) else None
+    return decoded.workspace_id or (link.workspace_id if link else DEFAULT_WORKSPACE)
 
 
 def _id(given: str | None, message: Received) -> str:

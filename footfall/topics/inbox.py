@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from footfall.errors import Misconfigured
-from footfall.kafka import LOGGER, answering, describe, error_of, not_now, place_of
+from footfall.kafka import LOGGER, describe, error_of, not_now, place_of
 from footfall.settings import Settings
 
 _MOST = 1000  # messages taken at once
@@ -91,9 +91,8 @@ class Inbox:
 
     def _find(self) -> None:
         try:
-            answering(self._consumer, self.topic)
             admin = AdminClient(self._place.options, logger=LOGGER)
-            self._topic_id, _ = describe(admin, self.topic)
+            self._topic_id, _ = describe(self._consumer, admin, self.topic)
         except KafkaException as error:
             if error_of(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise Misconfigured(

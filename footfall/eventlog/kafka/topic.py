@@ -42,7 +42,7 @@ class Topic:
 
     def find(self) -> None:
         """Learn the partitions. A topic that was deleted and made again has other shards."""
-        name, partitions = describe(self.admin, self.place.topic)
+        name, partitions = describe(self.asking, self._admin, self.place.topic)
         self.shards = {shard_of(name, partition): partition for partition in partitions}
 
     def make(self, partitions: int) -> None:
